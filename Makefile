@@ -1,0 +1,56 @@
+# Two commands: `make report` and `make test`. `make help` lists all.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.PHONY: help
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	cp $< $@
+
+.PHONY: install
+install: $(INSTALLED)  ## make .venv with everything that is needed
+
+.PHONY: report
+report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a report
+	$(BIN)/dagster job execute -m storemon_pipeline.definitions -j ingest_and_report_job
+	@echo "The report is in $${STOREMON_REPORTS_DIR:-reports}/report.csv"
+
+.PHONY: dev
+dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI and daemon, on 127.0.0.1
+	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${STOREMON_UI_PORT:-3000}
+
+.PHONY: test
+test: lint  ## lint, types, tests, coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: lint
+lint: $(INSTALLED)  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: sample
+sample: $(INSTALLED)  ## make data/ anew
+	$(BIN)/python -m storemon_pipeline.sample data
+
+.PHONY: clean
+clean:  ## remove what the other commands made
+	rm -rf $(VENV) .storemon reports .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,55 @@
+"""The definitions that Dagster loads: ``dagster … -m storemon_pipeline.definitions``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from storemon_pipeline.defs.checks import CHECKS
+from storemon_pipeline.defs.computed import open_hours, status_intervals
+from storemon_pipeline.defs.ingested import ingested
+from storemon_pipeline.defs.io import request_io_manager, table_io_manager
+from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
+from storemon_pipeline.defs.reported import reported
+from storemon_pipeline.defs.requested import polled_stores_asset, report_request, weekly_hours
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.sensors import SENSORS
+
+
+def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Wire the assets, checks, jobs, schedules, sensors and resources.
+
+    Parameters
+    ----------
+    resource_overrides : mapping, optional
+        Resources to use instead of the project's, by key: ``storemon``, ``request_io``,
+        ``table_io``.
+    """
+    resources = {
+        "storemon": Storemon(),
+        "request_io": request_io_manager,
+        "table_io": table_io_manager,
+    }
+    return dg.Definitions(
+        assets=[
+            ingested,
+            report_request,
+            polled_stores_asset,
+            weekly_hours,
+            open_hours,
+            status_intervals,
+            reported,
+        ],
+        asset_checks=CHECKS,
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=SENSORS,
+        resources={**resources, **(resource_overrides or {})},
+        # a report is seconds of work: a process for each step would take longer than the steps
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

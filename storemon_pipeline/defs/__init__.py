@@ -1,0 +1,21 @@
+"""Dagster's side: assets, checks, jobs, schedules, sensors, resources, IO.
+
+Thin on purpose: an asset calls one function of :mod:`storemon_pipeline.intake`,
+:mod:`storemon_pipeline.storage` or :mod:`storemon_pipeline.uptime` and reports what came of it.
+Nothing imports this package but :mod:`storemon_pipeline.definitions`.
+
+======================  ========================================================================
+:mod:`.ingested`        store_status, business_hours, store_timezones
+:mod:`.requested`       report_request, polled_stores, weekly_hours
+:mod:`.computed`        open_hours, status_intervals
+:mod:`.reported`        uptime_report, downtime_events, downtime_by_hour
+:mod:`.checks`          what is checked of the tables
+:mod:`.jobs`            jobs and the schedule
+:mod:`.sensors`         the sensor for new files
+:mod:`.resources`       settings and the database
+:mod:`.io`              what passes between the assets of a run: Parquet under the run's id
+:mod:`.show`            previews, columns and other metadata
+:mod:`.plots`           plots, as images in the metadata
+:mod:`.failures`        what a person is told when a run fails
+======================  ========================================================================
+"""

@@ -1,0 +1,122 @@
+"""Checks of the tables: what does not stop a report but should be known to those who read it.
+
+Checks of single rows ride on the assets of :mod:`.ingested`, checks of the figures on those of
+:mod:`.reported`.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import rows_table
+from storemon_pipeline.storage.polls import newest_poll, polled_stores
+from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
+from storemon_pipeline.uptime.wall_clock import known_timezones
+
+_SHOWN = 20
+_WEEKDAYS = 7
+_SPECS = {
+    "polled_within_a_day": (
+        "store_status",
+        "Every store was polled within the day before the newest poll. A silent store keeps its "
+        "last status in the figures.",
+    ),
+    "every_store_has_hours": (
+        "business_hours",
+        "Every polled store has opening hours. One without is taken to be always open.",
+    ),
+    "every_weekday_has_hours": (
+        "business_hours",
+        "Every store with opening hours has some on each weekday. By default a weekday without is "
+        "taken to be open all day (rule missing_day).",
+    ),
+    "every_store_has_a_timezone": (
+        "store_timezones",
+        "Every polled store has a time zone that is known. One without is taken to be in "
+        "America/Chicago.",
+    ),
+}
+
+
+@dg.multi_asset_check(
+    name="table_checks",
+    specs=[
+        dg.AssetCheckSpec(name, asset=asset, description=description)
+        for name, (asset, description) in _SPECS.items()
+    ],
+    can_subset=True,
+)
+def table_checks(
+    context: dg.AssetCheckExecutionContext, storemon: Storemon
+) -> Iterator[dg.AssetCheckResult]:
+    """Look for stores about which the tables say too little."""
+    with storemon.database.read() as connection:
+        newest = newest_poll(connection, pd.Timestamp.now("UTC").to_pydatetime())
+        stores = (
+            pd.DataFrame({"store_id": pd.Series(dtype="str"), "last_poll_utc": []})
+            if newest is None
+            else polled_stores(connection, newest)
+        )
+        hours = read_business_hours(connection)
+        zones = read_timezones(connection)
+    found = find_gaps(stores, hours, zones)
+    selected = {key.name for key in context.selected_asset_check_keys}
+    for name, (asset, _) in _SPECS.items():
+        if name in selected:
+            yield _result(name, asset, found[name], len(stores))
+
+
+def find_gaps(
+    stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The stores that fail each check, with what is known of them.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``last_poll_utc``.
+    hours : DataFrame
+        ``store_id``, ``day_of_week``.
+    zones : DataFrame
+        ``store_id``, ``timezone_str``.
+
+    Returns
+    -------
+    dict
+        Check's name -> DataFrame with ``store_id`` and one more column.
+    """
+    silent = stores[stores["last_poll_utc"] < stores["last_poll_utc"].max() - timedelta(days=1)]
+    without_hours = stores[~stores["store_id"].isin(hours["store_id"])]
+    days = hours.groupby("store_id")["day_of_week"].nunique()
+    days = days[days.index.isin(stores["store_id"])]
+    missing = (_WEEKDAYS - days)[days < _WEEKDAYS].rename("weekdays_without_hours").reset_index()
+    named = stores.merge(zones, on="store_id", how="left")
+    unknown = named[~named["timezone_str"].isin(list(known_timezones()))]
+    return {
+        "polled_within_a_day": silent[["store_id", "last_poll_utc"]],
+        "every_store_has_hours": without_hours[["store_id", "last_poll_utc"]],
+        "every_weekday_has_hours": missing,
+        "every_store_has_a_timezone": unknown[["store_id", "timezone_str"]].fillna(""),
+    }
+
+
+def _result(name: str, asset: str, failing: pd.DataFrame, stores: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=failing.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(failing):,} of {stores:,} polled stores.",
+        metadata={
+            "stores": len(failing),
+            "share": len(failing) / stores if stores else 0.0,
+            "polled_stores": stores,
+            "first_stores": rows_table(failing.head(_SHOWN)),
+        },
+    )
+
+
+CHECKS = [table_checks]

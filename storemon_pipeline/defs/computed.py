@@ -1,0 +1,111 @@
+"""The assets in between: open_hours and status_intervals, slice by slice of stores."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from storemon_pipeline.defs.failures import record_failed_report
+from storemon_pipeline.defs.io import RunTable, TableSlices
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import OWNERS, columns
+from storemon_pipeline.storage.polls import read_polls
+from storemon_pipeline.uptime import open_hours as hours
+from storemon_pipeline.uptime import status
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.slices import store_slices
+
+_GROUP = "intervals"
+
+
+@dg.asset(
+    group_name=_GROUP,
+    kinds={"pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text", open_utc="timestamp", close_utc="timestamp: not included"
+        )
+    },
+    description=(
+        "When each store is open within the span of the windows, in UTC: its weekly hours placed "
+        "on real dates by its own clock, overlaps merged (rule 3)."
+    ),
+)
+def open_hours(
+    context: dg.AssetExecutionContext,
+    report_request: ReportRequest,
+    polled_stores: RunTable,
+    weekly_hours: RunTable,
+) -> TableSlices:
+    """Place the weekly hours on real dates."""
+    start, end = map(pd.Timestamp, report_request.span)
+    weekly = weekly_hours.all()
+
+    def slices() -> Iterator[pd.DataFrame]:
+        for stores in store_slices(polled_stores.all(), report_request.span):
+            yield hours.open_hours(stores, weekly, start, end, report_request.rules)
+            context.log.info("Open hours of %s", said(stores))
+
+    return TableSlices(slices())
+
+
+@dg.asset(
+    deps=["store_status"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy", "pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text",
+            start_utc="timestamp",
+            end_utc="timestamp: not included",
+            status="text: active or inactive",
+        )
+    },
+    description=(
+        "Which status each store has when, by its polls and the rules of interpolation (rules 4 "
+        "to 7). Not cut to opening hours; what no interval covers is unobserved."
+    ),
+)
+def status_intervals(
+    context: dg.AssetExecutionContext,
+    storemon: Storemon,
+    report_request: ReportRequest,
+    polled_stores: RunTable,
+    weekly_hours: RunTable,
+    open_hours: RunTable,
+) -> TableSlices:
+    """Say for which stretch of time each poll speaks."""
+    start, as_of = map(pd.Timestamp, report_request.span)
+    weekly = weekly_hours.all()
+
+    def slices() -> Iterator[pd.DataFrame]:
+        for stores in store_slices(polled_stores.all(), report_request.span):
+            polls = read_polls(storemon.database, stores["store_id"], report_request.as_of)
+            yield status.status_intervals(
+                stores,
+                polls,
+                open_hours.of_stores(stores),
+                weekly,
+                start,
+                as_of,
+                report_request.rules,
+            )
+            context.log.info(
+                "Status intervals of %s from %s polls", said(stores), f"{len(polls):,}"
+            )
+
+    return TableSlices(slices())
+
+
+def said(stores: pd.DataFrame) -> str:
+    """A slice of stores in words."""
+    if stores.empty:
+        return "no stores"
+    ids = stores["store_id"]
+    return f"{len(stores):,} stores, {ids.iloc[0]} to {ids.iloc[-1]}"

@@ -1,0 +1,65 @@
+"""What a person is told when a run fails, and how a report that fails is recorded as such."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import dagster as dg
+from pydantic import ValidationError
+
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import rows_table
+from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
+from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.registry import fail_report
+
+
+class CannotReportError(RuntimeError):
+    """A report that cannot be made from what there is; the message says why and what to do."""
+
+
+def _in_words(error: ValidationError) -> str:
+    """Pydantic's errors in one sentence each."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in found['loc']) or error.title}: "
+        f"{found['msg'].removeprefix('Value error, ')}"
+        for found in error.errors(include_url=False)
+    )
+
+
+@contextmanager
+def told_as_failure() -> Iterator[None]:
+    """Turn what a person can mend into a Failure whose text names cause and remedy.
+
+    A bug stays what it is, with its traceback.
+    """
+    try:
+        yield
+    except TooManyBadRowsError as error:
+        metadata = {"first_bad_rows": rows_table(error.bad_rows)}
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
+    except (IntakeError, CannotReportError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except ValidationError as error:
+        raise dg.Failure(_in_words(error), allow_retries=False) from error
+    except DatabaseUnavailableError as error:
+        raise dg.Failure(str(error)) from error
+
+
+def _cause(error: BaseException | None) -> str:
+    if isinstance(error, dg.Failure):
+        return error.description or "the run failed"
+    return f"{type(error).__name__}: {error}"
+
+
+@dg.failure_hook(required_resource_keys={"storemon"})
+def record_failed_report(context: dg.HookContext) -> None:
+    """Mark the run's report Failed, with the cause, where the run makes one."""
+    storemon: Storemon = context.resources.storemon
+    with storemon.database.write() as connection:
+        fail_report(
+            connection,
+            context.run_id,
+            error=_cause(context.op_exception),
+            failed_at=datetime.now(UTC),
+        )

@@ -1,0 +1,185 @@
+"""The assets made from raw files: store_status, business_hours, store_timezones.
+
+One step makes all three, in one transaction, so that a file that is refused leaves every table as
+it was; any of them can still be materialized alone.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from sqlalchemy import select
+
+from storemon_pipeline.defs.failures import record_failed_report, told_as_failure
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
+from storemon_pipeline.intake.files import (
+    BUSINESS_HOURS,
+    STORE_STATUS,
+    STORE_TIMEZONES,
+    FileKind,
+)
+from storemon_pipeline.intake.ingest import TableReport, ingest
+from storemon_pipeline.storage.registry import start_report
+from storemon_pipeline.storage.tables import metadata as database_tables
+
+RAW_ASSETS: dict[str, FileKind] = {
+    "store_status": STORE_STATUS,
+    "business_hours": BUSINESS_HOURS,
+    "store_timezones": STORE_TIMEZONES,
+}
+BAD_ROWS = "no_bad_rows"
+
+_DESCRIPTIONS = {
+    "store_status": (
+        "Polls: was a store `active` or `inactive` at that instant. From `store_status.csv` and "
+        "every `store_status_….csv` beside it; a later row corrects an earlier one."
+    ),
+    "business_hours": (
+        "Weekly opening hours in each store's local time, from `menu_hours.csv` or "
+        "`business_hours.csv`. A snapshot: a new file replaces it whole. A store without a row is "
+        "always open."
+    ),
+    "store_timezones": (
+        "Each store's IANA time zone, from `timezones.csv` or `store_timezones.csv`. A snapshot: a "
+        "new file replaces it whole. A store without one is in America/Chicago."
+    ),
+}
+
+
+def _spec(name: str, kind: FileKind) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        description=_DESCRIPTIONS[name],
+        group_name="raw",
+        kinds={"csv", "pandera", "sqlalchemy"},
+        owners=OWNERS,
+        metadata={
+            "dagster/column_schema": columns_of(database_tables.tables[kind.table_name]),
+            "dagster/table_name": kind.table_name,
+        },
+        skippable=True,
+    )
+
+
+def _check(name: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        BAD_ROWS,
+        asset=name,
+        description=(
+            "No row of the file breaks a rule. Bad rows are kept in `quarantined_row` with the "
+            "reason; above `STOREMON_MAX_BAD_SHARE` the run fails and nothing is changed."
+        ),
+    )
+
+
+def makes_report(run: dg.DagsterRun) -> bool:
+    """Whether a run that ingests also makes a report."""
+    if run.asset_selection is None:
+        return run.job_name != "ingest_job"
+    return any(key.path[-1] == "report_request" for key in run.asset_selection)
+
+
+@dg.multi_asset(
+    name="ingest",
+    specs=[_spec(name, kind) for name, kind in RAW_ASSETS.items()],
+    check_specs=[_check(name) for name in RAW_ASSETS],
+    can_subset=True,
+    hooks={record_failed_report},
+)
+def ingested(
+    context: dg.AssetExecutionContext, storemon: Storemon
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Bring the tables up to date with the raw files."""
+    selected = {
+        name: kind
+        for name, kind in RAW_ASSETS.items()
+        if dg.AssetKey(name) in context.selected_asset_keys
+    }
+    now = datetime.now(UTC)
+    with told_as_failure():
+        settings = storemon.settings
+        if makes_report(context.run):
+            with storemon.database.write() as connection:
+                start_report(connection, context.run_id, None, now)
+        reports = ingest(
+            storemon.database,
+            settings.data_dir,
+            max_bad_share=settings.max_bad_share,
+            now=now,
+            run_id=context.run_id,
+            log=context.log,
+            kinds=tuple(selected.values()),
+        )
+    for name, kind in selected.items():
+        report = reports[kind.table_name]
+        yield dg.MaterializeResult(
+            asset_key=name,
+            metadata=_metadata(report, _first_rows(storemon, report.table_name)),
+            check_results=[_bad_rows_result(name, report, settings.max_bad_share)],
+        )
+
+
+def _first_rows(storemon: Storemon, table_name: str) -> pd.DataFrame:
+    with storemon.database.read() as connection:
+        query = select(database_tables.tables[table_name]).limit(PREVIEW_ROWS)
+        return pd.read_sql(query, connection)
+
+
+def _metadata(report: TableReport, first_rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "dagster/row_count": report.table_rows,
+        "rows_read": sum(file.rows for file in report.files),
+        "bad_rows": sum(file.bad_rows for file in report.files),
+        "files": rows_table(_files(report)),
+        "preview": preview(first_rows),
+    }
+
+
+def _files(report: TableReport) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "file": file.file,
+                "reading": file.reading,
+                "rows_read": file.rows,
+                "bad_rows": file.bad_rows,
+                "rows_in_file": file.total_rows,
+                "bad_rows_in_file": file.total_bad_rows,
+                "waits_for_its_newline": file.waiting_line or "",
+            }
+            for file in report.files
+        ],
+        columns=[
+            "file",
+            "reading",
+            "rows_read",
+            "bad_rows",
+            "rows_in_file",
+            "bad_rows_in_file",
+            "waits_for_its_newline",
+        ],
+    )
+
+
+def _bad_rows_result(name: str, report: TableReport, max_bad_share: float) -> dg.AssetCheckResult:
+    """Warn of every bad row in the files as they are, whenever it was read."""
+    first = [file.first_bad_rows.assign(file=file.file) for file in report.files]
+    rows, bad = report.total_rows, report.total_bad_rows
+    return dg.AssetCheckResult(
+        check_name=BAD_ROWS,
+        asset_key=name,
+        passed=bad == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{bad:,} of {rows:,} rows are bad.",
+        metadata={
+            "bad_rows": bad,
+            "bad_share": bad / rows if rows else 0.0,
+            "accepted_share": max_bad_share,
+            "bad_rows_of_this_reading": rows_table(
+                pd.concat(first) if first else pd.DataFrame({"line_number": []})
+            ),
+        },
+    )

@@ -1,0 +1,114 @@
+"""Plots for Dagster's UI: what a report looks like at a glance, as images in the metadata."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_UP, _DOWN, _INK = "#2f855a", "#c53030", "#2d3748"
+_WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+
+
+def _figure(title: str, *, height: float = 3.2) -> tuple[Figure, Axes]:
+    # imported late: loading the definitions need not take the half second
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(8, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", color=_INK, fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _image(figure: Figure, what: str) -> dg.MetadataValue:
+    """A figure as an image in Markdown, with its description for those who cannot see it."""
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return dg.MetadataValue.md(
+        f"![{what}](data:image/png;base64,{b64encode(png.getvalue()).decode()})"
+    )
+
+
+def uptime_distribution(uptime_pct: pd.Series, window: str) -> dg.MetadataValue:
+    """How many stores have which uptime.
+
+    Parameters
+    ----------
+    uptime_pct : Series of float64
+        A store each; NaN where nothing was observed.
+    window : str
+        The window's column name.
+    """
+    known = uptime_pct.dropna()
+    title = f"Stores by uptime, {_in_words(window)} ({len(known):,} stores)"
+    figure, axes = _figure(title)
+    counts, edges = np.histogram(known, bins=np.linspace(0, 100, 21))
+    axes.bar(edges[:-1], counts, width=4.6, align="edge", color=_UP)
+    axes.set_xlabel("uptime, % of observed open time")
+    axes.set_ylabel("stores")
+    axes.set_xlim(0, 100)
+    # most stores are nearly always up: on a linear scale the others would not be seen
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    return _image(figure, title)
+
+
+def downtime_heat_map(
+    open_minutes: npt.NDArray[np.float64], downtime_minutes: npt.NDArray[np.float64]
+) -> dg.MetadataValue:
+    """Which share of the fleet's open time was downtime, by local weekday and hour.
+
+    Parameters
+    ----------
+    open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
+        A row a weekday from Monday.
+    """
+    title = "Downtime, % of the stores' open time, by local weekday and hour"
+    share = np.full((7, 24), np.nan)
+    np.divide(100 * downtime_minutes, open_minutes, out=share, where=open_minutes > 0)
+    figure, axes = _figure(title)
+    image = axes.imshow(share, cmap="Reds", aspect="auto", vmin=0)
+    axes.set_yticks(range(7), _WEEKDAYS)
+    axes.set_xticks(range(0, 24, 2), [f"{hour:02}" for hour in range(0, 24, 2)])
+    axes.set_xlabel("hour of the store's local day")
+    figure.colorbar(image, ax=axes, label="%")
+    return _image(figure, title)
+
+
+def stores_down(events: pd.DataFrame) -> dg.MetadataValue:
+    """How many stores were down at once, over time.
+
+    Parameters
+    ----------
+    events : DataFrame
+        ``start_utc``, ``end_utc`` of each downtime event.
+    """
+    title = "Stores down while open, at once (UTC)"
+    figure, axes = _figure(title)
+    steps = pd.concat(
+        [
+            pd.Series(1, index=pd.DatetimeIndex(events["start_utc"])),
+            pd.Series(-1, index=pd.DatetimeIndex(events["end_utc"])),
+        ]
+    )
+    down = steps.groupby(level=0).sum().cumsum()
+    axes.fill_between(down.index, down.to_numpy(), step="post", color=_DOWN, alpha=0.85, lw=0)
+    axes.set_ylabel("stores")
+    axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", rotation=30)
+    return _image(figure, title)
+
+
+def _in_words(window: str) -> str:
+    return window.replace("_", " ")

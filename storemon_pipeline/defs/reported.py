@@ -1,0 +1,267 @@
+"""The assets that people came for: uptime_report, downtime_events, downtime_by_hour.
+
+One step makes all three from one pass over the stores, and then, when its files are whole and its
+figures have passed their checks, marks the report Complete. Any of the three can still be
+materialized alone.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from storemon_pipeline.defs import plots
+from storemon_pipeline.defs.computed import said
+from storemon_pipeline.defs.failures import record_failed_report, told_as_failure
+from storemon_pipeline.defs.io import RunTable
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import OWNERS, columns, preview
+from storemon_pipeline.storage.registry import complete_report, start_report
+from storemon_pipeline.storage.report_files import (
+    BY_HOUR,
+    EVENTS,
+    REPORT,
+    REPORT_FULL,
+    ReportFiles,
+    append_results,
+    event_rows,
+)
+from storemon_pipeline.uptime.fleet import Fleet, store_results
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.slices import store_slices
+
+REPORT_ASSETS: dict[str, list[str]] = {
+    "uptime_report": [REPORT, REPORT_FULL],
+    "downtime_events": [EVENTS],
+    "downtime_by_hour": [BY_HOUR],
+}
+WITHIN_OPEN_TIME = "uptime_and_downtime_within_open_time"
+ONE_ROW_PER_STORE = "one_row_per_store"
+
+_DESCRIPTIONS = {
+    "uptime_report": (
+        "For how long each store was up and down within its opening hours: `report.csv` with the "
+        "figures of each window, `report_full.csv` with unobserved time, percentages, last poll "
+        "and time zone as well. Minutes for the last hour, hours for all else."
+    ),
+    "downtime_events": (
+        "Every stretch of downtime within one opening of a store, with its beginning and end in "
+        "UTC and local time: `downtime_events.csv`."
+    ),
+    "downtime_by_hour": (
+        "When it happens: open time and downtime of each store by local weekday and hour: "
+        "`downtime_by_hour.csv`."
+    ),
+}
+_COLUMNS = {
+    "uptime_report": columns(
+        store_id="text",
+        uptime_last_hour="minutes",
+        downtime_last_hour="minutes",
+        uptime_last_day="hours",
+        downtime_last_day="hours",
+        uptime_last_week="hours",
+        downtime_last_week="hours",
+    ),
+    "downtime_events": columns(
+        store_id="text",
+        start_utc="timestamp",
+        end_utc="timestamp: not included",
+        start_local="timestamp: with its offset from UTC",
+        end_local="timestamp: with its offset from UTC",
+        minutes="minutes",
+        ongoing="bool: it reaches as_of",
+    ),
+    "downtime_by_hour": columns(
+        store_id="text",
+        day_of_week="int: 0 = Monday, local",
+        hour="int: 0 to 23, local",
+        open_minutes="minutes",
+        downtime_minutes="minutes",
+        downtime_pct="percent",
+    ),
+}
+_WORST = 5
+
+
+@dg.multi_asset(
+    name="report",
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=["report_request", "polled_stores", "open_hours", "status_intervals"],
+            description=_DESCRIPTIONS[name],
+            group_name="report",
+            kinds={"pandas", "csv"},
+            owners=OWNERS,
+            metadata={"dagster/column_schema": _COLUMNS[name]},
+            skippable=True,
+        )
+        for name in REPORT_ASSETS
+    ],
+    ins={
+        "report_request": dg.AssetIn("report_request"),
+        "polled_stores": dg.AssetIn("polled_stores"),
+        "open_hours": dg.AssetIn("open_hours"),
+        "status_intervals": dg.AssetIn("status_intervals"),
+    },
+    check_specs=[
+        dg.AssetCheckSpec(
+            WITHIN_OPEN_TIME,
+            asset="uptime_report",
+            description="Uptime and downtime of a store are never more than its open time.",
+        ),
+        dg.AssetCheckSpec(
+            ONE_ROW_PER_STORE,
+            asset="uptime_report",
+            description="Every polled store has exactly one row, sorted by its id.",
+        ),
+    ],
+    can_subset=True,
+    hooks={record_failed_report},
+)
+def reported(
+    context: dg.AssetExecutionContext,
+    storemon: Storemon,
+    report_request: ReportRequest,
+    polled_stores: RunTable,
+    open_hours: RunTable,
+    status_intervals: RunTable,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Make the figures, write their files, and mark the report Complete."""
+    selected = {key.path[-1] for key in context.selected_asset_keys}
+    names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
+    stores = polled_stores.all()
+    fleet = Fleet(report_request)
+    files = ReportFiles(storemon.settings.reports_path, context.run_id)
+    with told_as_failure():
+        if "uptime_report" in selected:
+            with storemon.database.write() as connection:
+                start_report(connection, context.run_id, report_request, datetime.now(UTC))
+        with files.writing(names) as opened:
+            for part in store_slices(stores, report_request.span):
+                results = store_results(
+                    part,
+                    open_hours.of_stores(part),
+                    status_intervals.of_stores(part),
+                    report_request,
+                )
+                append_results(opened, results, header=not fleet.figures)
+                fleet.add(results)
+                context.log.info("Figures of %s", said(part))
+            checks = _checks(fleet, len(stores)) if "uptime_report" in selected else []
+            if any(not check.passed for check in checks):
+                # before the files appear, so that nobody ever reads a wrong report
+                yield from checks
+                raise dg.Failure("; ".join(str(check.description) for check in checks))
+        metadata = {
+            name: make(fleet) | _paths(files, name)
+            for name, make in _METADATA.items()
+            if name in selected
+        }
+        if "uptime_report" in selected:
+            newest = files.promote() if report_request.store_ids is None else None
+            with storemon.database.write() as connection:
+                complete_report(
+                    connection,
+                    context.run_id,
+                    stores=fleet.stores,
+                    finished_at=datetime.now(UTC),
+                )
+            context.log.info(
+                "The report of %s stores as of %s is in %s%s",
+                f"{fleet.stores:,}",
+                report_request.as_of.isoformat(),
+                files.directory / REPORT,
+                f", and as the newest in {newest}" if newest else "",
+            )
+    for name, shown in metadata.items():
+        yield dg.MaterializeResult(
+            asset_key=name,
+            metadata=shown,
+            check_results=checks if name == "uptime_report" else [],
+        )
+
+
+def _paths(files: ReportFiles, name: str) -> dict[str, Any]:
+    return {
+        file: dg.MetadataValue.path(str(files.directory / file)) for file in REPORT_ASSETS[name]
+    }
+
+
+def _checks(fleet: Fleet, polled_stores: int) -> list[dg.AssetCheckResult]:
+    """What must hold of every report."""
+    beyond, twice = fleet.beyond_open_time, fleet.stores_twice
+    return [
+        dg.AssetCheckResult(
+            check_name=WITHIN_OPEN_TIME,
+            asset_key="uptime_report",
+            passed=beyond == 0,
+            description=f"{beyond:,} of {fleet.stores:,} stores exceed their open time.",
+            metadata={"stores": fleet.stores, "stores_beyond_open_time": beyond},
+        ),
+        dg.AssetCheckResult(
+            check_name=ONE_ROW_PER_STORE,
+            asset_key="uptime_report",
+            passed=twice == 0 and fleet.stores == polled_stores,
+            description=(
+                f"{fleet.stores:,} rows for {polled_stores:,} polled stores, {twice:,} of them "
+                "twice or out of order."
+            ),
+            metadata={"rows": fleet.stores, "polled_stores": polled_stores, "stores_twice": twice},
+        ),
+    ]
+
+
+def _report_metadata(fleet: Fleet) -> dict[str, Any]:
+    figures = pd.concat(fleet.figures, ignore_index=True)
+    # the window that says most is the widest: the one with the most open time
+    widest = max(
+        (window.column for window in fleet.request.windows),
+        key=lambda window: fleet.hours("open_time", window),
+    )
+    worst = figures.nsmallest(_WORST, f"uptime_pct_{widest}")
+    metadata: dict[str, Any] = {
+        "dagster/row_count": fleet.stores,
+        "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
+        "preview": preview(figures),
+        f"worst_stores_{widest}": preview(worst, _WORST),
+        "plot": plots.uptime_distribution(figures[f"uptime_pct_{widest}"], widest),
+    }
+    for window in fleet.request.windows:
+        uptime_pct = fleet.uptime_pct(window.column)
+        if uptime_pct is not None:
+            metadata[f"fleet_uptime_pct_{window.column}"] = uptime_pct
+        for figure in ("downtime", "unobserved"):
+            hours = round(fleet.hours(figure, window.column), 2)
+            metadata[f"fleet_{figure}_hours_{window.column}"] = hours
+    return metadata
+
+
+def _events_metadata(fleet: Fleet) -> dict[str, Any]:
+    events = pd.concat(fleet.events, ignore_index=True)
+    longest = events.nlargest(_WORST, "minutes")
+    return {
+        "dagster/row_count": len(events),
+        "ongoing_events": fleet.ongoing_events,
+        "preview": preview(event_rows(events.head(10))),
+        "longest_events": preview(event_rows(longest), _WORST),
+        "plot": plots.stores_down(events),
+    }
+
+
+def _by_hour_metadata(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "dagster/row_count": fleet.by_hour_rows,
+        "preview": preview(fleet.first_by_hour),
+        "plot": plots.downtime_heat_map(fleet.open_minutes, fleet.downtime_minutes),
+    }
+
+
+_METADATA: dict[str, Callable[[Fleet], dict[str, Any]]] = {
+    "uptime_report": _report_metadata,
+    "downtime_events": _events_metadata,
+    "downtime_by_hour": _by_hour_metadata,
+}

@@ -1,0 +1,220 @@
+"""The assets that settle what a report is about: report_request, polled_stores, weekly_hours.
+
+``report_request`` is the only place with run config. The other two are the tables as they are when
+the run begins, so that all that follows is made from one state of them.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from storemon_pipeline.defs.failures import (
+    CannotReportError,
+    record_failed_report,
+    told_as_failure,
+)
+from storemon_pipeline.defs.io import RunTable
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.show import OWNERS, columns, some_ids
+from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
+from storemon_pipeline.storage.registry import start_report
+from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
+from storemon_pipeline.uptime.request import (
+    DEFAULT_WINDOWS,
+    AskedReport,
+    ReportRequest,
+    resolve,
+)
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.wall_clock import effective_timezone, known_timezones
+
+_RULES = UptimeRules.model_fields
+_GROUP = "request"
+
+
+class RulesConfig(dg.Config):
+    """The rules of the report; every one has a default.
+
+    Literals, since Dagster takes an enum's names for its values; a test holds them and
+    :class:`UptimeRules` together.
+    """
+
+    interpolation: Literal["previous", "nearest"] = Field(
+        default="previous", description=_RULES["interpolation"].description
+    )
+    closed_polls: Literal["ignore", "use"] = Field(
+        default="ignore", description=_RULES["closed_polls"].description
+    )
+    missing_day: Literal["open", "closed"] = Field(
+        default="open", description=_RULES["missing_day"].description
+    )
+    day_end: Literal["midnight", "literal"] = Field(
+        default="midnight", description=_RULES["day_end"].description
+    )
+    max_carry_hours: float | None = Field(
+        default=None, description=_RULES["max_carry_hours"].description
+    )
+
+
+class ReportRequestConfig(dg.Config):
+    """What a report is asked for. Everything is optional."""
+
+    as_of: str = Field(
+        default="latest",
+        description=(
+            "The end of every window. latest: the newest poll in the data. now: the clock. Or an "
+            "instant, such as 2023-01-25T18:00:00Z."
+        ),
+    )
+    windows: list[str] = Field(
+        default=[window.value for window in DEFAULT_WINDOWS],
+        description="Any of hour, day, week, month (30 days), and range with start and end.",
+    )
+    start: str | None = Field(
+        default=None, description="The beginning of the window `range`, with end."
+    )
+    end: str | None = Field(
+        default=None, description="The end of the window `range`; it is then the as_of as well."
+    )
+    store_ids: list[str] | None = Field(
+        default=None, description="Only these stores. Not set: all that were ever polled."
+    )
+    rules: RulesConfig = Field(
+        default=RulesConfig(), description="The rules that the figures follow."
+    )
+
+
+@dg.asset(
+    deps=["store_status"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy"},
+    owners=OWNERS,
+    io_manager_key="request_io",
+    hooks={record_failed_report},
+    description=(
+        "What this run was asked for, with every question answered: as_of, windows, stores and "
+        "rules. The only asset with run config."
+    ),
+)
+def report_request(
+    context: dg.AssetExecutionContext, config: ReportRequestConfig, storemon: Storemon
+) -> ReportRequest:
+    """Settle what the run was asked for."""
+    now = datetime.now(UTC)
+    with told_as_failure():
+        with storemon.database.write() as connection:
+            start_report(connection, context.run_id, None, now)
+        asked = AskedReport.model_validate(config.model_dump(exclude_none=True))
+        with storemon.database.read() as connection:
+            newest, oldest = newest_poll(connection, now), oldest_poll(connection)
+            unknown = unknown_stores(connection, asked.store_ids or ())
+        if newest is None or oldest is None:
+            msg = "there are no polls in store_status yet: run ingest_job first"
+            raise CannotReportError(msg)
+        if unknown:
+            msg = f"never polled: {some_ids(unknown)}. Check store_ids against store_status"
+            raise CannotReportError(msg)
+        request = resolve(asked, newest_poll=newest, now=now)
+        with storemon.database.write() as connection:
+            start_report(connection, context.run_id, request, now)
+    if request.as_of < oldest:
+        context.log.warning(
+            "as_of %s is before the oldest poll, %s: the report will have no store",
+            request.as_of,
+            oldest,
+        )
+    stores = "all stores" if request.store_ids is None else f"{len(request.store_ids):,} stores"
+    context.log.info(
+        "This report is as of %s, for %s, over %s",
+        request.as_of.isoformat(),
+        stores,
+        ", ".join(request.windows),
+    )
+    context.add_output_metadata(
+        {
+            "as_of": dg.MetadataValue.timestamp(request.as_of),
+            "windows": ", ".join(request.windows),
+            "stores": stores,
+            "request": dg.MetadataValue.json(request.model_dump(mode="json")),
+            "newest_poll": dg.MetadataValue.timestamp(newest),
+        }
+    )
+    return request
+
+
+@dg.asset(
+    name="polled_stores",
+    deps=["store_status", "store_timezones"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy", "pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text",
+            last_poll_utc="timestamp: the newest poll at or before as_of",
+            timezone="text: the zone whose clock counts",
+            timezone_str="text: what the file says, if anything",
+        )
+    },
+    description=(
+        "Every store that was polled at or before as_of, with its last poll and its time zone. "
+        "Each has a row in the report."
+    ),
+)
+def polled_stores_asset(
+    context: dg.AssetExecutionContext, storemon: Storemon, report_request: ReportRequest
+) -> pd.DataFrame:
+    """Find the stores of the report."""
+    with storemon.database.read() as connection:
+        stores = polled_stores(connection, report_request.as_of, report_request.store_ids)
+        zones = read_timezones(connection)
+    stores = stores.merge(zones, on="store_id", how="left")
+    # a few hundred names, each looked up once
+    names = {name: effective_timezone(name) for name in stores["timezone_str"].dropna().unique()}
+    stores["timezone"] = stores["timezone_str"].map(names).fillna(effective_timezone(None))
+    known = stores["timezone_str"].isin(list(known_timezones()))
+    context.log.info(
+        "%s stores were polled at or before as_of; %s have no known time zone",
+        f"{len(stores):,}",
+        f"{(~known).sum():,}",
+    )
+    return stores
+
+
+@dg.asset(
+    deps=["business_hours"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy", "pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text",
+            day_of_week="int: 0 = Monday",
+            start_time_local="duration: since midnight",
+            end_time_local="duration: since midnight, up to 24 hours",
+        )
+    },
+    description="The weekly opening hours of the report's stores, as they were when it was made.",
+)
+def weekly_hours(
+    context: dg.AssetExecutionContext, storemon: Storemon, polled_stores: RunTable
+) -> pd.DataFrame:
+    """Read the opening hours of the report's stores."""
+    stores = polled_stores.all()["store_id"]
+    with storemon.database.read() as connection:
+        hours = read_business_hours(connection)
+    hours = hours[hours["store_id"].isin(stores)].reset_index(drop=True)
+    context.log.info(
+        "%s openings of %s stores; the other %s are always open",
+        f"{len(hours):,}",
+        f"{hours['store_id'].nunique():,}",
+        f"{len(stores) - hours['store_id'].nunique():,}",
+    )
+    return hours

@@ -1,0 +1,71 @@
+"""How tables look in Dagster's UI: their columns, previews and row counts."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pandas as pd
+from sqlalchemy import Table
+
+OWNERS = ["team:operations"]
+
+PREVIEW_ROWS = 10
+
+
+def columns_of(table: Table) -> dg.TableSchema:
+    """The columns of a table of the database."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                type=str(column.type).lower(),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(column.nullable),
+                    unique=len(table.primary_key) == 1 and column.primary_key,
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def columns(**described: str) -> dg.TableSchema:
+    """Columns as ``name="type: description"``."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(name, type=kind, description=text or None)
+            for name, (kind, _, text) in (
+                (name, said.partition(": ")) for name, said in described.items()
+            )
+        ]
+    )
+
+
+def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:
+    """The first rows of a table, as a table to read."""
+    shown = table.head(rows).copy()
+    for name in shown.select_dtypes("datetimetz").columns:
+        shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%S")
+    return dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
+
+
+def rows_table(rows: pd.DataFrame) -> dg.MetadataValue:
+    """Rows as a table with columns of its own, for lists that people act on."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({str(name): _plain(value) for name, value in row.items()})
+            for row in rows.to_dict("records")
+        ],
+        schema=columns(**dict.fromkeys(map(str, rows.columns), "text")),
+    )
+
+
+def _plain(value: object) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def some_ids(store_ids: list[str], most: int = 20) -> str:
+    """Some store ids in words: the first ones, and how many more there are."""
+    shown = ", ".join(store_ids[:most])
+    more = len(store_ids) - most
+    return f"{shown} and {more:,} more" if more > 0 else shown

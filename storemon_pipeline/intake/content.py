@@ -1,0 +1,231 @@
+"""A file's content as blocks of whole lines: uncompressed, checked to be text, from where it grew.
+
+Bytes become lines here and lines get their numbers; what a line says is the business of
+:mod:`.rows`. A file's *content* is what it holds uncompressed, so that the same rows are
+recognised however they are packed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from storemon_pipeline.intake.errors import IntakeError
+
+BLOCK_BYTES = 32 * 2**20
+"""How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
+
+_HEADER_BYTES = 2**20
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole lines of a file.
+
+    Attributes
+    ----------
+    data : bytes
+        Lines, each with its newline; valid UTF-8 without NUL.
+    first_line : int
+        The number of the first of them in the file; the header is line 1.
+    """
+
+    data: bytes
+    first_line: int
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of all that a file holds, uncompressed."""
+    with Content(path) as content:
+        while part := content._read(BLOCK_BYTES):
+            content._hash.update(part)
+        return content.sha256
+
+
+def compression_of(path: Path) -> str | None:
+    """How a file is compressed, by its first bytes, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+
+
+class Content:
+    """The content of a file, read once from beginning to end.
+
+    After :meth:`blocks` is exhausted, :attr:`sha256`, :attr:`bytes` and :attr:`lines` tell what
+    was read: all whole lines. A last line without its newline is read where it cannot be the
+    beginning of a longer one (``is_whole`` decides), or where the file is compressed and so ends
+    where it ends; otherwise it waits for its newline (:attr:`waiting`).
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+        self.lines = 0
+        self.waiting = b""
+        try:
+            self._compression = compression_of(path)
+            self._stream = pa.input_stream(str(path), compression=self._compression)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was read so far."""
+        return self._hash.hexdigest()
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the file is packed, and so has a marked end."""
+        return self._compression is not None
+
+    def _unreadable(self, error: OSError) -> IntakeError:
+        if self._compression is None:
+            msg = f"{self.path.name} cannot be read: {error}. Check that it may be and is complete"
+        else:
+            msg = (
+                f"{self.path.name} is cut or damaged: its {self._compression} stream breaks off "
+                f"after line {self.lines} ({error}). Copy it again, whole"
+            )
+        return IntakeError(msg)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _read_fully(self, size: int) -> bytes:
+        """Read ``size`` bytes, fewer only at the end: a compressed stream gives what it has."""
+        parts: list[bytes] = []
+        left = size
+        while left and (part := self._read(left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def __enter__(self) -> Self:
+        """Close the file at the end of a ``with`` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def skip(self, size: int, lines: int, sha256: str) -> bool:
+        """Pass over what was read before, if it is still the same.
+
+        Parameters
+        ----------
+        size, lines, sha256
+            What :attr:`bytes`, :attr:`lines` and :attr:`sha256` were then.
+
+        Returns
+        -------
+        bool
+            False where the content begins with something else, is shorter, or goes on within the
+            line that was the last: then this object is of no further use.
+        """
+        left, last = size, b""
+        while left and (part := self._read(min(left, BLOCK_BYTES))):
+            self._hash.update(part)
+            left -= len(part)
+            last = part[-1:]
+        self.bytes, self.lines = size, lines
+        if left or self.sha256 != sha256:
+            return False
+        return last in (b"", b"\n") or self._skip_line_end()
+
+    def _skip_line_end(self) -> bool:
+        """Pass over the newline that the last line did not have yet, or the end of the file."""
+        end = self._read_fully(1)
+        if end == b"\r":
+            end += self._read_fully(1)
+        self._hash.update(end)
+        self.bytes += len(end)
+        return end in (b"", b"\n", b"\r\n")
+
+    def _as_text(self, data: bytes, first_line: int) -> bytes:
+        """The data itself, if it is UTF-8 text."""
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            line = first_line + data.count(b"\n", 0, error.start)
+            msg = (
+                f"{self.path.name} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}. "
+                "Save it as UTF-8"
+            )
+            raise IntakeError(msg) from error
+        if (nul := data.find(b"\0")) >= 0:
+            line = first_line + data.count(b"\n", 0, nul)
+            msg = f"{self.path.name} is not CSV: there is a NUL byte in line {line}"
+            raise IntakeError(msg)
+        return data
+
+    def header(self) -> bytes:
+        """The first line, without byte-order mark and line ending; nothing is used up by it.
+
+        Raises
+        ------
+        IntakeError
+            Where the file is empty, is not text, or has no end of a line within a block.
+        """
+        with Content(self.path) as content:
+            start = content._read_fully(_HEADER_BYTES)
+        if not start:
+            msg = f"{self.path.name} is empty: it needs at least its header line"
+            raise IntakeError(msg)
+        if start.startswith(_UTF16_MARKS):
+            msg = f"{self.path.name} is not UTF-8 but UTF-16. Save it as UTF-8"
+            raise IntakeError(msg)
+        line, newline, _ = start.partition(b"\n")
+        if not newline and len(start) == _HEADER_BYTES:
+            msg = f"{self.path.name} is not CSV: its first {_HEADER_BYTES} bytes are one line"
+            raise IntakeError(msg)
+        return self._as_text(line, 1).removeprefix(_UTF8_MARK).rstrip(b"\r")
+
+    def blocks(self) -> Iterator[Block]:
+        """All that is left of the content, in blocks of whole lines.
+
+        Raises
+        ------
+        IntakeError
+            Where the content cannot be read on, or is not UTF-8 text.
+        """
+        rest = b""
+        while part := self._read(BLOCK_BYTES):
+            data = rest + part
+            end = data.rfind(b"\n") + 1
+            if not end and len(data) > BLOCK_BYTES:
+                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 32 MiB long"
+                raise IntakeError(msg)
+            rest = data[end:]
+            if end:
+                yield self._consume(data[:end], newlines=data.count(b"\n", 0, end))
+        self.waiting = rest
+
+    def read_waiting(self) -> Block:
+        """The last line, which has no newline, as if it had one."""
+        line, self.waiting = self.waiting, b""
+        block = self._consume(line, newlines=1)
+        return Block(block.data + b"\n", block.first_line)
+
+    def _consume(self, data: bytes, newlines: int) -> Block:
+        block = Block(self._as_text(data, self.lines + 1), self.lines + 1)
+        self._hash.update(data)
+        self.bytes += len(data)
+        self.lines += newlines
+        return block

@@ -1,0 +1,190 @@
+"""Lines -> rows of text: the header, its columns, quotes, and lines that are no row.
+
+A row is one line: a line break inside quotes is none of these files' ways, and taking it for one
+would let a single stray quote swallow all rows after it. What a value means is the business of
+:mod:`.schemas`.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from storemon_pipeline.intake.content import Block
+from storemon_pipeline.intake.errors import IntakeError
+from storemon_pipeline.intake.files import FileKind
+
+# a field is quoted as a whole, or does not begin with a quote
+_FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
+_WELL_QUOTED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
+
+LINE = "line_number"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where a file has its columns.
+
+    Attributes
+    ----------
+    width : int
+        How many columns it has, needed or not.
+    positions : dict
+        Column -> its position in the file.
+    """
+
+    width: int
+    positions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a block.
+
+    Attributes
+    ----------
+    text : DataFrame
+        The kind's columns as text, and ``line_number`` (int64).
+    bad_rows : DataFrame
+        ``line_number``, ``row_text``, ``reason``: the lines that are no row.
+    count : int
+        How many rows there are, good and bad; blank lines are none.
+    """
+
+    text: pd.DataFrame
+    bad_rows: pd.DataFrame
+    count: int
+
+
+def read_header(line: bytes, kind: FileKind, file: str) -> Header:
+    """Find a kind's columns in a header line.
+
+    Raises
+    ------
+    IntakeError
+        Where a column is missing; it names the file, the column, what was found and what would be
+        accepted.
+    """
+    found = [name.strip() for name in next(csv.reader([line.decode()]), [])]
+    positions: dict[str, int] = {}
+    for column, accepted in kind.columns.items():
+        name = next((name for name in accepted if name in found), None)
+        if name is None:
+            msg = (
+                f"{file} has no column {column}: its header has "
+                f"{', '.join(repr(name) for name in found) or 'no name at all'}; accepted "
+                f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
+            )
+            if len(found) == 1 and (separator := next((c for c in ";\t|" if c in found[0]), None)):
+                msg += f". Columns are separated by commas, not by {separator!r}"
+            raise IntakeError(msg)
+        positions[column] = found.index(name)
+    return Header(len(found), positions)
+
+
+def bad_rows_table(line_numbers: object, texts: object, reasons: object) -> pd.DataFrame:
+    """A table of bad rows, from what belongs in its three columns."""
+    table = pd.DataFrame({LINE: line_numbers, "row_text": texts, "reason": reasons})
+    return table.astype({LINE: "int64", "row_text": "object", "reason": "object"})
+
+
+def read_rows(block: Block, header: Header) -> Rows:
+    """Take a block's lines apart.
+
+    Parameters
+    ----------
+    block : Block
+    header : Header
+
+    Returns
+    -------
+    Rows
+    """
+    data = np.frombuffer(block.data, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n")) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    blank = (ends - starts == 1) | ((ends - starts == 2) & (data[starts] == ord("\r")))
+    misquoted = np.zeros(len(ends), dtype=bool)
+    if b'"' in block.data:
+        misquoted = ~_well_quoted(block.data, ends)
+    usable = np.flatnonzero(~blank & ~misquoted)
+    lines = block.data
+    if len(usable) < len(ends):
+        lines = data[np.repeat(~blank & ~misquoted, ends - starts)].tobytes()
+
+    uneven: dict[int, str] = {}
+
+    def set_aside(row: arrow_csv.InvalidRow) -> str:
+        uneven[row.number - 1] = (
+            f"{row.actual_columns} values, where the header names {header.width}"
+        )
+        return "skip"
+
+    columns = _parse(lines, header, set_aside)
+    rejected = np.array(sorted(uneven), dtype=np.int64)
+    at = np.delete(usable, rejected)
+    text = columns.to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow", np.nan)}.get)
+    text[LINE] = at + block.first_line
+    bad = [
+        *((int(line), "a quote is opened and not closed") for line in np.flatnonzero(misquoted)),
+        *((int(usable[row]), uneven[row]) for row in rejected),
+    ]
+    bad.sort()
+    bad_lines = [line for line, _ in bad]
+    return Rows(
+        text,
+        bad_rows_table(
+            [line + block.first_line for line in bad_lines],
+            lines_text(block, [line + block.first_line for line in bad_lines]),
+            [reason for _, reason in bad],
+        ),
+        int(len(ends) - blank.sum()),
+    )
+
+
+def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
+    """Some lines of a block, word for word, without their line endings."""
+    data = np.frombuffer(block.data, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    return [
+        block.data[starts[number - block.first_line] : ends[number - block.first_line]]
+        .decode()
+        .removesuffix("\r")
+        for number in line_numbers
+    ]
+
+
+def _well_quoted(data: bytes, ends: np.ndarray) -> np.ndarray:
+    """Which lines have every quote where a field can begin or end."""
+    offsets = np.concatenate(([0], ends)).astype(np.int64)
+    lines = pa.Array.from_buffers(
+        pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+    return pc.match_substring_regex(lines, _WELL_QUOTED).to_numpy(zero_copy_only=False)
+
+
+def _parse(lines: bytes, header: Header, set_aside: object) -> pa.Table:
+    """The needed columns of well-quoted lines, as text."""
+    names = [f"c{position}" for position in range(header.width)]
+    wanted = {f"c{position}": column for column, position in header.positions.items()}
+    if not lines:
+        return pa.table({column: pa.array([], pa.string()) for column in header.positions})
+    table = arrow_csv.read_csv(
+        pa.BufferReader(lines),
+        # one thread, since only then are the numbers of uneven rows known
+        arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(lines) + 1),
+        arrow_csv.ParseOptions(invalid_row_handler=set_aside),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=list(wanted),
+            strings_can_be_null=False,
+        ),
+    )
+    return table.rename_columns(wanted)

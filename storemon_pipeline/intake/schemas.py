@@ -1,0 +1,268 @@
+"""Rows of text -> typed, valid rows, by Pandera; and a reason, for people, for each of the others.
+
+What a valid value is, is decided by the rules of the report (Inputs). A value is first read, to
+nothing where it cannot be; a schema then says what was read must be; what fails is told in the
+words of the schema's checks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+from storemon_pipeline.intake.files import (
+    BUSINESS_HOURS,
+    STORE_STATUS,
+    STORE_TIMEZONES,
+    FileKind,
+)
+from storemon_pipeline.intake.rows import LINE
+
+MAX_AHEAD = timedelta(minutes=10)
+"""How far after the moment of ingestion a poll may be stamped."""
+
+_STORE_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
+    r"(?:\s*(?:UTC|Z|[+-]\d\d(?::?[0-5]\d)?))?"
+)
+_WALL_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
+_MIDNIGHT = pd.Timedelta(hours=24)
+
+# how a timestamp ends that is not the beginning of a longer one
+_WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
+
+_ID_RULE = "must be a letter or digit followed by at most 63 letters, digits or ._:-"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """Rows, judged.
+
+    Attributes
+    ----------
+    good : DataFrame
+        The kind's columns, typed.
+    bad : DataFrame
+        ``line_number`` and ``reason`` of the others.
+    """
+
+    good: pd.DataFrame
+    bad: pd.DataFrame
+
+
+def _store_id() -> pa.Column:
+    return pa.Column("str", pa.Check(lambda ids: ids.str.fullmatch(_STORE_ID), error=_ID_RULE))
+
+
+def read_timestamps(text: pd.Series) -> pd.Series:
+    """Instants as the files write them; NaT where it is none.
+
+    Parameters
+    ----------
+    text : Series of text
+        ``2023-01-22 12:09:39.388884 UTC`` with zero to six digits of fraction, or ISO 8601 with
+        ``Z`` or an offset; without either it is UTC.
+
+    Returns
+    -------
+    Series of ``datetime64[us, UTC]``
+    """
+    shaped = text.where(text.str.fullmatch(_TIMESTAMP.pattern))
+    plain = shaped.str.removesuffix("UTC").str.rstrip()
+    instants = pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce")
+    return instants.astype("datetime64[us, UTC]")
+
+
+def _read_wall_times(text: pd.Series) -> pd.Series:
+    shaped = text.where(text.str.fullmatch(_WALL_TIME.pattern))
+    return pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
+
+
+def _with_seconds(text: pd.Series) -> pd.Series:
+    return text.where(text.str.count(":") != 1, text + ":00")
+
+
+def _wall_time_text(times: pd.Series) -> pd.Series:
+    """``HH:MM:SS``, with six digits of fraction where there is one."""
+    total = times.dt.total_seconds().astype("int64")
+    text = (
+        (total // 3600).astype("str").str.zfill(2)
+        + ":"
+        + (total // 60 % 60).astype("str").str.zfill(2)
+        + ":"
+        + (total % 60).astype("str").str.zfill(2)
+    )
+    fraction = times.dt.microseconds
+    return text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
+
+
+def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
+    latest = now + MAX_AHEAD
+    read = text.assign(
+        timestamp_utc=read_timestamps(text["timestamp_utc"]),
+        status=text["status"].str.strip().str.lower(),
+    )
+    schema = pa.DataFrameSchema(
+        {
+            "store_id": _store_id(),
+            "timestamp_utc": pa.Column(
+                "datetime64[us, UTC]",
+                [
+                    pa.Check(
+                        pd.Series.notna,
+                        ignore_na=False,
+                        error="must be an instant like 2023-01-22 12:09:39.388884 UTC",
+                    ),
+                    pa.Check(
+                        lambda at: at <= latest,
+                        error="is more than ten minutes after the moment of ingestion, "
+                        f"{now:%Y-%m-%d %H:%M:%S} UTC",
+                    ),
+                ],
+                nullable=True,
+            ),
+            "status": pa.Column(
+                "str", pa.Check.isin(["active", "inactive"], error="must be active or inactive")
+            ),
+        }
+    )
+    return read, schema
+
+
+def _opening_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
+    read = text.assign(
+        start_time_local=_read_wall_times(text["start_time_local"]),
+        end_time_local=_read_wall_times(text["end_time_local"]),
+    )
+
+    def is_time(error: str, upto: Callable[[pd.Series], pd.Series]) -> pa.Column:
+        return pa.Column(
+            "timedelta64[us]", pa.Check(upto, ignore_na=False, error=error), nullable=True
+        )
+
+    schema = pa.DataFrameSchema(
+        {
+            "store_id": _store_id(),
+            "day_of_week": pa.Column(
+                "str", pa.Check.str_matches("^[0-6]$", error="must be 0 (Monday) to 6 (Sunday)")
+            ),
+            "start_time_local": is_time(
+                "must be a time of day from 00:00:00 to 23:59:59", lambda t: t < _MIDNIGHT
+            ),
+            "end_time_local": is_time(
+                "must be a time of day from 00:00:00 to 24:00:00", lambda t: t <= _MIDNIGHT
+            ),
+        }
+    )
+    return read, schema
+
+
+def _timezones(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
+    schema = pa.DataFrameSchema(
+        {
+            "store_id": _store_id(),
+            "timezone_str": pa.Column(
+                "str",
+                pa.Check(
+                    lambda zones: zones.str.strip() != "",
+                    error="must name a time zone, such as America/New_York",
+                ),
+            ),
+        }
+    )
+    return text, schema
+
+
+_READERS = {
+    STORE_STATUS.table_name: _polls,
+    BUSINESS_HOURS.table_name: _opening_hours,
+    STORE_TIMEZONES.table_name: _timezones,
+}
+
+
+def check_rows(text: pd.DataFrame, kind: FileKind, now: datetime) -> CheckedRows:
+    """Read and judge the rows of a kind.
+
+    Parameters
+    ----------
+    text : DataFrame
+        The kind's columns as text, and ``line_number``; of
+        :func:`~storemon_pipeline.intake.rows.read_rows`.
+    kind : FileKind
+    now : datetime
+        The moment of ingestion, UTC.
+
+    Returns
+    -------
+    CheckedRows
+    """
+    read, schema = _READERS[kind.table_name](text, now)
+    try:
+        schema.validate(read, lazy=True)
+        bad = pd.DataFrame({LINE: pd.Series(dtype="int64"), "reason": pd.Series(dtype="object")})
+    except SchemaErrors as errors:
+        bad = _reasons(errors.failure_cases, text)
+    good = read[~read[LINE].isin(bad[LINE])].drop(columns=LINE)
+    if kind is BUSINESS_HOURS:
+        good = good.assign(
+            day_of_week=good["day_of_week"].astype("int64"),
+            start_time_local=_wall_time_text(good["start_time_local"]),
+            end_time_local=_wall_time_text(good["end_time_local"]),
+        )
+    return CheckedRows(good, bad)
+
+
+def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
+    """One reason a row, of all that failed in it, in the words of the checks."""
+    cases = failures[["index", "column", "check"]].drop_duplicates()
+    at = cases["index"].astype("int64")
+    values = pd.Series("", index=cases.index, dtype="object")
+    for column in cases["column"].unique():
+        of_column = cases["column"] == column
+        values[of_column] = text[column].loc[at[of_column]].map(_shown).to_numpy()
+    said = cases["column"] + " " + values + " " + cases["check"].astype("str")
+    reasons = said.groupby(at).agg("; ".join)
+    return pd.DataFrame(
+        {LINE: text[LINE].loc[reasons.index].to_numpy(), "reason": reasons.to_numpy(dtype=object)}
+    )
+
+
+def _shown(value: str) -> str:
+    if not value.strip():
+        return "is empty and"
+    return f"is {value[:60]!r}{'…' if len(value) > 60 else ''} and"  # noqa: PLR2004
+
+
+def is_whole_poll(values: dict[str, str], last_column: str | None) -> bool:
+    """Whether a line that has no newline yet cannot be the beginning of a longer one.
+
+    Parameters
+    ----------
+    values : dict
+        Column -> text, of the line's columns of a poll.
+    last_column : str or None
+        The line's last column, which may be cut; None where that is one that is not needed.
+
+    Examples
+    --------
+    >>> poll = {"status": "active", "timestamp_utc": "2023-01-22 12:09:39.38"}
+    >>> is_whole_poll(poll, "timestamp_utc")
+    False
+    >>> is_whole_poll(poll | {"timestamp_utc": "2023-01-22 12:09:39.38 UTC"}, "timestamp_utc")
+    True
+    """
+    if last_column is None:
+        return True
+    value = values[last_column]
+    if last_column == "status":
+        return value.strip().lower() in {"active", "inactive"}
+    if last_column == "timestamp_utc":
+        return bool(_WHOLE_ZONE.search(value) and _TIMESTAMP.fullmatch(value))
+    return False

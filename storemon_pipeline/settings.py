@@ -1,0 +1,84 @@
+"""What the environment decides: every ``STOREMON_*`` variable, in one place.
+
+Dagster, the scripts and the tests read their settings here and nowhere else. What a single report
+is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.request`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from upath import UPath
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+
+PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
+"""What relative paths are relative to: the checkout, or, for an installed package, where it runs."""
+
+
+def _absolute(path: Path) -> Path:
+    return PROJECT_ROOT / path.expanduser()
+
+
+def _absolute_unless_remote(path: str) -> str:
+    return path if "://" in path else str(_absolute(Path(path)))
+
+
+def _database_url(text: str) -> str:
+    """Name the driver that is installed, and make a SQLite file's path absolute."""
+    url = make_url(text)
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            msg = "a SQLite database must be a file: each step of a run opens it anew"
+            raise ValueError(msg)
+        url = URL.create("sqlite", database=str(_absolute(Path(url.database))))
+    elif url.drivername != "postgresql+psycopg2":
+        msg = f"{url.drivername} is not supported: use postgresql:// or sqlite:///"
+        raise ValueError(msg)
+    return url.render_as_string(hide_password=False)
+
+
+class Settings(BaseSettings):
+    """The project's settings, read from the environment when it is made.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Where a variable has a value that is not accepted; the message names it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STOREMON_", env_ignore_empty=True, frozen=True)
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default=Path("data"),
+        validate_default=True,
+        description="The directory of the raw CSV files.",
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        default="sqlite:///.storemon/storemon.db",
+        validate_default=True,
+        repr=False,
+        description="Where the tables are: postgresql://user:password@host/name or sqlite:///file.",
+    )
+    reports_dir: Annotated[str, AfterValidator(_absolute_unless_remote)] = Field(
+        default="reports",
+        validate_default=True,
+        description="Where reports are written: a directory, or any path that fsspec knows.",
+    )
+    max_bad_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A file with a larger share of bad rows than this is refused whole.",
+    )
+
+    @property
+    def reports_path(self) -> UPath:
+        """``reports_dir`` as a path to work with."""
+        return UPath(self.reports_dir)

@@ -1,0 +1,14 @@
+"""The tables, on PostgreSQL or SQLite: how they look, and how they are filled and read.
+
+======================  ========================================================================
+:mod:`.tables`          the tables, declared with SQLAlchemy
+:mod:`.database`        a database: connections, transactions, its schema
+:mod:`.polls`           store_status: bulk upsert, bulk read, the stores that were polled
+:mod:`.snapshots`       business_hours and store_timezone: replaced whole, read whole
+:mod:`.ingested`        ingested_file and quarantined_row: what was read, what was set aside
+:mod:`.registry`        report: every report that was ever started, and what became of it
+======================  ========================================================================
+
+What the rows mean is decided by :mod:`storemon_pipeline.uptime`, and which rows are good by
+:mod:`storemon_pipeline.intake`; here they are only kept.
+"""

@@ -1,0 +1,89 @@
+"""ingested_file and quarantined_row: what was read of which file, and which rows were set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+from sqlalchemy import Connection, func, insert, select
+
+from storemon_pipeline.storage.tables import ingested_file, quarantined_row
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedFile:
+    """How far a file was read, and what came of it.
+
+    Attributes
+    ----------
+    file, table_name : str
+        The file's name within the data directory, and the table its rows went to.
+    sha256 : str
+        Of the content that was read, uncompressed.
+    bytes, lines : int
+        How much that was.
+    rows, bad_rows : int
+        Rows in it, bad ones included; bad ones.
+    """
+
+    file: str
+    table_name: str
+    sha256: str
+    bytes: int
+    lines: int
+    rows: int
+    bad_rows: int
+
+
+def _of_row(row: object) -> IngestedFile:
+    return IngestedFile(*(getattr(row, name) for name in IngestedFile.__dataclass_fields__))
+
+
+_FIELDS = [ingested_file.c[name] for name in IngestedFile.__dataclass_fields__]
+
+
+def last_ingested(connection: Connection, table_name: str) -> dict[str, IngestedFile]:
+    """The last reading of each file of a table, by file, the oldest first."""
+    newest = (
+        select(func.max(ingested_file.c.ingested_file_id))
+        .where(ingested_file.c.table_name == table_name)
+        .group_by(ingested_file.c.file)
+    )
+    query = (
+        select(*_FIELDS)
+        .where(ingested_file.c.ingested_file_id.in_(newest))
+        .order_by(ingested_file.c.ingested_file_id)
+    )
+    return {row.file: _of_row(row) for row in connection.execute(query)}
+
+
+def record_file(
+    connection: Connection, read: IngestedFile, *, ingested_at: datetime, run_id: str
+) -> int:
+    """Record a reading of a file; gives its id, for its quarantined rows."""
+    values = {name: getattr(read, name) for name in IngestedFile.__dataclass_fields__}
+    result = connection.execute(
+        insert(ingested_file).values(**values, ingested_at=ingested_at, run_id=run_id)
+    )
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def quarantine(
+    connection: Connection,
+    bad_rows: pd.DataFrame,
+    *,
+    ingested_file_id: int,
+    file: str,
+    quarantined_at: datetime,
+) -> None:
+    """Keep bad rows: ``line_number``, ``row_text`` and ``reason`` of each."""
+    if bad_rows.empty:
+        return
+    same = {
+        "ingested_file_id": ingested_file_id,
+        "file": file,
+        "quarantined_at": quarantined_at,
+    }
+    rows = bad_rows[["line_number", "row_text", "reason"]].to_dict("records")
+    connection.execute(insert(quarantined_row), [{**row, **same} for row in rows])

@@ -1,0 +1,67 @@
+"""business_hours and store_timezone: snapshots, replaced whole and read whole."""
+
+from __future__ import annotations
+
+import pandas as pd
+from sqlalchemy import Connection, Table, delete, func, insert, select
+
+from storemon_pipeline.storage.tables import business_hours, store_timezone
+
+_TIMES = ("start_time_local", "end_time_local")
+
+
+def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -> int:
+    """Put ``rows`` in place of all that the table holds.
+
+    Parameters
+    ----------
+    connection : Connection
+        Of :meth:`~storemon_pipeline.storage.database.Database.write`.
+    table : Table
+        One of the two snapshots.
+    rows : DataFrame
+        The table's columns; of rows with one key the last counts.
+
+    Returns
+    -------
+    int
+        How many rows the table has now.
+    """
+    keys = [column.name for column in table.primary_key]
+    unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
+    connection.execute(delete(table))
+    if len(unique):
+        connection.execute(insert(table), unique.to_dict("records"))
+    return len(unique)
+
+
+def count_rows(connection: Connection, table: Table) -> int:
+    """How many rows a table holds."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def read_business_hours(connection: Connection) -> pd.DataFrame:
+    """All weekly openings.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``day_of_week`` (int64, 0 = Monday), ``start_time_local``,
+        ``end_time_local`` (``timedelta64[us]`` since midnight), sorted.
+    """
+    hours = pd.read_sql(select(business_hours), connection)
+    hours["day_of_week"] = hours["day_of_week"].astype("int64")
+    for column in _TIMES:
+        hours[column] = pd.to_timedelta(hours[column]).astype("timedelta64[us]")
+    return hours.sort_values(["store_id", "day_of_week", *_TIMES], ignore_index=True)
+
+
+def read_timezones(connection: Connection) -> pd.DataFrame:
+    """Each store's time zone as the file names it.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``timezone_str`` (text).
+    """
+    return pd.read_sql(select(store_timezone), connection)

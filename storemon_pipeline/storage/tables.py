@@ -1,0 +1,131 @@
+"""The tables, declared once for PostgreSQL and SQLite.
+
+Names are contracts: other people's scripts and dashboards read them. Instants are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.types import JSON, TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: ``timestamptz`` on PostgreSQL; on SQLite text in UTC with six digits of fraction.
+
+    Goes in and comes out as an aware UTC datetime on both.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give PostgreSQL an aware datetime and SQLite, which has no zones, a naive one."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Make every datetime aware and UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+store_status = Table(
+    "store_status",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("timestamp_utc", UtcDateTime, primary_key=True),
+    Column("status", Text, nullable=False),
+    CheckConstraint("status IN ('active', 'inactive')", name="store_status_is_known"),
+    # the key is the table: SQLite stores the rows in its order, once
+    sqlite_with_rowid=False,
+    comment="Polls: was the store active or inactive at that instant.",
+)
+
+business_hours = Table(
+    "business_hours",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("day_of_week", SmallInteger, primary_key=True, comment="0 = Monday"),
+    Column("start_time_local", Text, primary_key=True, comment="HH:MM:SS[.ffffff]"),
+    Column("end_time_local", Text, primary_key=True, comment="HH:MM:SS[.ffffff], up to 24:00:00"),
+    comment="Weekly openings in the store's local time; several rows a day are several openings.",
+)
+
+store_timezone = Table(
+    "store_timezone",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("timezone_str", Text, nullable=False),
+    comment="Each store's time zone as the file names it, known or not.",
+)
+
+ingested_file = Table(
+    "ingested_file",
+    metadata,
+    Column("ingested_file_id", Integer, primary_key=True),
+    Column("file", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("sha256", Text, nullable=False, comment="of what was read: the content, uncompressed"),
+    Column("bytes", BigInteger, nullable=False, comment="how much of the content was read"),
+    Column("lines", BigInteger, nullable=False, comment="how many lines that was"),
+    Column(
+        "rows", BigInteger, nullable=False, comment="rows in the file so far, bad ones included"
+    ),
+    Column("bad_rows", BigInteger, nullable=False, comment="bad rows in the file so far"),
+    Column("ingested_at", UtcDateTime, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Index("ingested_file_by_file", "file"),
+    comment="Every time that a file, or what had been added to it, was read.",
+)
+
+quarantined_row = Table(
+    "quarantined_row",
+    metadata,
+    Column("quarantined_row_id", Integer, primary_key=True),
+    Column("ingested_file_id", ForeignKey(ingested_file.c.ingested_file_id), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("line_number", BigInteger, nullable=False, comment="the header is line 1"),
+    Column("row_text", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("quarantined_at", UtcDateTime, nullable=False),
+    Index("quarantined_row_by_ingested_file", "ingested_file_id"),
+    comment="Rows that broke a rule, word for word, with the reason.",
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("report_id", Text, primary_key=True, comment="the id of the Dagster run"),
+    Column("status", Text, nullable=False),
+    Column("request", JSON, comment="what was asked for, every question answered"),
+    Column("as_of", UtcDateTime),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("stores", Integer),
+    Column("error", Text),
+    CheckConstraint(
+        "status IN ('Queued', 'Running', 'Complete', 'Failed', 'Canceled')",
+        name="report_status_is_known",
+    ),
+    comment="Every report that was started, whoever started it.",
+)

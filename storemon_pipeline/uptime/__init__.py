@@ -1,0 +1,23 @@
+"""The domain: tables in, tables out.
+
+What the figures mean is decided here and nowhere else. Nothing in this package knows Dagster, a
+database, a file or the clock; it needs numpy, pandas and pydantic.
+
+======================  ========================================================================
+:mod:`.rules`           every choice that the figures depend on, named
+:mod:`.request`         what a report is asked for, and the windows that it is resolved to
+:mod:`.wall_clock`      local times of time zones <-> instants
+:mod:`.intervals`       sets of intervals of many stores, and what is computed with them
+:mod:`.open_hours`      opening hours + time zones -> when each store is open
+:mod:`.status`          polls + open hours -> when each store is up or down
+:mod:`.report`          both, and the windows -> the figures of each store
+:mod:`.outages`         both -> downtime events, and downtime by local hour of the week
+:mod:`.fleet`           all of that of some stores, and of all stores together
+:mod:`.slices`          which stores are worked through together
+:mod:`.tables`          between tables and arrays
+======================  ========================================================================
+
+Instants are microseconds since 1970-01-01 UTC as ``int64`` inside, and ``datetime64[us, UTC]`` in
+every table that comes in or goes out. Stores are rows of a table of stores sorted by ``store_id``;
+inside, a store is its position in that table, its *code*.
+"""

@@ -1,0 +1,160 @@
+"""All results of a report: of some stores, and of all stores together.
+
+:class:`StoreResults` is what a slice of stores comes to; :class:`Fleet` adds slices up, for those
+who look at the whole, and checks what must hold of any report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events
+from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
+from storemon_pipeline.uptime.request import ReportRequest
+
+_SHOWN_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResults:
+    """What a report says of some stores.
+
+    Attributes
+    ----------
+    figures : DataFrame
+        Of :func:`~storemon_pipeline.uptime.report.uptime_report`.
+    exact : DataFrame
+        The same unrounded, of :func:`~storemon_pipeline.uptime.report.exact_figures`.
+    events : DataFrame
+        Of :func:`~storemon_pipeline.uptime.outages.downtime_events`.
+    by_hour : DataFrame
+        Of :func:`~storemon_pipeline.uptime.outages.downtime_by_hour`.
+    """
+
+    figures: pd.DataFrame
+    exact: pd.DataFrame
+    events: pd.DataFrame
+    by_hour: pd.DataFrame
+
+
+def store_results(
+    stores: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    status_intervals: pd.DataFrame,
+    request: ReportRequest,
+) -> StoreResults:
+    """Everything that a report says of some stores.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``.
+    open_hours, status_intervals : DataFrame
+        Of these stores and the request's span.
+    request : ReportRequest
+    """
+    time = observe(stores, open_hours, status_intervals, request)
+    exact = exact_figures(time, request, len(stores))
+    return StoreResults(
+        uptime_report(stores, exact, request),
+        exact,
+        downtime_events(stores, time, request),
+        downtime_by_hour(stores, time, request),
+    )
+
+
+@dataclass(slots=True)
+class Fleet:
+    """All stores of a report together, added up slice by slice.
+
+    Attributes
+    ----------
+    request : ReportRequest
+    figures, events : list of DataFrame
+        Each slice's.
+    by_hour_rows : int
+        How many rows downtime by hour has; ``first_by_hour`` are the first of them.
+    open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
+        By local weekday (0 = Monday) and hour.
+    beyond_open_time : int
+        How many stores' figures exceed their open time: 0, or something is wrong.
+    """
+
+    request: ReportRequest
+    figures: list[pd.DataFrame] = field(default_factory=list)
+    events: list[pd.DataFrame] = field(default_factory=list)
+    by_hour_rows: int = 0
+    first_by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
+    open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
+    downtime_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
+    beyond_open_time: int = 0
+    _totals: pd.Series | None = None
+
+    def add(self, results: StoreResults) -> None:
+        """Add a slice of stores, which come after those added before."""
+        self.figures.append(results.figures)
+        self.events.append(results.events)
+        self.by_hour_rows += len(results.by_hour)
+        if self.first_by_hour.empty:
+            self.first_by_hour = results.by_hour.head(_SHOWN_HOURS)
+        hour = results.by_hour["day_of_week"] * 24 + results.by_hour["hour"]
+        for name, total in (
+            ("open_minutes", self.open_minutes),
+            ("downtime_minutes", self.downtime_minutes),
+        ):
+            sums = np.bincount(hour, weights=results.by_hour[name], minlength=168)
+            total += sums.reshape(7, 24)
+        self.beyond_open_time += int(_beyond_open_time(results.exact, self.request).sum())
+        sums_of_slice = results.exact.sum()
+        self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice
+
+    @property
+    def stores(self) -> int:
+        """How many stores the report has."""
+        return sum(map(len, self.figures))
+
+    @property
+    def ongoing_events(self) -> int:
+        """How many stores are down at as_of, while open."""
+        return sum(int(events["ongoing"].sum()) for events in self.events)
+
+    @property
+    def stores_twice(self) -> int:
+        """Rows that are not after the row before them: every store has one, in order."""
+        ids = pd.concat([figures["store_id"] for figures in self.figures], ignore_index=True)
+        return int((ids.iloc[1:].to_numpy() <= ids.iloc[:-1].to_numpy()).sum())
+
+    def hours(self, figure: str, window: str) -> float:
+        """A figure of all stores together, in hours.
+
+        Parameters
+        ----------
+        figure : str
+            ``uptime``, ``downtime``, ``unobserved`` or ``open_time``.
+        window : str
+            The window's column name.
+        """
+        if self._totals is None:
+            return 0.0
+        return float(self._totals[f"{figure}_{window}"]) / 3_600_000_000
+
+    def uptime_pct(self, window: str) -> float | None:
+        """Uptime of all stores together: 100 x all uptime / all observed open time.
+
+        None where nothing was observed.
+        """
+        observed = self.hours("uptime", window) + self.hours("downtime", window)
+        return round(100 * self.hours("uptime", window) / observed, 2) if observed else None
+
+
+def _beyond_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArray[np.bool_]:
+    """Stores of which some figure is negative, or uptime and downtime exceed open time."""
+    wrong = np.zeros(len(exact), dtype=bool)
+    for window in request.windows:
+        for figure in ("uptime", "downtime", "unobserved"):
+            wrong |= (exact[f"{figure}_{window.column}"] < 0).to_numpy()
+    return wrong

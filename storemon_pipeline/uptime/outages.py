@@ -1,0 +1,133 @@
+"""Open time and status -> downtime events, and downtime by local hour of the week (Outages).
+
+Both are told over each store's whole span: from the earliest start to the latest end of the
+windows asked for. For how long a store was down in a window is told by :mod:`.report`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.intervals import Int, Intervals, expand
+from storemon_pipeline.uptime.report import OpenTime, hundredths, percent
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import DAY, HOUR
+from storemon_pipeline.uptime.tables import instants_of, store_ids, timestamps_of
+from storemon_pipeline.uptime.wall_clock import WallClocks
+
+_MINUTE = HOUR // 60
+_HOURS_OF_WEEK = 7 * 24
+_MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
+
+
+def _clocks(stores: pd.DataFrame, time: OpenTime) -> tuple[WallClocks, Int]:
+    zone, zones = pd.factorize(stores["timezone"])
+    return WallClocks([str(name) for name in zones], time.line.start, time.line.end), zone
+
+
+def _within_spans(intervals: Intervals, request: ReportRequest, stores: int) -> Intervals:
+    start, end = request.store_spans(stores)
+    return intervals.clip(start[intervals.code], end[intervals.code])
+
+
+def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest) -> pd.DataFrame:
+    """Every maximal stretch of downtime within one open interval (Outages).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, a row a store.
+    time : OpenTime
+        Of the same stores and request.
+    request : ReportRequest
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
+        ``start_offset``, ``end_offset`` (``timedelta64[us]``: how far the store's clock is ahead
+        of UTC), ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of), sorted
+        by store and start.
+    """
+    down = _within_spans(time.down, request, len(stores))
+    clocks, zone = _clocks(stores, time)
+    (as_of,) = instants_of([request.as_of]).tolist()
+    zone_of_event = zone[down.code]
+    return pd.DataFrame(
+        {
+            "store_id": store_ids(down.code, stores["store_id"]),
+            "start_utc": timestamps_of(down.start),
+            "end_utc": timestamps_of(down.end),
+            "start_offset": clocks.offset(zone_of_event, down.start).astype("timedelta64[us]"),
+            "end_offset": clocks.offset(zone_of_event, down.end).astype("timedelta64[us]"),
+            "minutes": hundredths(down.end - down.start, _MINUTE) / 100,
+            "ongoing": down.end == as_of,
+        }
+    )
+
+
+def _by_local_hour(intervals: Intervals, clocks: WallClocks, zone: Int, stores: int) -> Int:
+    """Microseconds of the intervals by store and local hour of the week, from Monday's first.
+
+    Returns
+    -------
+    int64 array, shape (stores * 168,)
+    """
+    # cut where clocks change, so that each piece has one offset ...
+    first, count = clocks.changes(zone[intervals.code], intervals.start, intervals.end)
+    whole, member = expand(count)
+    since, offset = clocks.piece(first[whole] + member)
+    until, _ = clocks.piece(first[whole] + np.minimum(member + 1, count[whole] - 1))
+    start = np.maximum(intervals.start[whole], since) + offset
+    is_last = member == count[whole] - 1
+    end = np.where(is_last, intervals.end[whole], until) + offset
+    # ... then at each full hour of the local clock
+    first_hour = start // HOUR
+    piece, nth = expand((end - 1) // HOUR - first_hour + 1)
+    hour = first_hour[piece] + nth
+    length = np.minimum(end[piece], (hour + 1) * HOUR) - np.maximum(start[piece], hour * HOUR)
+    hour_of_week = (hour + _MONDAY // HOUR) % _HOURS_OF_WEEK
+    code = intervals.code[whole][piece]
+    # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+    total = np.bincount(
+        code * _HOURS_OF_WEEK + hour_of_week, weights=length, minlength=stores * _HOURS_OF_WEEK
+    )
+    return total.astype(np.int64)
+
+
+def downtime_by_hour(stores: pd.DataFrame, time: OpenTime, request: ReportRequest) -> pd.DataFrame:
+    """Open time and downtime by each store's local weekday and hour (Outages).
+
+    An instant belongs to the hour that the wall clock shows: an hour that it shows twice counts
+    twice.
+
+    Parameters
+    ----------
+    stores, time, request
+        As for :func:`downtime_events`.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64),
+        ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for
+        each hour with open time, sorted.
+    """
+    clocks, zone = _clocks(stores, time)
+    opened = _by_local_hour(
+        _within_spans(time.open, request, len(stores)), clocks, zone, len(stores)
+    )
+    down = _by_local_hour(_within_spans(time.down, request, len(stores)), clocks, zone, len(stores))
+    some = np.flatnonzero(opened)
+    opened, down = opened[some], down[some]
+    return pd.DataFrame(
+        {
+            "store_id": store_ids(some // _HOURS_OF_WEEK, stores["store_id"]),
+            "day_of_week": some % _HOURS_OF_WEEK // 24,
+            "hour": some % 24,
+            "open_minutes": hundredths(opened, _MINUTE) / 100,
+            "downtime_minutes": hundredths(down, _MINUTE) / 100,
+            "downtime_pct": percent(down, opened),
+        }
+    )

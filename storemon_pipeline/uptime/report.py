@@ -1,0 +1,144 @@
+"""Status intervals x open hours x windows -> the figures of each store.
+
+The only place where uptime, downtime and unobserved time are added up and rounded. When a store
+was down, rather than for how long, is told by :mod:`.outages`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.intervals import Int, Intervals, Line, Measure, intersect
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.status import ACTIVE
+from storemon_pipeline.uptime.tables import instants_of, intervals_of
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTime:
+    """The open time of some stores over a request's span, and which of it was observed.
+
+    What the figures and the outages are both made from.
+
+    Attributes
+    ----------
+    line : Line
+    open, up, down : Intervals
+        ``up`` and ``down`` lie within ``open``; a stretch of either is within one open interval
+        and as long as it can be.
+    """
+
+    line: Line
+    open: Intervals
+    up: Intervals
+    down: Intervals
+
+
+def observe(
+    stores: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    status_intervals: pd.DataFrame,
+    request: ReportRequest,
+) -> OpenTime:
+    """Cut status intervals to open time.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice).
+    open_hours : DataFrame
+        Of :func:`~storemon_pipeline.uptime.open_hours.open_hours`.
+    status_intervals : DataFrame
+        Of :func:`~storemon_pipeline.uptime.status.status_intervals`.
+    request : ReportRequest
+        Both tables must be of its span.
+    """
+    first, last = instants_of(request.span).tolist()
+    line = Line(first, last, len(stores))
+    is_open = intervals_of(open_hours, stores, "open_utc", "close_utc")
+    status = intervals_of(status_intervals, stores, "start_utc", "end_utc")
+    pieces, _, of_status = intersect(is_open, status, line)
+    active = (status_intervals["status"] == ACTIVE).to_numpy(dtype=bool)[of_status]
+    return OpenTime(line, is_open, pieces.take(active), pieces.take(~active))
+
+
+def hundredths(amount: Int, unit: Int | int) -> Int:
+    """``amount / unit`` in hundredths, rounded half up; exact, in integers.
+
+    Examples
+    --------
+    >>> hundredths(np.array([1_000_000, 3_600_000_000]), 3_600_000_000).tolist()
+    [0, 100]
+    """
+    return (200 * amount + unit) // (2 * np.asarray(unit, dtype=np.int64))
+
+
+def exact_figures(time: OpenTime, request: ReportRequest, stores: int) -> pd.DataFrame:
+    """Uptime, downtime and open time of each store and window, in microseconds, unrounded.
+
+    Returns
+    -------
+    DataFrame, int64, a row a store by position
+        For each window ``uptime_…``, ``downtime_…``, ``unobserved_…`` and ``open_time_…`` + the
+        window's column name; the first three add up to the fourth exactly.
+    """
+    code = np.arange(stores)
+    measures = {
+        "open_time": Measure(time.open, time.line),
+        "uptime": Measure(time.up, time.line),
+        "downtime": Measure(time.down, time.line),
+    }
+    columns: dict[str, Int] = {}
+    for window in request.windows:
+        start, end = request.bounds(window, stores)
+        lengths = {name: of.between(code, start, end) for name, of in measures.items()}
+        lengths["unobserved"] = lengths["open_time"] - lengths["uptime"] - lengths["downtime"]
+        for name in ("uptime", "downtime", "unobserved", "open_time"):
+            columns[f"{name}_{window.column}"] = lengths[name]
+    return pd.DataFrame(columns)
+
+
+def uptime_report(
+    stores: pd.DataFrame, exact: pd.DataFrame, request: ReportRequest
+) -> pd.DataFrame:
+    """The figures of each store, rounded, under the names of ``report_full.csv`` (Figures).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, ``last_poll_utc``, a row a store.
+    exact : DataFrame
+        Of :func:`exact_figures`, for the same stores.
+    request : ReportRequest
+
+    Returns
+    -------
+    DataFrame
+        ``store_id``; for each window ``uptime_``, ``downtime_``, ``unobserved_`` (float64, minutes
+        for the hour, hours for all else, two decimals) and ``uptime_pct_`` (float64, NaN where
+        nothing was observed) + the window's column name; ``last_poll_utc``; ``timezone``.
+    """
+    columns: dict[str, object] = {"store_id": stores["store_id"].to_numpy()}
+    for window in request.windows:
+        name = window.column
+        for figure in ("uptime", "downtime", "unobserved"):
+            amount = exact[f"{figure}_{name}"].to_numpy()
+            columns[f"{figure}_{name}"] = hundredths(amount, window.unit) / 100
+        columns[f"uptime_pct_{name}"] = percent(
+            exact[f"uptime_{name}"].to_numpy(),
+            (exact[f"uptime_{name}"] + exact[f"downtime_{name}"]).to_numpy(),
+        )
+    columns["last_poll_utc"] = stores["last_poll_utc"].to_numpy()
+    columns["timezone"] = stores["timezone"].to_numpy()
+    report = pd.DataFrame(columns)
+    report["last_poll_utc"] = stores["last_poll_utc"].reset_index(drop=True)
+    return report
+
+
+def percent(part: Int, whole: Int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0."""
+    some = whole > 0
+    return np.where(some, hundredths(100 * part, np.where(some, whole, 1)) / 100, np.nan)

@@ -1,0 +1,213 @@
+"""What a report is asked for, and what that comes to: as_of, windows, stores, rules (rules 1, 2).
+
+An :class:`AskedReport` is what a person or a program writes; :func:`resolve` makes of it, of the
+newest poll and of the clock, a :class:`ReportRequest`, which has no open question left. Both are
+pydantic models, so that the launchpad, the database and the API say it in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.rules import HOUR, UptimeRules
+from storemon_pipeline.uptime.tables import instants_of
+
+
+class Window(StrEnum):
+    """A span of time that figures are told for (rule 2)."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    RANGE = "range"
+
+    @property
+    def column(self) -> str:
+        """How the window is called in the names of the report's columns."""
+        return "range" if self is Window.RANGE else f"last_{self.value}"
+
+    @property
+    def unit(self) -> int:
+        """Microseconds in the unit of its figures: minutes for the hour, hours for all else."""
+        return HOUR // 60 if self is Window.HOUR else HOUR
+
+
+ROLLING = {
+    Window.HOUR: timedelta(hours=1),
+    Window.DAY: timedelta(hours=24),
+    Window.WEEK: timedelta(hours=168),
+    Window.MONTH: timedelta(hours=720),
+}
+"""The windows that end at as_of, and how long they are: spans of real time (rule 2)."""
+
+DEFAULT_WINDOWS = (Window.HOUR, Window.DAY, Window.WEEK)
+
+
+def parse_instant(value: object) -> object:
+    """Read an instant as the files write it: ISO 8601 or ``… UTC``; without a zone it is UTC.
+
+    Anything but text is passed on as it is, for pydantic to judge.
+
+    Examples
+    --------
+    >>> parse_instant("2023-01-25 18:13:22.47922 UTC").isoformat()
+    '2023-01-25T18:13:22.479220+00:00'
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    try:
+        instant = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
+    except ValueError as error:
+        msg = f"{value!r} is no instant: write it like 2023-01-25T18:00:00Z"
+        raise ValueError(msg) from error
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+Instant = Annotated[datetime, BeforeValidator(parse_instant)]
+
+
+class AskedReport(BaseModel):
+    """A report as it is asked for. Everything is optional.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Where the parts contradict each other, or a value is not one of those accepted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: Literal["latest", "now"] | Instant = "latest"
+    windows: tuple[Window, ...] = DEFAULT_WINDOWS
+    start: Instant | None = None
+    end: Instant | None = None
+    store_ids: tuple[str, ...] | None = Field(default=None, min_length=1)
+    rules: UptimeRules = UptimeRules()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if (self.start is None) != (self.end is None):
+            msg = "start and end go together: give both, for a range, or neither"
+            raise ValueError(msg)
+        if self.start is not None and self.end is not None:
+            if self.start >= self.end:
+                msg = (
+                    f"start ({self.start.isoformat()}) must be before end ({self.end.isoformat()})"
+                )
+                raise ValueError(msg)
+            if self.as_of not in ("latest", self.end):
+                msg = "a range's end is its as_of: leave as_of out where start and end are given"
+                raise ValueError(msg)
+        elif Window.RANGE in self.windows:
+            msg = "the window 'range' needs start and end"
+            raise ValueError(msg)
+        if not self.windows and self.start is None:
+            msg = "windows is empty: name at least one of " + ", ".join(Window)
+            raise ValueError(msg)
+        return self
+
+
+class ReportRequest(BaseModel):
+    """A report's request with every question answered.
+
+    Attributes
+    ----------
+    as_of : datetime
+        UTC; the end of every window (rule 1).
+    windows : tuple of Window
+        In the order they were asked for, none twice.
+    start : datetime or None
+        The beginning of the window ``range``, where that is one of them.
+    store_ids : tuple of str or None
+        The stores asked for; None is all.
+    rules : UptimeRules
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: Instant
+    windows: tuple[Window, ...] = Field(min_length=1)
+    start: Instant | None
+    store_ids: tuple[str, ...] | None
+    rules: UptimeRules
+
+    def bounds(self, window: Window, stores: int) -> tuple[Int, Int]:
+        """Where a window begins and ends for each of ``stores`` stores (rule 2).
+
+        Rolling windows and ranges are the same for all.
+
+        Returns
+        -------
+        start, end : int64 arrays, shape (stores,)
+            Microseconds since 1970.
+        """
+        start = self.start if window is Window.RANGE else self.as_of - ROLLING[window]
+        first, last = instants_of([start, self.as_of])
+        return np.full(stores, first), np.full(stores, last)
+
+    def store_spans(self, stores: int) -> tuple[Int, Int]:
+        """The whole span of the windows of each store: earliest start, latest end (Outages).
+
+        Returns
+        -------
+        start, end : int64 arrays, shape (stores,)
+        """
+        starts, ends = zip(*(self.bounds(window, stores) for window in self.windows), strict=True)
+        return np.minimum.reduce(starts), np.maximum.reduce(ends)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """What must be looked at to answer: the span over all windows and stores, up to as_of."""
+        starts = [
+            self.start if w is Window.RANGE else self.as_of - ROLLING[w] for w in self.windows
+        ]
+        return min(start for start in starts if start is not None), self.as_of
+
+    @property
+    def has_default_windows(self) -> bool:
+        """Whether the report has the seven columns that everybody expects."""
+        return self.windows == DEFAULT_WINDOWS
+
+
+def resolve(asked: AskedReport, *, newest_poll: datetime, now: datetime) -> ReportRequest:
+    """Settle what was asked for (rules 1 and 2).
+
+    Parameters
+    ----------
+    asked : AskedReport
+    newest_poll : datetime
+        The newest poll in the data at or before ``now``; UTC.
+    now : datetime
+        The clock; UTC.
+
+    Returns
+    -------
+    ReportRequest
+        With start and end given, the window ``range`` is in it, asked for by name or not.
+    """
+    windows: Sequence[Window] = asked.windows
+    if asked.end is not None:
+        as_of = asked.end
+        windows = (*windows, Window.RANGE)
+    elif asked.as_of == "latest":
+        as_of = newest_poll
+    elif asked.as_of == "now":
+        as_of = now
+    else:
+        as_of = asked.as_of
+    return ReportRequest(
+        as_of=as_of,
+        windows=tuple(dict.fromkeys(windows)),
+        start=asked.start,
+        store_ids=asked.store_ids and tuple(sorted(set(asked.store_ids))),
+        rules=asked.rules,
+    )

@@ -1,0 +1,183 @@
+"""Polls + open hours -> when each store is up or down (rules 4 to 7).
+
+A poll says what a store's status was at one instant. Here each poll that counts gets the stretch
+of time for which it speaks; neighbours of one status are one interval, and what no poll speaks for
+is left out: it is unobserved. The intervals are not cut to open time yet, :mod:`.report` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.intervals import Bool, Int, Intervals, Line, contains, expand
+from storemon_pipeline.uptime.open_hours import Openings
+from storemon_pipeline.uptime.rules import ClosedPolls, Interpolation, UptimeRules
+from storemon_pipeline.uptime.tables import (
+    codes_of,
+    instants_of,
+    intervals_of,
+    table_of,
+)
+
+ACTIVE, INACTIVE = "active", "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class _Polls:
+    """Polls sorted by store and time, none twice."""
+
+    code: Int
+    at: Int
+    active: Bool
+
+    def take(self, which: Bool | Int) -> _Polls:
+        return _Polls(self.code[which], self.at[which], self.active[which])
+
+
+def _sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> _Polls:
+    """The polls of the stores at or before as_of, sorted; of two at one instant the later row."""
+    code = codes_of(polls["store_id"], stores["store_id"])
+    at = instants_of(polls["timestamp_utc"])
+    keep = (code >= 0) & (at <= as_of)
+    found = _Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
+    ahead = found.code[1:] > found.code[:-1]
+    ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
+    if ahead.all():  # as a database gives them
+        return found
+    ordered = found.take(np.lexsort((found.at, found.code)))
+    same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
+    return ordered.take(np.append(~same, True)[: len(same) + 1])
+
+
+def _newest_in_hours(polls: _Polls, openings: Openings) -> _Polls:
+    """Of each store's polls the newest that was made while it was open.
+
+    Newest first: a poll is looked at only where all newer ones of its store were made out of
+    hours, twice as many of them in each round.
+    """
+    last = np.flatnonzero(np.append(polls.code[1:] != polls.code[:-1], True)[: len(polls.code)])
+    first = np.append(0, last[:-1] + 1)[: len(last)]
+    found: list[Int] = []
+    take = 1
+    while len(last):
+        count = np.minimum(take, last - first + 1)
+        store, member = expand(count)
+        at = (last - count + 1)[store] + member
+        inside = openings.contain(polls.code[at], polls.at[at])
+        newest = np.full(len(last), -1)
+        np.maximum.at(newest, store[inside], at[inside])
+        found.append(newest[newest >= 0])
+        last = last - count
+        left = (newest < 0) & (last >= first)
+        first, last = first[left], last[left]
+        take *= 2
+    return polls.take(np.sort(np.concatenate(found))) if found else polls
+
+
+def _spoken_for(polls: _Polls, rules: UptimeRules, start: int, end: int) -> tuple[Intervals, Bool]:
+    """The stretch within ``[start, end)`` that each poll speaks for (rules 5 and 6)."""
+    before = np.empty(len(polls.at), dtype=np.int64)
+    after = np.empty(len(polls.at), dtype=np.int64)
+    is_first = np.append(True, polls.code[1:] != polls.code[:-1])[: len(polls.at)]
+    is_last = np.append(is_first[1:], True)[: len(polls.at)]
+    gap = np.diff(polls.at, append=0)
+    # where one poll's word ends and the next one's begins
+    turn = polls.at + (gap // 2 if rules.interpolation is Interpolation.NEAREST else gap)
+    after[:] = np.where(is_last, end, turn)
+    before[1:] = turn[:-1]
+    before[is_first] = start
+    if rules.max_carry is not None:
+        carry = rules.max_carry
+        if rules.interpolation is Interpolation.PREVIOUS:
+            # a poll that has no poll within the carry before it speaks backwards as well,
+            # for what the poll before it no longer reaches
+            reach = np.empty(len(polls.at), dtype=np.int64)
+            reach[1:] = polls.at[:-1] + carry
+            reach[is_first] = start
+            before = np.minimum(np.maximum(reach, polls.at - carry), polls.at)
+        else:
+            before = np.maximum(before, polls.at - carry)
+        after = np.minimum(after, polls.at + carry)
+    stretches = Intervals(polls.code, np.maximum(before, start), np.minimum(after, end))
+    full = stretches.start < stretches.end
+    return stretches.take(full), polls.active[full]
+
+
+def _merge_equal(stretches: Intervals, active: Bool) -> tuple[Intervals, Bool]:
+    """Make one of neighbours that touch and have the same status."""
+    new = np.ones(len(stretches), dtype=bool)
+    new[1:] = (
+        (stretches.code[1:] != stretches.code[:-1])
+        | (stretches.start[1:] > stretches.end[:-1])
+        | (active[1:] != active[:-1])
+    )
+    last = np.append(new[1:], True)[: len(new)]
+    merged = Intervals(stretches.code[new], stretches.start[new], stretches.end[last])
+    return merged, active[new]
+
+
+def status_intervals(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    weekly_hours: pd.DataFrame,
+    start: pd.Timestamp,
+    as_of: pd.Timestamp,
+    rules: UptimeRules,
+) -> pd.DataFrame:
+    """When each store has which status within ``[start, as_of)`` (rules 4 to 7).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice) and ``timezone``.
+    polls : DataFrame
+        ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status`` (``active`` or
+        ``inactive``), in any order; of two of one store at one instant the later row counts, and
+        those after ``as_of`` do not exist. Polls before ``start`` may be left out where a later
+        one, also before ``start``, was made in hours.
+    open_hours : DataFrame
+        Of :func:`~storemon_pipeline.uptime.open_hours.open_hours` over ``[start, as_of)``.
+    weekly_hours : DataFrame
+        As given to it; they tell which of the polls before ``start`` were made in hours.
+    start, as_of : Timestamp
+        UTC.
+    rules : UptimeRules
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
+        (category): half-open, sorted, disjoint, neighbours of one status merged. Time without a
+        row is unobserved.
+    """
+    first, last = instants_of([start, as_of]).tolist()
+    known = _sorted_polls(polls, stores, last)
+    past = known.at < first
+    before, within = known.take(past), known.take(~past)
+    openings = Openings(stores, weekly_hours, rules)
+    if rules.closed_polls is ClosedPolls.IGNORE:
+        before = _newest_in_hours(before, openings)
+        # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
+        at_end = within.at == last
+        line = Line(first, last, len(stores))
+        intervals = intervals_of(open_hours, stores, "open_utc", "close_utc")
+        in_hours = contains(intervals, line, within.code, within.at)
+        in_hours[at_end] = openings.contain(within.code[at_end], within.at[at_end])
+        within = within.take(in_hours)
+    else:
+        newest = np.append(before.code[1:] != before.code[:-1], True)[: len(before.code)]
+        before = before.take(newest)
+    both = _Polls(
+        np.concatenate((before.code, within.code)),
+        np.concatenate((before.at, within.at)),
+        np.concatenate((before.active, within.active)),
+    )
+    both = both.take(np.lexsort((both.at, both.code)))
+    stretches, active = _merge_equal(*_spoken_for(both, rules, first, last))
+    table = table_of(stretches, stores, "start_utc", "end_utc")
+    table["status"] = pd.Categorical.from_codes(active.astype(np.int8), [INACTIVE, ACTIVE])
+    return table

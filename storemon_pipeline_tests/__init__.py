@@ -1,0 +1,1 @@
+"""The tests of storemon_pipeline; the folders mirror the package."""

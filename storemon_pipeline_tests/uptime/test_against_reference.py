@@ -1,0 +1,143 @@
+"""The fast computation and the slow one agree, to the microsecond before rounding, on any input."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from storemon_pipeline.uptime.fleet import StoreResults, store_results
+from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline_tests.uptime.reference import ReferenceStore, reference_report
+from storemon_pipeline_tests.uptime.strategies import Case, cases
+
+HOUR = 3_600_000_000
+MINUTE = HOUR // 60
+
+
+def microseconds(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // pd.Timedelta(
+        microseconds=1
+    ).to_pytimedelta()
+
+
+def request_of(case: Case) -> ReportRequest:
+    ranged = case.windows.get("range")
+    asked = AskedReport(
+        as_of="latest" if ranged else case.as_of,
+        windows=list(case.windows),
+        start=ranged[0] if ranged else None,
+        end=ranged[1] if ranged else None,
+        rules=UptimeRules(
+            interpolation=case.rules.interpolation,
+            closed_polls=case.rules.closed_polls,
+            missing_day=case.rules.missing_day,
+            day_end=case.rules.day_end,
+            max_carry_hours=case.rules.max_carry_hours and float(case.rules.max_carry_hours),
+        ),
+    )
+    return resolve(asked, newest_poll=case.as_of, now=case.as_of)
+
+
+def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The stores, polls and weekly hours of a case as tables."""
+    polls = pd.DataFrame(case.polls, columns=["store_id", "timestamp_utc", "status"])
+    polls["timestamp_utc"] = pd.to_datetime(polls["timestamp_utc"], utc=True).astype(
+        "datetime64[us, UTC]"
+    )
+    known = polls[polls["timestamp_utc"] <= case.as_of]
+    last = known.groupby("store_id")["timestamp_utc"].max().sort_index()
+    stores = pd.DataFrame({"store_id": last.index.astype("str"), "last_poll_utc": last.array})
+    stores["timezone"] = [effective_timezone(case.zones.get(s)) for s in stores["store_id"]]
+    hours = pd.DataFrame(
+        case.hours, columns=["store_id", "day_of_week", "start_time_local", "end_time_local"]
+    )
+    for column in ("start_time_local", "end_time_local"):
+        hours[column] = pd.to_timedelta(hours[column].astype("int64"), unit="us")
+    return stores, polls, hours
+
+
+def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreResults]:
+    stores, polls, hours = tables_of(case)
+    start, end = map(pd.Timestamp, request.span)
+    opened = open_hours(stores, hours, start, end, request.rules)
+    status = status_intervals(stores, polls, opened, hours, start, end, request.rules)
+    return stores, store_results(stores, opened, status, request)
+
+
+def rounded(amount: int, unit: int) -> float:
+    """Hundredths of a unit, rounded half up."""
+    return float(int(Fraction(100 * amount, unit) + Fraction(1, 2))) / 100
+
+
+def agrees(case: Case) -> None:
+    request = request_of(case)
+    expected = reference_report(
+        case.polls,
+        case.hours,
+        case.zones,
+        as_of=case.as_of,
+        windows=case.windows,
+        rules=case.rules,
+    )
+    stores, results = computed(case, request)
+    assert stores["store_id"].tolist() == sorted(expected)
+    for position, store_id in enumerate(stores["store_id"]):
+        figures_agree(expected[store_id], results, position, request)
+        outages_agree(expected[store_id], results, store_id)
+
+
+def figures_agree(
+    expected: ReferenceStore, results: StoreResults, position: int, request: ReportRequest
+) -> None:
+    exact, shown = results.exact.iloc[position], results.figures.iloc[position]
+    for window in request.windows:
+        of = expected.figures[window.value]
+        got = [
+            exact[f"{figure}_{window.column}"]
+            for figure in ("uptime", "downtime", "unobserved", "open_time")
+        ]
+        assert got == [of.uptime, of.downtime, of.unobserved, of.open_time]
+        unit = MINUTE if window.value == "hour" else HOUR
+        assert shown[f"uptime_{window.column}"] == rounded(of.uptime, unit)
+        assert shown[f"unobserved_{window.column}"] == rounded(of.unobserved, unit)
+        observed = of.uptime + of.downtime
+        if observed:
+            assert shown[f"uptime_pct_{window.column}"] == rounded(100 * of.uptime, observed)
+        else:
+            assert pd.isna(shown[f"uptime_pct_{window.column}"])
+    assert shown["last_poll_utc"] == expected.last_poll
+
+
+def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str) -> None:
+    events = results.events[results.events["store_id"] == store_id]
+    got = list(zip(events["start_utc"], events["end_utc"], events["ongoing"], strict=True))
+    assert got == expected.events
+    by_hour = results.by_hour[results.by_hour["store_id"] == store_id]
+    assert {
+        (row.day_of_week, row.hour): (row.open_minutes, row.downtime_minutes)
+        for row in by_hour.itertuples()
+    } == {
+        hour: (rounded(opened, MINUTE), rounded(down, MINUTE))
+        for hour, (opened, down) in expected.by_hour.items()
+    }
+
+
+@given(cases())
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+def test_fast_and_slow_agree(case: Case) -> None:
+    agrees(case)
+
+
+@pytest.mark.slow
+@given(cases())
+@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_fast_and_slow_agree_on_many_more(case: Case) -> None:
+    agrees(case)

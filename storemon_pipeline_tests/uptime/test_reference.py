@@ -1,0 +1,495 @@
+"""The reference against the worked cases, against days that a calendar can settle, and itself.
+
+What belongs here: all that says `reference.py` can be trusted. It reads the golden files with a CSV
+reader of its own, so that no mistake of the package's intake can hide in the comparison. How the
+package's own figures compare is for the tests beside this one.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml  # type: ignore[import-untyped, unused-ignore]
+from hypothesis import given, settings
+
+from storemon_pipeline_tests.uptime.reference import (
+    DAY,
+    HOUR,
+    MICROSECOND,
+    HoursRow,
+    Interval,
+    OpeningHours,
+    Poll,
+    ReferenceRules,
+    ReferenceStore,
+    StoreFigures,
+    Window,
+    instant_of_wall_time,
+    reference_report,
+    time_by_hour,
+    zone_of,
+)
+from storemon_pipeline_tests.uptime.strategies import Case, cases
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NOT_YET = {"calendar_windows", "special_hours"}
+GOLDEN_CASES = sorted(
+    folder.name for folder in GOLDEN.iterdir() if folder.is_dir() and folder.name not in NOT_YET
+)
+WITH_HOURS_OF_THE_WEEK = [
+    name for name in GOLDEN_CASES if (GOLDEN / name / "expected_by_hour.csv").exists()
+]
+ROLLING_WINDOWS = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+
+# A figure of two decimals is the exact one, rounded, and so at most half a hundredth away from it.
+ROUNDING = Fraction(1, 200)
+
+
+# Reading a golden case: the section Inputs of the rules
+
+STORE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+TIMESTAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?: ?UTC|(Z)|([+-]\d\d:\d\d))?"
+)
+WALL_TIME = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)")
+WEEKDAY_COLUMNS = ("dayOfWeek", "day", "day_of_week")
+
+
+def read_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Rows by column name; what a short row lacks is empty."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from csv.DictReader(file, restval="")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """An instant in UTC, to the microsecond; ValueError for anything else."""
+    match = TIMESTAMP.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    day, clock, fraction, _, offset = match.groups()
+    written = f"{day}T{clock}.{(fraction or '').ljust(6, '0')}{offset or '+00:00'}"
+    return datetime.fromisoformat(written).astimezone(UTC)
+
+
+def parse_wall_time(text: str, latest: int) -> int:
+    """Microseconds of the wall clock since 00:00, at most `latest`; else ValueError."""
+    match = WALL_TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    hour, minute, second = (int(part) for part in match.groups())
+    microseconds = (3600 * hour + 60 * minute + second) * 1_000_000
+    if microseconds > latest:
+        raise ValueError(text)
+    return microseconds
+
+
+def check_store_id(text: str) -> str:
+    """The id as written; ValueError for one that is not valid."""
+    if not STORE_ID.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def read_polls(path: Path) -> list[Poll]:
+    """Valid polls in file order; a row that breaks a rule changes nothing else."""
+    polls: list[Poll] = []
+    for row in read_rows(path):
+        try:
+            store_id = check_store_id(row["store_id"])
+            instant = parse_timestamp(row["timestamp_utc"])
+        except ValueError:
+            continue
+        status = row["status"].strip().lower()
+        if status in ("active", "inactive"):
+            polls.append((store_id, instant, status))
+    return polls
+
+
+def read_hours(path: Path) -> list[HoursRow]:
+    """Valid rows of opening hours; 24:00:00 is accepted as an end only."""
+    hours: list[HoursRow] = []
+    day_length = DAY // MICROSECOND
+    for row in read_rows(path):
+        weekday = next(row[column] for column in WEEKDAY_COLUMNS if column in row)
+        try:
+            store_id = check_store_id(row["store_id"])
+            start = parse_wall_time(row["start_time_local"], day_length - 1)
+            end = parse_wall_time(row["end_time_local"], day_length)
+        except ValueError:
+            continue
+        if weekday in "0123456" and len(weekday) == 1:
+            hours.append((store_id, int(weekday), start, end))
+    return hours
+
+
+def read_zones(path: Path) -> dict[str, str]:
+    """Time zones as written; whether one exists is for the rules to say."""
+    return {row["store_id"]: row["timezone_str"] for row in read_rows(path)}
+
+
+def read_golden(name: str) -> Case:
+    """The inputs of a golden case and what its request asks for."""
+    folder = GOLDEN / name
+    request: dict[str, Any] = yaml.safe_load((folder / "request.yaml").read_text("utf-8"))
+    polls = read_polls(folder / "store_status.csv")
+    if "as_of" in request:
+        as_of = parse_timestamp(request["as_of"])
+    else:
+        as_of = max(instant for _, instant, _ in polls)  # `latest`; all of it is in the past
+    choices = dict(request.get("rules", {}))
+    if "max_carry_hours" in choices:
+        choices["max_carry_hours"] = Fraction(choices["max_carry_hours"])
+    return Case(
+        polls=polls,
+        hours=read_hours(folder / "menu_hours.csv"),
+        zones=read_zones(folder / "timezones.csv"),
+        as_of=as_of,
+        windows={window: (as_of - ROLLING_WINDOWS[window], as_of) for window in request["windows"]},
+        rules=ReferenceRules(**choices),
+    )
+
+
+def report_on(case: Case, **more_windows: Window) -> dict[str, ReferenceStore]:
+    """The reference's report of a case."""
+    return reference_report(
+        case.polls,
+        case.hours,
+        case.zones,
+        as_of=case.as_of,
+        windows={**case.windows, **more_windows},
+        rules=case.rules,
+    )
+
+
+def is_rounded(written: str, microseconds: int, unit: timedelta) -> bool:
+    """Whether a figure of the expected files is this length in this unit, to two decimals."""
+    exact = Fraction(microseconds, unit // MICROSECOND)
+    return abs(Fraction(Decimal(written)) - exact) <= ROUNDING
+
+
+# Worked cases
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_figures_are_those_of_the_golden_case(name: str) -> None:
+    case = read_golden(name)
+    report = report_on(case)
+    expected = list(read_rows(GOLDEN / name / "expected.csv"))
+
+    assert [row["store_id"] for row in expected] == list(report)
+    for row in expected:
+        columns = {"store_id"}
+        for window, figures in report[row["store_id"]].figures.items():
+            unit = timedelta(minutes=1) if window == "hour" else HOUR
+            for figure in ("uptime", "downtime", "unobserved"):
+                column = f"{figure}_last_{window}"
+                columns.add(column)
+                assert is_rounded(row[column], getattr(figures, figure), unit), (row, column)
+        assert columns == set(row), "a column that nothing was held against"
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_events_are_those_of_the_golden_case(name: str) -> None:
+    case = read_golden(name)
+    report = report_on(case)
+    expected = list(read_rows(GOLDEN / name / "expected_events.csv"))
+    events = [(store_id, *event) for store_id, store in report.items() for event in store.events]
+
+    assert len(expected) == len(events)
+    for row, (store_id, start, end, ongoing) in zip(expected, events, strict=True):
+        zone = zone_of(store_id, case.zones)
+        assert row["store_id"] == store_id
+        assert datetime.fromisoformat(row["start_utc"]) == start
+        assert datetime.fromisoformat(row["end_utc"]) == end
+        assert row["start_local"] == start.astimezone(zone).isoformat()
+        assert row["end_local"] == end.astimezone(zone).isoformat()
+        assert is_rounded(row["minutes"], (end - start) // MICROSECOND, timedelta(minutes=1))
+        assert row["ongoing"] == ("true" if ongoing else "false")
+
+
+@pytest.mark.parametrize("name", WITH_HOURS_OF_THE_WEEK)
+def test_hours_of_the_week_are_those_of_the_golden_case(name: str) -> None:
+    report = report_on(read_golden(name))
+    expected = list(read_rows(GOLDEN / name / "expected_by_hour.csv"))
+    hours = [
+        (store_id, *hour, *lengths)
+        for store_id, store in report.items()
+        for hour, lengths in store.by_hour.items()
+    ]
+
+    assert len(expected) == len(hours)
+    for row, (store_id, weekday, hour, open_time, downtime) in zip(expected, hours, strict=True):
+        assert row["store_id"] == store_id
+        assert (int(row["day_of_week"]), int(row["hour"])) == (weekday, hour)
+        assert is_rounded(row["open_minutes"], open_time, timedelta(minutes=1))
+        assert is_rounded(row["downtime_minutes"], downtime, timedelta(minutes=1))
+        assert is_rounded(row["downtime_pct"], 100 * downtime, open_time * MICROSECOND)
+
+
+def test_golden_cases_are_all_there() -> None:
+    assert len(GOLDEN_CASES) == 18
+    assert len(WITH_HOURS_OF_THE_WEEK) == 3
+
+
+# Changes of clocks, against what a calendar of the place says
+
+
+@pytest.mark.parametrize(
+    ("zone", "wall", "instant"),
+    [
+        # New York has 02:00-03:00 not at all in spring, 01:00-02:00 twice in autumn.
+        ("America/New_York", "2024-03-10T01:59:59", "2024-03-10T06:59:59Z"),
+        ("America/New_York", "2024-03-10T02:00:00", "2024-03-10T07:00:00Z"),
+        ("America/New_York", "2024-03-10T02:59:59", "2024-03-10T07:00:00Z"),
+        ("America/New_York", "2024-03-10T03:00:00", "2024-03-10T07:00:00Z"),
+        ("America/New_York", "2024-11-03T00:59:59", "2024-11-03T04:59:59Z"),
+        ("America/New_York", "2024-11-03T01:00:00", "2024-11-03T05:00:00Z"),
+        ("America/New_York", "2024-11-03T01:59:59", "2024-11-03T05:59:59Z"),
+        ("America/New_York", "2024-11-03T02:00:00", "2024-11-03T07:00:00Z"),
+        # Sao Paulo's Saturday has 23:00-24:00 twice, so its Sunday begins once, after both.
+        ("America/Sao_Paulo", "2018-02-17T23:30:00", "2018-02-18T01:30:00Z"),
+        ("America/Sao_Paulo", "2018-02-18T00:00:00", "2018-02-18T03:00:00Z"),
+        # Havana has midnight twice; St John's too, and is back on Saturday in between.
+        ("America/Havana", "2019-11-03T00:00:00", "2019-11-03T04:00:00Z"),
+        ("America/St_Johns", "2010-11-07T00:00:00", "2010-11-07T02:30:00Z"),
+        ("America/St_Johns", "2010-11-06T23:30:00", "2010-11-07T02:00:00Z"),
+        # Beirut's Sunday begins at 01:00.
+        ("Asia/Beirut", "2023-03-26T00:00:00", "2023-03-25T22:00:00Z"),
+        # Lord Howe changes by half an hour.
+        ("Australia/Lord_Howe", "2024-10-06T02:10:00", "2024-10-05T15:30:00Z"),
+        ("Australia/Lord_Howe", "2024-04-07T01:30:00", "2024-04-06T14:30:00Z"),
+        # Dublin's summer time is its standard time: the fold must not be read the other way round.
+        ("Europe/Dublin", "2024-10-27T01:30:00", "2024-10-27T00:30:00Z"),
+        ("Africa/Casablanca", "2024-03-10T02:30:00", "2024-03-10T01:30:00Z"),
+        # Apia went from Thursday to Saturday.
+        ("Pacific/Apia", "2011-12-30T00:00:00", "2011-12-30T10:00:00Z"),
+        ("Pacific/Apia", "2011-12-30T17:00:00", "2011-12-30T10:00:00Z"),
+        ("Pacific/Apia", "2011-12-31T00:00:00", "2011-12-30T10:00:00Z"),
+    ],
+)
+def test_wall_time_is_the_first_of_two_and_the_end_of_a_gap(
+    zone: str, wall: str, instant: str
+) -> None:
+    found = instant_of_wall_time(datetime.fromisoformat(wall), ZoneInfo(zone))
+    assert found == datetime.fromisoformat(instant)
+
+
+def opening_hours(zone: str, *rows: tuple[int, str, str], **rules: str) -> OpeningHours:
+    """Opening hours of one store, with times as they are written."""
+    day_length = DAY // MICROSECOND
+    return OpeningHours(
+        [
+            (weekday, parse_wall_time(start, day_length), parse_wall_time(end, day_length))
+            for weekday, start, end in rows
+        ],
+        ZoneInfo(zone),
+        ReferenceRules(**rules),  # type: ignore[arg-type]
+    )
+
+
+def interval(start: str, end: str) -> Interval:
+    return datetime.fromisoformat(start), datetime.fromisoformat(end)
+
+
+def day_of(day: str, zone: str) -> Interval:
+    """From a local date's first instant to the next one's."""
+    midnight = datetime.combine(date.fromisoformat(day), datetime.min.time())
+    start, end = (instant_of_wall_time(midnight + days * DAY, ZoneInfo(zone)) for days in (0, 1))
+    return start, end
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hours"),
+    [
+        ("2024-03-10", "America/New_York", 23),
+        ("2024-11-03", "America/New_York", 25),
+        ("2023-03-26", "Asia/Beirut", 23),
+        ("2022-10-29", "Asia/Beirut", 25),
+        ("2019-11-03", "America/Havana", 25),
+        ("2010-11-06", "America/St_Johns", 24),  # its Sunday begins, goes back, and begins again
+        ("2010-11-07", "America/St_Johns", 25),
+        ("2011-12-30", "Pacific/Apia", 0),
+        ("2024-04-07", "Australia/Lord_Howe", 24.5),
+    ],
+)
+def test_missing_day_is_open_from_its_first_instant_to_the_next_days(
+    day: str, zone: str, hours: float
+) -> None:
+    start, end = day_of(day, zone)
+    assert (end - start) / HOUR == hours
+    missing = date.fromisoformat(day).weekday()
+    rows = [(weekday, "10:00:00", "11:00:00") for weekday in range(7) if weekday != missing]
+    store = opening_hours(zone, *rows)
+    assert store.between(start, end) == ([(start, end)] if hours else [])
+    assert store.is_open(start) == (hours > 0)
+    assert not store.is_open(start - MICROSECOND)
+    assert not store.is_open(end)
+    assert not opening_hours(zone, *rows, missing_day="closed").is_open(start)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "day_end", "opened", "closed"),
+    [
+        ("10:00:00", "18:00:00", "midnight", "03T10:00:00", "03T18:00:00"),
+        ("18:00:00", "02:00:00", "midnight", "03T18:00:00", "04T02:00:00"),
+        ("10:00:00", "10:00:00", "midnight", "03T10:00:00", "04T10:00:00"),
+        ("00:00:00", "00:00:00", "literal", "03T00:00:00", "04T00:00:00"),
+        ("18:00:00", "24:00:00", "literal", "03T18:00:00", "04T00:00:00"),
+        ("18:00:00", "23:58:59", "midnight", "03T18:00:00", "03T23:58:59"),
+        ("18:00:00", "23:59:00", "midnight", "03T18:00:00", "04T00:00:00"),
+        ("18:00:00", "23:59:00", "literal", "03T18:00:00", "03T23:59:00"),
+        ("23:59:00", "23:59:00", "midnight", "03T23:59:00", "04T00:00:00"),
+        ("23:59:00", "23:59:00", "literal", "03T23:59:00", "04T23:59:00"),
+    ],
+)
+def test_end_of_an_opening(start: str, end: str, day_end: str, opened: str, closed: str) -> None:
+    monday = (0, start, end)  # 2022-01-03
+    store = opening_hours("UTC", monday, missing_day="closed", day_end=day_end)
+    around = interval("2022-01-02T00:00:00Z", "2022-01-06T00:00:00Z")
+    expected = interval(f"2022-01-{opened}Z", f"2022-01-{closed}Z")
+    assert store.between(*around) == [expected]
+    assert store.is_open(expected[0])
+    assert not store.is_open(expected[0] - MICROSECOND)
+    assert store.is_open(expected[1] - MICROSECOND)
+    assert not store.is_open(expected[1])
+
+
+def test_openings_that_touch_at_midnight_are_one_open_interval() -> None:
+    store = opening_hours(
+        "UTC", (0, "18:00:00", "23:59:00"), (1, "00:00:00", "02:00:00"), missing_day="closed"
+    )
+    assert store.between(*interval("2022-01-03T00:00:00Z", "2022-01-05T00:00:00Z")) == [
+        interval("2022-01-03T18:00:00Z", "2022-01-04T02:00:00Z")
+    ]
+
+
+def test_opening_that_runs_into_a_skipped_day_ends_with_the_day_before() -> None:
+    store = opening_hours("Pacific/Apia", (3, "22:00:00", "02:00:00"), missing_day="closed")
+    assert store.between(*interval("2011-12-29T00:00:00Z", "2012-01-02T00:00:00Z")) == [
+        interval("2011-12-30T08:00:00Z", "2011-12-30T10:00:00Z")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "expected"),
+    [
+        # 01:30-02:00 is cut out of the night by half an hour forward: 02 has 30 minutes.
+        (
+            "Australia/Lord_Howe",
+            "2024-10-05T14:30:00Z",
+            "2024-10-05T16:30:00Z",
+            {(6, 1): 60, (6, 2): 30, (6, 3): 30},
+        ),
+        # Half an hour back: 01 has 90 minutes.
+        (
+            "Australia/Lord_Howe",
+            "2024-04-06T14:00:00Z",
+            "2024-04-06T16:00:00Z",
+            {(6, 1): 90, (6, 2): 30},
+        ),
+        (
+            "Asia/Kathmandu",
+            "2024-01-01T00:00:00Z",
+            "2024-01-01T01:00:00Z",
+            {(0, 5): 15, (0, 6): 45},
+        ),
+        # Thursday's 23 is followed by Saturday's 00.
+        ("Pacific/Apia", "2011-12-30T09:30:00Z", "2011-12-30T10:30:00Z", {(3, 23): 30, (5, 0): 30}),
+        # One minute of Sunday, then Saturday's 23 again from 23:01, then Sunday.
+        (
+            "America/St_Johns",
+            "2010-11-07T02:00:00Z",
+            "2010-11-07T04:30:00Z",
+            {(5, 23): 30 + 59, (6, 0): 1 + 60},
+        ),
+    ],
+)
+def test_instant_belongs_to_the_hour_on_the_wall(
+    zone: str, start: str, end: str, expected: dict[tuple[int, int], int]
+) -> None:
+    found = time_by_hour([interval(start, end)], ZoneInfo(zone))
+    assert found == {hour: minutes * 60_000_000 for hour, minutes in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        # Polls at 3 (inactive) and 10 (active) microseconds past 12:00, in a window of 20.
+        (ReferenceRules(), (10, 10, 0)),
+        (ReferenceRules(interpolation="nearest"), (14, 6, 0)),
+        (ReferenceRules(max_carry_hours=Fraction(2, 3_600_000_000)), (4, 4, 12)),
+        (ReferenceRules("nearest", max_carry_hours=Fraction(2, 3_600_000_000)), (4, 4, 12)),
+        (ReferenceRules(max_carry_hours=Fraction(5, 3_600_000_000)), (7, 8, 5)),
+        (ReferenceRules("nearest", max_carry_hours=Fraction(5, 3_600_000_000)), (9, 6, 5)),
+    ],
+)
+def test_status_changes_at_whole_microseconds(
+    rules: ReferenceRules, expected: tuple[int, int, int]
+) -> None:
+    noon = datetime(2022, 1, 3, 12, tzinfo=UTC)
+    polls = [("s", noon + 3 * MICROSECOND, "inactive"), ("s", noon + 10 * MICROSECOND, "active")]
+    end = noon + 20 * MICROSECOND
+    report = reference_report(polls, [], {}, as_of=end, windows={"range": (noon, end)}, rules=rules)
+    assert report["s"].figures == {"range": StoreFigures(*expected, open_time=20)}
+
+
+# What holds for every case
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_figures_add_up_to_open_time(case: Case) -> None:
+    report = report_on(case)
+    assert list(report) == sorted({poll[0] for poll in case.polls if poll[1] <= case.as_of})
+    for store in report.values():
+        for name, (window_start, window_end) in case.windows.items():
+            figures = store.figures[name]
+            open_time = sum(
+                max(0, (min(end, window_end) - max(start, window_start)) // MICROSECOND)
+                for start, end in store.open_intervals
+            )
+            assert figures.open_time == open_time
+            assert figures.uptime + figures.downtime + figures.unobserved == open_time
+            assert min(figures.uptime, figures.downtime, figures.unobserved) >= 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_events_add_up_to_the_downtime_of_the_span(case: Case) -> None:
+    for store in report_on(case, span=span_of(case)).values():
+        lengths = [(end - start) // MICROSECOND for start, end, _ in store.events]
+        assert sum(lengths) == store.figures["span"].downtime
+        assert all(length > 0 for length in lengths)
+        for start, end, ongoing in store.events:
+            assert any(opened <= start and end <= closed for opened, closed in store.open_intervals)
+            assert ongoing == (end == case.as_of)
+        for (_, before, _), (after, _, _) in pairwise(store.events):
+            # Two events meet nowhere: within one open interval they would be one.
+            assert before < after
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_hours_of_the_week_add_up_to_the_span(case: Case) -> None:
+    for store in report_on(case, span=span_of(case)).values():
+        assert all(0 <= down <= opened for opened, down in store.by_hour.values())
+        assert all(opened > 0 for opened, _ in store.by_hour.values())
+        figures = store.figures["span"]
+        assert sum(opened for opened, _ in store.by_hour.values()) == figures.open_time
+        assert sum(down for _, down in store.by_hour.values()) == figures.downtime
+
+
+def span_of(case: Case) -> Window:
+    """The whole span of the windows; asked for as a window more, it changes nothing else."""
+    starts, ends = zip(*case.windows.values(), strict=True)
+    return min(starts), max(ends)
