@@ -17,7 +17,7 @@ from upath import UPath
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
-"""What relative paths are relative to: the checkout, or, for an installed package, where it runs."""
+"""What relative paths are relative to: the checkout; for an installed package, where it runs."""
 
 
 def _absolute(path: Path) -> Path:

@@ -18,11 +18,11 @@ from storemon_pipeline.uptime.wall_clock import known_timezones
 
 _SHOWN = 20
 _WEEKDAYS = 7
-_SPECS = {
+_SPECS: dict[str, tuple[str, str]] = {
     "polled_within_a_day": (
         "store_status",
-        "Every store was polled within the day before the newest poll. A silent store keeps its "
-        "last status in the figures.",
+        """Every store was polled within the day before the newest poll. A silent store keeps its
+        last status in the figures.""",
     ),
     "every_store_has_hours": (
         "business_hours",
@@ -30,13 +30,13 @@ _SPECS = {
     ),
     "every_weekday_has_hours": (
         "business_hours",
-        "Every store with opening hours has some on each weekday. By default a weekday without is "
-        "taken to be open all day (rule missing_day).",
+        """Every store with opening hours has some on each weekday. By default a weekday without
+        is taken to be open all day (rule missing_day).""",
     ),
     "every_store_has_a_timezone": (
         "store_timezones",
-        "Every polled store has a time zone that is known. One without is taken to be in "
-        "America/Chicago.",
+        """Every polled store has a time zone that is known. One without is taken to be in
+        America/Chicago.""",
     ),
 }
 
@@ -44,7 +44,7 @@ _SPECS = {
 @dg.multi_asset_check(
     name="table_checks",
     specs=[
-        dg.AssetCheckSpec(name, asset=asset, description=description)
+        dg.AssetCheckSpec(name, asset=asset, description=" ".join(description.split()))
         for name, (asset, description) in _SPECS.items()
     ],
     can_subset=True,

@@ -136,18 +136,19 @@ class RunTable:
 
     def all(self) -> pd.DataFrame:
         """The whole table."""
-        return parquet.read_table(self._path.path, filesystem=self._path.fs).to_pandas()
+        return self._read(None)
 
     def of_stores(self, stores: pd.DataFrame) -> pd.DataFrame:
         """The rows of the stores from the first to the last of a slice."""
         if stores.empty:
             return self.all().head(0)
         first, last = stores["store_id"].iloc[0], stores["store_id"].iloc[-1]
-        return parquet.read_table(
-            self._path.path,
-            filesystem=self._path.fs,
-            filters=[("store_id", ">=", first), ("store_id", "<=", last)],
-        ).to_pandas()
+        return self._read([("store_id", ">=", first), ("store_id", "<=", last)])
+
+    def _read(self, filters: list[tuple[str, str, str]] | None) -> pd.DataFrame:
+        rows = parquet.read_table(self._path.path, filesystem=self._path.fs, filters=filters)
+        table: pd.DataFrame = rows.to_pandas()
+        return table
 
 
 class _RunScopedIOManager(UPathIOManager):
@@ -172,11 +173,11 @@ class _RunScopedIOManager(UPathIOManager):
 class RequestIOManager(_RunScopedIOManager):
     """Keeps a :class:`ReportRequest` as JSON."""
 
-    def dump_to_path(self, context: dg.OutputContext, obj: ReportRequest, path: UPath) -> None:
+    def dump_to_path(self, context: dg.OutputContext, obj: ReportRequest, path: UPath) -> None:  # noqa: ARG002
         """Write it, whole or not at all."""
         _replace_text(path, obj.model_dump_json(indent=2))
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> ReportRequest:
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> ReportRequest:  # noqa: ARG002
         """Read it."""
         return ReportRequest.model_validate_json(path.read_bytes())
 
@@ -210,7 +211,7 @@ class TableIOManager(_RunScopedIOManager):
         context.add_output_metadata(metadata)
         RunFiles(self._base_path, context.run_id).offer()
 
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> RunTable:
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> RunTable:  # noqa: ARG002
         """Open it; what is needed of it is read when it is needed."""
         return RunTable(path)
 

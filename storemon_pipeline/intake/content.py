@@ -45,8 +45,7 @@ class Block:
 def content_sha256(path: Path) -> str:
     """Hash of all that a file holds, uncompressed."""
     with Content(path) as content:
-        while part := content._read(BLOCK_BYTES):
-            content._hash.update(part)
+        content.skip_to_end()
         return content.sha256
 
 
@@ -148,6 +147,11 @@ class Content:
         if left or self.sha256 != sha256:
             return False
         return last in (b"", b"\n") or self._skip_line_end()
+
+    def skip_to_end(self) -> None:
+        """Pass over all that is left, whole lines or not."""
+        while part := self._read(BLOCK_BYTES):
+            self._hash.update(part)
 
     def _skip_line_end(self) -> bool:
         """Pass over the newline that the last line did not have yet, or the end of the file."""

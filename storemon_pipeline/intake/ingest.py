@@ -158,7 +158,7 @@ def ingest(
         )
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
-    with database.write() as connection:
+    with database.write(alone=True) as connection:
         work = _Ingestion(connection, max_bad_share, now, run_id, log)
         for kind in kinds:
             files = found[kind.table_name]

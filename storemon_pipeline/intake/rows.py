@@ -11,6 +11,7 @@ import csv
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +26,9 @@ _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
 _WELL_QUOTED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
 
 LINE = "line_number"
+
+Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ def read_rows(block: Block, header: Header) -> Rows:
     data = np.frombuffer(block.data, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n")) + 1
     starts = np.concatenate(([0], ends[:-1]))
-    blank = (ends - starts == 1) | ((ends - starts == 2) & (data[starts] == ord("\r")))
+    length = ends - starts - 1
+    blank = (length == 0) | ((length == 1) & (data[starts] == ord("\r")))
     misquoted = np.zeros(len(ends), dtype=bool)
     if b'"' in block.data:
         misquoted = ~_well_quoted(block.data, ends)
@@ -161,13 +166,14 @@ def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
     ]
 
 
-def _well_quoted(data: bytes, ends: np.ndarray) -> np.ndarray:
+def _well_quoted(data: bytes, ends: Int) -> Bool:
     """Which lines have every quote where a field can begin or end."""
     offsets = np.concatenate(([0], ends)).astype(np.int64)
     lines = pa.Array.from_buffers(
         pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
-    return pc.match_substring_regex(lines, _WELL_QUOTED).to_numpy(zero_copy_only=False)
+    found: Bool = pc.match_substring_regex(lines, _WELL_QUOTED).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _parse(lines: bytes, header: Header, set_aside: object) -> pa.Table:

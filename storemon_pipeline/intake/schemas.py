@@ -82,7 +82,10 @@ def read_timestamps(text: pd.Series) -> pd.Series:
 
 def _read_wall_times(text: pd.Series) -> pd.Series:
     shaped = text.where(text.str.fullmatch(_WALL_TIME.pattern))
-    return pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
+    times: pd.Series = pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype(
+        "timedelta64[us]"
+    )
+    return times
 
 
 def _with_seconds(text: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ from typing import Any
 import adbc_driver_postgresql.dbapi
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
@@ -50,8 +50,9 @@ class Database:
             Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
         self._engine = _sqlite_engine(url) if self.is_sqlite else create_engine(url)
         try:
-            with self.write() as connection:
-                metadata.create_all(connection)
+            if not set(metadata.tables) <= set(inspect(self._engine).get_table_names()):
+                with self.write(alone=True) as connection:
+                    metadata.create_all(connection)
         except OperationalError as error:
             msg = (
                 f"the database {self._url.render_as_string(hide_password=True)} cannot be reached: "
@@ -66,16 +67,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, alone: bool = False) -> Iterator[Connection]:
         """Yield a connection whose changes all happen at the end, or, on an error, none of them.
 
-        One writer at a time: a second one waits.
+        Parameters
+        ----------
+        alone : bool
+            Wait until nobody else writes alone. On SQLite every writer does.
         """
-        with self._engine.connect().execution_options(**{_WRITES: True}) as connection:
-            with connection.begin():
-                if not self.is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                yield connection
+        writer = self._engine.execution_options(**{_WRITES: True})
+        with writer.begin() as connection:
+            if alone and not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
 
     def fetch(self, query: str, parameters: tuple[Any, ...]) -> pa.Table:
         """Read many rows at once, as Arrow, by ADBC: several times faster than row by row.

@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 from sqlalchemy import Connection, func, insert, select
 
+from storemon_pipeline.storage.snapshots import rows_of
 from storemon_pipeline.storage.tables import ingested_file, quarantined_row
 
 
@@ -85,5 +86,5 @@ def quarantine(
         "file": file,
         "quarantined_at": quarantined_at,
     }
-    rows = bad_rows[["line_number", "row_text", "reason"]].to_dict("records")
-    connection.execute(insert(quarantined_row), [{**row, **same} for row in rows])
+    rows = rows_of(bad_rows[["line_number", "row_text", "reason"]])
+    connection.execute(insert(quarantined_row), [row | same for row in rows])

@@ -69,7 +69,7 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     try:
         if connection.dialect.name == "sqlite":
             columns = (column.to_pylist() for column in rows.columns)
-            cursor.executemany(_SQLITE_UPSERT, zip(*columns, strict=True))
+            cursor.executemany(_SQLITE_UPSERT, list(zip(*columns, strict=True)))
         else:
             buffer = BytesIO()
             # without a zone, PostgreSQL would take the timestamps for its own local time
@@ -81,7 +81,7 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
             )
             buffer.seek(0)
             cursor.execute(_POSTGRESQL_STAGE)
-            cursor.copy_expert(_POSTGRESQL_COPY, buffer)  # type: ignore[attr-defined]
+            cursor.copy_expert(_POSTGRESQL_COPY, buffer)
             cursor.execute(_POSTGRESQL_UPSERT)
             cursor.execute(_POSTGRESQL_EMPTY_STAGE)
     finally:
@@ -94,12 +94,15 @@ def newest_poll(connection: Connection, until: datetime) -> datetime | None:
     query = select(func.max(store_status.c.timestamp_utc)).where(
         store_status.c.timestamp_utc <= until
     )
-    return connection.execute(query).scalar_one()
+    newest: datetime | None = connection.execute(query).scalar_one()
+    return newest
 
 
 def oldest_poll(connection: Connection) -> datetime | None:
     """The oldest poll's instant; None where there is none."""
-    return connection.execute(select(func.min(store_status.c.timestamp_utc))).scalar_one()
+    query = select(func.min(store_status.c.timestamp_utc))
+    oldest: datetime | None = connection.execute(query).scalar_one()
+    return oldest
 
 
 def unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str]:
@@ -189,4 +192,6 @@ def read_polls(database: Database, store_ids: pd.Series, as_of: datetime) -> pd.
 
 
 def _category(column: pa.ChunkedArray) -> pd.Series:
-    return column.cast(pa.string()).dictionary_encode().unify_dictionaries().to_pandas()
+    encoded = column.cast(pa.string()).dictionary_encode().unify_dictionaries()
+    category: pd.Series = encoded.to_pandas()
+    return category

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
@@ -31,8 +33,16 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
     connection.execute(delete(table))
     if len(unique):
-        connection.execute(insert(table), unique.to_dict("records"))
+        connection.execute(insert(table), rows_of(unique))
     return len(unique)
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a small table, for SQLAlchemy."""
+    return [
+        dict(zip(table.columns, row, strict=True))
+        for row in table.astype(object).itertuples(index=False, name=None)
+    ]
 
 
 def count_rows(connection: Connection, table: Table) -> int:

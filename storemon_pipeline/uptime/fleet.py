@@ -107,7 +107,7 @@ class Fleet:
             ("downtime_minutes", self.downtime_minutes),
         ):
             sums = np.bincount(hour, weights=results.by_hour[name], minlength=168)
-            total += sums.reshape(7, 24)
+            np.add(total, sums.reshape(7, 24), out=total)
         self.beyond_open_time += int(_beyond_open_time(results.exact, self.request).sum())
         sums_of_slice = results.exact.sum()
         self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice

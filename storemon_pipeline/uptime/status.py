@@ -179,5 +179,6 @@ def status_intervals(
     both = both.take(np.lexsort((both.at, both.code)))
     stretches, active = _merge_equal(*_spoken_for(both, rules, first, last))
     table = table_of(stretches, stores, "start_utc", "end_utc")
-    table["status"] = pd.Categorical.from_codes(active.astype(np.int8), [INACTIVE, ACTIVE])
+    statuses = pd.Index([INACTIVE, ACTIVE])
+    table["status"] = pd.Categorical.from_codes(active.astype(np.int8), statuses)
     return table

@@ -29,8 +29,10 @@ def codes_of(store_id: pd.Series, stores: pd.Series) -> Int:
     if isinstance(store_id.dtype, pd.CategoricalDtype):
         # each of the few categories is looked up once, not each of the many rows
         of_category = index.get_indexer(pd.Index(store_id.cat.categories.astype(object)))
-        return np.append(of_category, -1).astype(np.int64)[store_id.cat.codes.to_numpy()]
-    return index.get_indexer(pd.Index(store_id.astype(object))).astype(np.int64)
+        code: Int = np.append(of_category, -1).astype(np.int64)[store_id.cat.codes.to_numpy()]
+        return code
+    position: Int = index.get_indexer(pd.Index(store_id.astype(object))).astype(np.int64)
+    return position
 
 
 def store_ids(code: Int, stores: pd.Series) -> pd.Series:

@@ -162,7 +162,8 @@ class WallClocks:
             Microseconds since 1970-01-01 UTC.
         """
         piece = np.searchsorted(self._shown_until, self._key(zone, wall_time), side="right")
-        return np.maximum(self._since[piece], wall_time - self._offset[piece])
+        instant: Int = np.maximum(self._since[piece], wall_time - self._offset[piece])
+        return instant
 
     def changes(self, zone: Int, start: Int, end: Int) -> tuple[Int, Int]:
         """The pieces of constant offset that each interval of a zone's time meets.
