@@ -7,6 +7,14 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 
+# a shell starts what goes to the background with SIGINT ignored, and so it would stay
+define UNBLOCK_SIGINT
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+endef
+export UNBLOCK_SIGINT
+
 .PHONY: help
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -15,24 +23,26 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "Installing into $(VENV), which takes a minute the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
 
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	mkdir -p $(DAGSTER_HOME)
-	cp $< $@
+	@mkdir -p $(DAGSTER_HOME)
+	@cp $< $@
 
 .PHONY: install
 install: $(INSTALLED)  ## make .venv with everything that is needed
 
 .PHONY: report
 report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a report
-	$(BIN)/dagster job execute -m storemon_pipeline.definitions -j ingest_and_report_job
+	@$(BIN)/dagster job execute -m storemon_pipeline.definitions -j ingest_and_report_job
 	@echo "The report is in $${STOREMON_REPORTS_DIR:-reports}/report.csv"
 
 .PHONY: dev
 dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI and daemon, on 127.0.0.1
-	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${STOREMON_UI_PORT:-3000}
+	@exec $(BIN)/python -c "$$UNBLOCK_SIGINT" \
+		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${STOREMON_UI_PORT:-3000}
 
 .PHONY: test
 test: lint  ## lint, types, tests, coverage

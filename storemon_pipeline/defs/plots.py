@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> dg.MetadataValue:
     title = f"Stores by uptime, {_in_words(window)} ({len(known):,} stores)"
     figure, axes = _figure(title)
     counts, edges = np.histogram(known, bins=np.linspace(0, 100, 21))
-    axes.bar(edges[:-1], counts, width=4.6, align="edge", color=_UP)
+    bars = axes.bar(edges[:-1], counts, width=4.6, align="edge", color=_UP)
+    axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], fontsize=8)
     axes.set_xlabel("uptime, % of observed open time")
     axes.set_ylabel("stores")
     axes.set_xlim(0, 100)
@@ -86,18 +88,23 @@ def downtime_heat_map(
     return _image(figure, title)
 
 
-def stores_down(events: pd.DataFrame) -> dg.MetadataValue:
+def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> dg.MetadataValue:
     """How many stores were down at once, over time.
 
     Parameters
     ----------
     events : DataFrame
-        ``start_utc``, ``end_utc`` of each downtime event.
+        ``start_utc``, ``end_utc`` of each downtime event; may be empty.
+    span : tuple of datetime
+        The time that was looked at.
     """
+    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415 - as above
+
     title = "Stores down while open, at once (UTC)"
     figure, axes = _figure(title)
     steps = pd.concat(
         [
+            pd.Series(0, index=pd.DatetimeIndex(span)),
             pd.Series(1, index=pd.DatetimeIndex(events["start_utc"])),
             pd.Series(-1, index=pd.DatetimeIndex(events["end_utc"])),
         ]
@@ -106,7 +113,8 @@ def stores_down(events: pd.DataFrame) -> dg.MetadataValue:
     axes.fill_between(down.index, down.to_numpy(), step="post", color=_DOWN, alpha=0.85, lw=0)
     axes.set_ylabel("stores")
     axes.set_ylim(bottom=0)
-    axes.tick_params(axis="x", rotation=30)
+    formatter = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
     return _image(figure, title)
 
 

@@ -17,7 +17,7 @@ from storemon_pipeline.defs.computed import said
 from storemon_pipeline.defs.failures import record_failed_report, told_as_failure
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.defs.show import OWNERS, columns, preview
+from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
 from storemon_pipeline.storage.registry import complete_report, start_report
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
@@ -29,7 +29,7 @@ from storemon_pipeline.storage.report_files import (
     event_rows,
 )
 from storemon_pipeline.uptime.fleet import Fleet, store_results
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
 
 REPORT_ASSETS: dict[str, list[str]] = {
@@ -56,31 +56,23 @@ _DESCRIPTIONS = {
     ),
 }
 _COLUMNS = {
-    "uptime_report": columns(
-        store_id="text",
-        uptime_last_hour="minutes",
-        downtime_last_hour="minutes",
-        uptime_last_day="hours",
-        downtime_last_day="hours",
-        uptime_last_week="hours",
-        downtime_last_week="hours",
-    ),
+    "uptime_report": figure_columns(DEFAULT_WINDOWS),
     "downtime_events": columns(
         store_id="text",
         start_utc="timestamp",
         end_utc="timestamp: not included",
         start_local="timestamp: with its offset from UTC",
         end_local="timestamp: with its offset from UTC",
-        minutes="minutes",
+        minutes="float: its length",
         ongoing="bool: it reaches as_of",
     ),
     "downtime_by_hour": columns(
         store_id="text",
         day_of_week="int: 0 = Monday, local",
         hour="int: 0 to 23, local",
-        open_minutes="minutes",
-        downtime_minutes="minutes",
-        downtime_pct="percent",
+        open_minutes="float: open time",
+        downtime_minutes="float: downtime",
+        downtime_pct="float: downtime, % of open time",
     ),
 }
 _WORST = 5
@@ -225,6 +217,7 @@ def _report_metadata(fleet: Fleet) -> dict[str, Any]:
     worst = figures.nsmallest(_WORST, f"uptime_pct_{widest}")
     metadata: dict[str, Any] = {
         "dagster/row_count": fleet.stores,
+        "dagster/column_schema": figure_columns(fleet.request.windows),
         "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
         "preview": preview(figures),
         f"worst_stores_{widest}": preview(worst, _WORST),
@@ -248,7 +241,7 @@ def _events_metadata(fleet: Fleet) -> dict[str, Any]:
         "ongoing_events": fleet.ongoing_events,
         "preview": preview(event_rows(events.head(10))),
         "longest_events": preview(event_rows(longest), _WORST),
-        "plot": plots.stores_down(events),
+        "plot": plots.stores_down(events, fleet.request.span),
     }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import dagster as dg
 import pandas as pd
 from sqlalchemy import Table
+
+from storemon_pipeline.uptime.request import Window
 
 OWNERS = ["team:operations"]
 
@@ -39,6 +43,24 @@ def columns(**described: str) -> dg.TableSchema:
             )
         ]
     )
+
+
+def figure_columns(windows: Iterable[Window]) -> dg.TableSchema:
+    """The columns of ``report_full.csv`` for some windows."""
+    described = {"store_id": "text"}
+    for window in windows:
+        unit = "minutes" if window is Window.HOUR else "hours"
+        described |= {
+            f"uptime_{window.column}": f"float: {unit}",
+            f"downtime_{window.column}": f"float: {unit}",
+            f"unobserved_{window.column}": f"float: {unit} of open time that no poll speaks for",
+            f"uptime_pct_{window.column}": "float: uptime, % of observed open time",
+        }
+    described |= {
+        "last_poll_utc": "timestamp: the newest poll at or before as_of",
+        "timezone": "text: the zone whose clock counts",
+    }
+    return columns(**described)
 
 
 def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:

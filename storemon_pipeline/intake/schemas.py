@@ -82,10 +82,8 @@ def read_timestamps(text: pd.Series) -> pd.Series:
 
 def _read_wall_times(text: pd.Series) -> pd.Series:
     shaped = text.where(text.str.fullmatch(_WALL_TIME.pattern))
-    times: pd.Series = pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype(
-        "timedelta64[us]"
-    )
-    return times
+    times = pd.to_timedelta(_with_seconds(shaped), errors="coerce")
+    return times.astype("timedelta64[us]")
 
 
 def _with_seconds(text: pd.Series) -> pd.Series:
@@ -95,7 +93,7 @@ def _with_seconds(text: pd.Series) -> pd.Series:
 def _wall_time_text(times: pd.Series) -> pd.Series:
     """``HH:MM:SS``, with six digits of fraction where there is one."""
     total = times.dt.total_seconds().astype("int64")
-    text = (
+    text: pd.Series = (
         (total // 3600).astype("str").str.zfill(2)
         + ":"
         + (total // 60 % 60).astype("str").str.zfill(2)
@@ -103,7 +101,8 @@ def _wall_time_text(times: pd.Series) -> pd.Series:
         + (total % 60).astype("str").str.zfill(2)
     )
     fraction = times.dt.microseconds
-    return text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
+    whole: pd.Series = text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
+    return whole
 
 
 def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
