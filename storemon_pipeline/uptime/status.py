@@ -47,13 +47,22 @@ def _sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> _Pol
     ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
     if ahead.all():  # as a database gives them
         return found
-    ordered = found.take(np.lexsort((found.at, found.code)))
+    ordered = found.take(_order(found.code, found.at))
     same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
     return ordered.take(np.append(~same, True)[: len(same) + 1])
 
 
-def _newest_in_hours(polls: _Polls, openings: Openings) -> _Polls:
-    """Of each store's polls the newest that was made while it was open.
+def _order(code: Int, at: Int) -> Int:
+    """The order of polls by store and time; those of one store and instant stay in theirs."""
+    try:
+        key = Line(int(at.min()), int(at.max()), int(code.max()) + 1).key(code, at)
+    except OverflowError:  # a poll of long ago among those of many stores
+        return np.lexsort((at, code))
+    return np.argsort(key, kind="stable")
+
+
+def _newest_in_hours(polls: _Polls, openings: Openings) -> Int:
+    """The position of each store's newest poll that was made while it was open.
 
     Newest first: a poll is looked at only where all newer ones of its store were made out of
     hours, twice as many of them in each round.
@@ -74,7 +83,7 @@ def _newest_in_hours(polls: _Polls, openings: Openings) -> _Polls:
         left = (newest < 0) & (last >= first)
         first, last = first[left], last[left]
         take *= 2
-    return polls.take(np.sort(np.concatenate(found))) if found else polls
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
 
 def _spoken_for(polls: _Polls, rules: UptimeRules, start: int, end: int) -> tuple[Intervals, Bool]:
@@ -156,28 +165,23 @@ def status_intervals(
     """
     first, last = instants_of([start, as_of]).tolist()
     known = _sorted_polls(polls, stores, last)
-    past = known.at < first
-    before, within = known.take(past), known.take(~past)
     openings = Openings(stores, weekly_hours, rules)
+    within = known.at >= first
+    past = np.flatnonzero(~within)
+    counts = within.copy()
     if rules.closed_polls is ClosedPolls.IGNORE:
-        before = _newest_in_hours(before, openings)
-        # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
-        at_end = within.at == last
-        line = Line(first, last, len(stores))
         intervals = intervals_of(open_hours, stores, "open_utc", "close_utc")
-        in_hours = contains(intervals, line, within.code, within.at)
-        in_hours[at_end] = openings.contain(within.code[at_end], within.at[at_end])
-        within = within.take(in_hours)
+        line = Line(first, last, len(stores))
+        counts[within] = contains(intervals, line, known.code[within], known.at[within])
+        # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
+        at_end = known.at == last
+        counts[at_end] = openings.contain(known.code[at_end], known.at[at_end])
+        counts[past[_newest_in_hours(known.take(past), openings)]] = True
     else:
-        newest = np.append(before.code[1:] != before.code[:-1], True)[: len(before.code)]
-        before = before.take(newest)
-    both = _Polls(
-        np.concatenate((before.code, within.code)),
-        np.concatenate((before.at, within.at)),
-        np.concatenate((before.active, within.active)),
-    )
-    both = both.take(np.lexsort((both.at, both.code)))
-    stretches, active = _merge_equal(*_spoken_for(both, rules, first, last))
+        next_is_past = np.append(~within[1:] & (known.code[1:] == known.code[:-1]), False)
+        counts |= ~within & ~next_is_past[: len(within)]
+    evidence = known.take(counts)
+    stretches, active = _merge_equal(*_spoken_for(evidence, rules, first, last))
     table = table_of(stretches, stores, "start_utc", "end_utc")
     statuses = pd.Index([INACTIVE, ACTIVE])
     table["status"] = pd.Categorical.from_codes(active.astype(np.int8), statuses)
