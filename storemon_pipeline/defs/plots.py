@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _UP, _DOWN, _INK = "#2f855a", "#c53030", "#2d3748"
+_MOMENTS = 800
 _WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
@@ -102,20 +103,21 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> dg.Met
 
     title = "Stores down while open, at once (UTC)"
     figure, axes = _figure(title)
-    steps = pd.concat(
-        [
-            pd.Series(0, index=pd.DatetimeIndex(span)),
-            pd.Series(1, index=pd.DatetimeIndex(events["start_utc"])),
-            pd.Series(-1, index=pd.DatetimeIndex(events["end_utc"])),
-        ]
-    )
-    down = steps.groupby(level=0).sum().cumsum()
-    axes.fill_between(down.index, down.to_numpy(), step="post", color=_DOWN, alpha=0.85, lw=0)
+    # as many moments as the plot has room for, however many events there are
+    moments = pd.date_range(*span, periods=_MOMENTS, unit="us").tz_localize(None).to_numpy()
+    begun = np.searchsorted(_sorted(events["start_utc"]), moments, side="right")
+    ended = np.searchsorted(_sorted(events["end_utc"]), moments, side="right")
+    axes.fill_between(moments, begun - ended, step="post", color=_DOWN, alpha=0.85, lw=0)
     axes.set_ylabel("stores")
     axes.set_ylim(bottom=0)
     formatter = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
     return _image(figure, title)
+
+
+def _sorted(instants: pd.Series) -> npt.NDArray[np.datetime64]:
+    naive = pd.DatetimeIndex(instants).tz_convert("UTC").tz_localize(None)
+    return np.sort(naive.to_numpy())
 
 
 def _in_words(window: str) -> str:
