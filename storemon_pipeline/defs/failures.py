@@ -19,12 +19,17 @@ class CannotReportError(RuntimeError):
 
 
 def _in_words(error: ValidationError) -> str:
-    """Pydantic's errors in one sentence each."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in found['loc']) or error.title}: "
-        f"{found['msg'].removeprefix('Value error, ')}"
-        for found in error.errors(include_url=False)
-    )
+    """Pydantic's errors in one sentence each: where, what, and which value it was."""
+    sentences = []
+    for found in error.errors(include_url=False):
+        where = ".".join(map(str, found["loc"]))
+        sentence = f"{where}: {found['msg']}" if where else found["msg"]
+        if found["type"] == "value_error":  # the words of our own validators
+            sentence = sentence.replace("Value error, ", "", 1)
+        elif isinstance(found["input"], str | int | float):
+            sentence += f", not {found['input']!r}"
+        sentences.append(sentence)
+    return "; ".join(sentences)
 
 
 @contextmanager
@@ -44,6 +49,13 @@ def told_as_failure() -> Iterator[None]:
         raise dg.Failure(_in_words(error), allow_retries=False) from error
     except DatabaseUnavailableError as error:
         raise dg.Failure(str(error)) from error
+
+
+def makes_report(run: dg.DagsterRun) -> bool:
+    """Whether a run makes a report, as soon as it comes so far."""
+    if not run.asset_selection:  # not asked for by name: all assets of the job
+        return run.job_name != "ingest_job"
+    return dg.AssetKey("uptime_report") in run.asset_selection
 
 
 def _cause(error: BaseException | None) -> str:

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import select
 
-from storemon_pipeline.defs.failures import record_failed_report, told_as_failure
+from storemon_pipeline.defs.failures import makes_report, record_failed_report, told_as_failure
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
 from storemon_pipeline.intake.files import (
@@ -75,13 +75,6 @@ def _check(name: str) -> dg.AssetCheckSpec:
     )
 
 
-def makes_report(run: dg.DagsterRun) -> bool:
-    """Whether a run that ingests also makes a report."""
-    if run.asset_selection is None:
-        return run.job_name != "ingest_job"
-    return any(key.path[-1] == "report_request" for key in run.asset_selection)
-
-
 @dg.multi_asset(
     name="ingest",
     specs=[_spec(name, kind) for name, kind in RAW_ASSETS.items()],
@@ -103,13 +96,13 @@ def ingested(
         settings = storemon.settings
         if makes_report(context.run):
             with storemon.database.write() as connection:
-                start_report(connection, context.run_id, None, now)
+                start_report(connection, context.run.run_id, None, now)
         reports = ingest(
             storemon.database,
             settings.data_dir,
             max_bad_share=settings.max_bad_share,
             now=now,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             log=context.log,
             kinds=tuple(selected.values()),
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
@@ -20,7 +21,7 @@ from dagster import UPathIOManager
 from pyarrow import parquet
 from upath import UPath
 
-from storemon_pipeline.defs.failures import CannotReportError
+from storemon_pipeline.defs.failures import CannotReportError, told_as_failure
 from storemon_pipeline.defs.show import PREVIEW_ROWS, preview
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.request import ReportRequest
@@ -101,7 +102,8 @@ class RunFiles:
 
 
 def _replace_text(path: UPath, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
+    # runs that finish together write the same file, each from a part of its own
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     part.write_text(text)
     part.rename(path)
 
@@ -164,7 +166,8 @@ class _RunScopedIOManager(UPathIOManager):
         run = context.step_context.dagster_run
         files = RunFiles(self._base_path, run.run_id)
         if isinstance(context, dg.InputContext):
-            path = files.find(name, run.parent_run_id)
+            with told_as_failure():
+                path = files.find(name, run.parent_run_id)
         else:
             path = files.directory / name
         return path.relative_to(self._base_path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _UP, _DOWN, _INK = "#2f855a", "#c53030", "#2d3748"
-_MOMENTS = 800
+_MANY, _MOMENTS = 100, 800
 _WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
@@ -60,9 +60,10 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> dg.MetadataValue:
     axes.set_xlabel("uptime, % of observed open time")
     axes.set_ylabel("stores")
     axes.set_xlim(0, 100)
-    # most stores are nearly always up: on a linear scale the others would not be seen
-    axes.set_yscale("symlog", linthresh=10)
-    axes.set_ylim(bottom=0)
+    if counts.max() > _MANY:
+        # most stores are nearly always up: on a linear scale the others would not be seen
+        axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(0, max(1, counts.max()) * 1.15)
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     return _image(figure, title)
 
@@ -109,6 +110,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> dg.Met
     ended = np.searchsorted(_sorted(events["end_utc"]), moments, side="right")
     axes.fill_between(moments, begun - ended, step="post", color=_DOWN, alpha=0.85, lw=0)
     axes.set_ylabel("stores")
+    axes.set_xlim(moments[0], moments[-1])
     axes.set_ylim(bottom=0)
     formatter = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)

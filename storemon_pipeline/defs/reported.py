@@ -26,7 +26,7 @@ from storemon_pipeline.storage.report_files import (
     REPORT_FULL,
     ReportFiles,
     append_results,
-    event_rows,
+    short_report,
 )
 from storemon_pipeline.uptime.fleet import Fleet, store_results
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
@@ -76,6 +76,7 @@ _COLUMNS = {
     ),
 }
 _WORST = 5
+_SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
 
 
 @dg.multi_asset(
@@ -103,11 +104,13 @@ _WORST = 5
         dg.AssetCheckSpec(
             WITHIN_OPEN_TIME,
             asset="uptime_report",
+            blocking=True,
             description="Uptime and downtime of a store are never more than its open time.",
         ),
         dg.AssetCheckSpec(
             ONE_ROW_PER_STORE,
             asset="uptime_report",
+            blocking=True,
             description="Every polled store has exactly one row, sorted by its id.",
         ),
     ],
@@ -127,11 +130,11 @@ def reported(
     names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
     stores = polled_stores.all()
     fleet = Fleet(report_request)
-    files = ReportFiles(storemon.settings.reports_path, context.run_id)
+    files = ReportFiles(storemon.settings.reports_path, context.run.run_id)
     with told_as_failure():
         if "uptime_report" in selected:
             with storemon.database.write() as connection:
-                start_report(connection, context.run_id, report_request, datetime.now(UTC))
+                start_report(connection, context.run.run_id, report_request, datetime.now(UTC))
         with files.writing(names) as opened:
             for part in store_slices(stores, report_request.span):
                 results = store_results(
@@ -158,7 +161,7 @@ def reported(
             with storemon.database.write() as connection:
                 complete_report(
                     connection,
-                    context.run_id,
+                    context.run.run_id,
                     stores=fleet.stores,
                     finished_at=datetime.now(UTC),
                 )
@@ -214,12 +217,13 @@ def _report_metadata(fleet: Fleet) -> dict[str, Any]:
         (window.column for window in fleet.request.windows),
         key=lambda window: fleet.hours("open_time", window),
     )
-    worst = figures.nsmallest(_WORST, f"uptime_pct_{widest}")
+    shares = [f"uptime_pct_{window.column}" for window in fleet.request.windows]
+    worst = figures.nsmallest(_WORST, f"uptime_pct_{widest}")[["store_id", *shares]]
     metadata: dict[str, Any] = {
         "dagster/row_count": fleet.stores,
         "dagster/column_schema": figure_columns(fleet.request.windows),
         "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
-        "preview": preview(figures),
+        "preview": preview(short_report(figures)),
         f"worst_stores_{widest}": preview(worst, _WORST),
         "plot": plots.uptime_distribution(figures[f"uptime_pct_{widest}"], widest),
     }
@@ -239,8 +243,8 @@ def _events_metadata(fleet: Fleet) -> dict[str, Any]:
     return {
         "dagster/row_count": len(events),
         "ongoing_events": fleet.ongoing_events,
-        "preview": preview(event_rows(events.head(10))),
-        "longest_events": preview(event_rows(longest), _WORST),
+        "preview": preview(events[_SHOWN_OF_EVENTS]),
+        "longest_events": preview(longest[_SHOWN_OF_EVENTS], _WORST),
         "plot": plots.stores_down(events, fleet.request.span),
     }
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from storemon_pipeline.defs.failures import (
     CannotReportError,
+    makes_report,
     record_failed_report,
     told_as_failure,
 )
@@ -60,16 +61,16 @@ class RulesConfig(dg.Config):
 
 
 class ReportRequestConfig(dg.Config):
-    """What a report is asked for. Everything is optional."""
+    """What a report is asked for. Everything is optional; null is the default as well."""
 
-    as_of: str = Field(
+    as_of: str | None = Field(
         default="latest",
         description=(
             "The end of every window. latest: the newest poll in the data. now: the clock. Or an "
             "instant, such as 2023-01-25T18:00:00Z."
         ),
     )
-    windows: list[str] = Field(
+    windows: list[str] | None = Field(
         default=[window.value for window in DEFAULT_WINDOWS],
         description="Any of hour, day, week, month (30 days), and range with start and end.",
     )
@@ -105,8 +106,9 @@ def report_request(
     """Settle what the run was asked for."""
     now = datetime.now(UTC)
     with told_as_failure():
-        with storemon.database.write() as connection:
-            start_report(connection, context.run_id, None, now)
+        if is_for_report := makes_report(context.run):
+            with storemon.database.write() as connection:
+                start_report(connection, context.run.run_id, None, now)
         asked = AskedReport.model_validate(config.model_dump(exclude_none=True))
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
@@ -118,8 +120,9 @@ def report_request(
             msg = f"never polled: {some_ids(unknown)}. Check store_ids against store_status"
             raise CannotReportError(msg)
         request = resolve(asked, newest_poll=newest, now=now)
-        with storemon.database.write() as connection:
-            start_report(connection, context.run_id, request, now)
+        if is_for_report:
+            with storemon.database.write() as connection:
+                start_report(connection, context.run.run_id, request, now)
     if request.as_of < oldest:
         context.log.warning(
             "as_of %s is before the oldest poll, %s: the report will have no store",

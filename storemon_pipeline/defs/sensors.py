@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import dagster as dg
 
@@ -29,11 +29,14 @@ class Watch:
         The files as they were at the last look.
     unsettled : int
         For how many looks in a row they have differed from the look before.
+    runs : int
+        How many runs were started: part of each one's key, since files may be what they once were.
     """
 
     ingested: Fingerprint = field(default_factory=dict)
     seen: Fingerprint = field(default_factory=dict)
     unsettled: int = 0
+    runs: int = 0
 
 
 def look(watch: Watch, files: Fingerprint) -> tuple[Watch, str | None]:
@@ -55,15 +58,16 @@ def look(watch: Watch, files: Fingerprint) -> tuple[Watch, str | None]:
     watch : Watch
         What is known now.
     run_key : str or None
-        Not None when a run is to start; the same for the same files.
+        Not None when a run is to start; another one for every run, and the same for the same look.
     """
     if files == watch.ingested or not files:
-        return Watch(watch.ingested, files), None
+        return replace(watch, seen=files, unsettled=0), None
     unsettled = watch.unsettled + 1 if files != watch.seen else 0
     if files != watch.seen and unsettled < PATIENCE:
-        return Watch(watch.ingested, files, unsettled), None
-    text = json.dumps(files, sort_keys=True)
-    return Watch(files, files), hashlib.sha256(text.encode()).hexdigest()[:16]
+        return replace(watch, seen=files, unsettled=unsettled), None
+    after = Watch(files, files, runs=watch.runs + 1)
+    text = json.dumps([after.runs, files], sort_keys=True)
+    return after, hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dg.sensor(

@@ -12,7 +12,8 @@ from storemon_pipeline.uptime.request import Window
 
 OWNERS = ["team:operations"]
 
-PREVIEW_ROWS = 10
+PREVIEW_ROWS = 5
+"""The UI shows a preview at once only while it is short."""
 
 
 def columns_of(table: Table) -> dg.TableSchema:
@@ -67,8 +68,12 @@ def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:
     """The first rows of a table, as a table to read."""
     shown = table.head(rows).copy()
     for name in shown.select_dtypes("datetimetz").columns:
-        shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%S")
-    return dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
+        shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%SZ")
+    for name in shown.select_dtypes("float").columns:
+        shown[name] = [f"{value:.2f}" if pd.notna(value) else "" for value in shown[name]]
+    return dg.MetadataValue.md(
+        shown.to_markdown(index=False, disable_numparse=True, tablefmt="pipe")
+    )
 
 
 def rows_table(rows: pd.DataFrame) -> dg.MetadataValue:
@@ -83,6 +88,8 @@ def rows_table(rows: pd.DataFrame) -> dg.MetadataValue:
 
 
 def _plain(value: object) -> str | int | float | bool:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%SZ}"
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 

@@ -50,9 +50,19 @@ def content_sha256(path: Path) -> str:
 
 
 def compression_of(path: Path) -> str | None:
-    """How a file is compressed, by its first bytes, whatever it is called."""
-    with path.open("rb") as file:
-        start = file.read(4)
+    """How a file is compressed, by its first bytes, whatever it is called.
+
+    Raises
+    ------
+    IntakeError
+        Where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        msg = f"{path.name} cannot be read: {error}. Check that it may be and is complete"
+        raise IntakeError(msg) from error
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
 
@@ -75,8 +85,8 @@ class Content:
         self.bytes = 0
         self.lines = 0
         self.waiting = b""
+        self._compression = compression_of(path)
         try:
-            self._compression = compression_of(path)
             self._stream = pa.input_stream(str(path), compression=self._compression)
         except OSError as error:
             raise self._unreadable(error) from error
@@ -154,13 +164,15 @@ class Content:
             self._hash.update(part)
 
     def _skip_line_end(self) -> bool:
-        """Pass over the newline that the last line did not have yet, or the end of the file."""
-        end = self._read_fully(1)
-        if end == b"\r":
-            end += self._read_fully(1)
+        """Pass over what ends the last line: spaces, then its newline or the end of the file."""
+        end = b""
+        while byte := self._read_fully(1):
+            end += byte
+            if byte not in b" \t\r":
+                break
         self._hash.update(end)
         self.bytes += len(end)
-        return end in (b"", b"\n", b"\r\n")
+        return end.endswith(b"\n") or not end.strip(b" \t\r")
 
     def _as_text(self, data: bytes, first_line: int) -> bytes:
         """The data itself, if it is UTF-8 text."""

@@ -7,7 +7,6 @@ corrects an earlier one; opening hours and time zones are snapshots.
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -211,7 +210,7 @@ class _Ingestion:
                 bad_rows=len(bad_rows) + (total.bad_rows if total else 0),
             )
             waiting = content.waiting.decode(errors="replace") or None
-        if before and read.sha256 == before.sha256:
+        if before and reading == "grown" and read.sha256 == before.sha256:
             return _unchanged(path, before, waiting)
         report = FileReport(
             file=path.name,
@@ -265,9 +264,15 @@ def _same_content(
 ) -> IngestedFile | None:
     """The reading whose content the file has to the byte, under whatever name.
 
-    For a snapshot only the latest reading counts: an older one is not what the table holds.
+    For a snapshot only the latest reading counts: an older one is not what the table holds. A file
+    of polls that said something else before is read, since its rows correct what it said.
     """
-    readings = list(known.values()) if kind.is_log else list(known.values())[-1:]
+    # one without a line was nothing but a header that had no newline yet
+    readings = [reading for reading in known.values() if reading.lines]
+    if not kind.is_log:
+        readings = readings[-1:]
+    elif path.name in known:
+        readings = [reading for reading in readings if reading.file == path.name]
     if compression_of(path) is None:
         size = path.stat().st_size
         readings = [reading for reading in readings if reading.bytes == size]
@@ -301,8 +306,10 @@ def _row_blocks(content: Content, header: Header, kind: FileKind) -> Iterator[Bl
             block = Block(block.data[end_of_header:], 2)  # noqa: PLW2901
         if block.data:
             yield block
-    if content.waiting and content.lines and _is_whole(content, header, kind):
-        yield content.read_waiting()
+    if content.waiting and _is_whole(content, header, kind):
+        block = content.read_waiting()
+        if block.first_line > 1:
+            yield block
 
 
 def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
@@ -313,12 +320,15 @@ def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
     """
     if not kind.is_log or content.is_compressed:
         return True
-    values = next(csv.reader([content.waiting.decode(errors="replace").rstrip("\r")]), [])
-    if len(values) != header.width:
+    if not content.lines:
         return False
-    columns = {column: values[position] for column, position in header.positions.items()}
+    line = content.waiting.decode(errors="replace").encode()
+    text = read_rows(Block(line + b"\n", content.lines + 1), header).text
+    if text.empty:
+        return False
+    values = {name: str(text[name].iloc[0]) for name in header.positions}
     last = [name for name, position in header.positions.items() if position == header.width - 1]
-    return is_whole_poll(columns, last[0] if last else None)
+    return is_whole_poll(values, last[0] if last else None)
 
 
 def _too_many(report: FileReport, max_bad_share: float) -> TooManyBadRowsError:

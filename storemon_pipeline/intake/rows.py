@@ -7,6 +7,7 @@ would let a single stray quote swallow all rows after it. What a value means is 
 
 from __future__ import annotations
 
+import codecs
 import csv
 from dataclasses import dataclass
 
@@ -21,9 +22,9 @@ from storemon_pipeline.intake.content import Block
 from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import FileKind
 
-# a field is quoted as a whole, or does not begin with a quote
+# a field is quoted as a whole, or does not begin with a quote and has no carriage return in it
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
-_WELL_QUOTED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
+_WELL_FORMED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
 
 LINE = "line_number"
 
@@ -73,9 +74,14 @@ def read_header(line: bytes, kind: FileKind, file: str) -> Header:
     ------
     IntakeError
         Where a column is missing; it names the file, the column, what was found and what would be
-        accepted.
+        accepted. Where the line is none of a CSV file.
     """
-    found = [name.strip() for name in next(csv.reader([line.decode()]), [])]
+    try:
+        found = [name.strip() for name in next(csv.reader([line.decode()]), [])]
+    except csv.Error as error:
+        why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
+        msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"
+        raise IntakeError(msg) from error
     positions: dict[str, int] = {}
     for column, accepted in kind.columns.items():
         name = next((name for name in accepted if name in found), None)
@@ -115,13 +121,13 @@ def read_rows(block: Block, header: Header) -> Rows:
     starts = np.concatenate(([0], ends[:-1]))
     length = ends - starts - 1
     blank = (length == 0) | ((length == 1) & (data[starts] == ord("\r")))
-    misquoted = np.zeros(len(ends), dtype=bool)
-    if b'"' in block.data:
-        misquoted = ~_well_quoted(block.data, ends)
-    usable = np.flatnonzero(~blank & ~misquoted)
+    malformed = np.zeros(len(ends), dtype=bool)
+    if b'"' in block.data or block.data.count(b"\r") > block.data.count(b"\r\n"):
+        malformed = ~_well_formed(block.data, ends)
+    usable = np.flatnonzero(~blank & ~malformed)
     lines = block.data
     if len(usable) < len(ends):
-        lines = data[np.repeat(~blank & ~misquoted, ends - starts)].tobytes()
+        lines = data[np.repeat(~blank & ~malformed, ends - starts)].tobytes()
 
     uneven: dict[int, str] = {}
 
@@ -136,21 +142,22 @@ def read_rows(block: Block, header: Header) -> Rows:
     at = np.delete(usable, rejected)
     text = columns.to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow", np.nan)}.get)
     text[LINE] = at + block.first_line
-    bad = [
-        *((int(line), "a quote is opened and not closed") for line in np.flatnonzero(misquoted)),
-        *((int(usable[row]), uneven[row]) for row in rejected),
+    reasons = {int(usable[row]): uneven[row] for row in rejected}
+    numbers = [
+        int(line) + block.first_line for line in sorted([*np.flatnonzero(malformed), *reasons])
     ]
-    bad.sort()
-    bad_lines = [line for line, _ in bad]
-    return Rows(
-        text,
-        bad_rows_table(
-            [line + block.first_line for line in bad_lines],
-            lines_text(block, [line + block.first_line for line in bad_lines]),
-            [reason for _, reason in bad],
-        ),
-        int(len(ends) - blank.sum()),
-    )
+    texts = lines_text(block, numbers)
+    said = [
+        reasons.get(number - block.first_line) or _malformed(line)
+        for number, line in zip(numbers, texts, strict=True)
+    ]
+    return Rows(text, bad_rows_table(numbers, texts, said), int(len(ends) - blank.sum()))
+
+
+def _malformed(line: str) -> str:
+    if "\r" in line:
+        return "a carriage return is within the line"
+    return "a quote is opened and not closed"
 
 
 def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
@@ -166,22 +173,25 @@ def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
     ]
 
 
-def _well_quoted(data: bytes, ends: Int) -> Bool:
-    """Which lines have every quote where a field can begin or end."""
+def _well_formed(data: bytes, ends: Int) -> Bool:
+    """Which lines have every quote where a field can begin or end, and end but once."""
     offsets = np.concatenate(([0], ends)).astype(np.int64)
     lines = pa.Array.from_buffers(
         pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
-    found: Bool = pc.match_substring_regex(lines, _WELL_QUOTED).to_numpy(zero_copy_only=False)
+    found: Bool = pc.match_substring_regex(lines, _WELL_FORMED).to_numpy(zero_copy_only=False)
     return found
 
 
 def _parse(lines: bytes, header: Header, set_aside: object) -> pa.Table:
-    """The needed columns of well-quoted lines, as text."""
+    """The needed columns of well-formed lines, as text."""
     names = [f"c{position}" for position in range(header.width)]
     wanted = {f"c{position}": column for column, position in header.positions.items()}
     if not lines:
         return pa.table({column: pa.array([], pa.string()) for column in header.positions})
+    if lines.startswith(codecs.BOM_UTF8):
+        # Arrow passes over one byte-order mark, but this one is part of a value
+        lines = codecs.BOM_UTF8 + lines
     table = arrow_csv.read_csv(
         pa.BufferReader(lines),
         # one thread, since only then are the numbers of uneven rows known

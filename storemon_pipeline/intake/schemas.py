@@ -34,6 +34,7 @@ _TIMESTAMP = re.compile(
 )
 _WALL_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
 _MIDNIGHT = pd.Timedelta(hours=24)
+_FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
 
 # how a timestamp ends that is not the beginning of a longer one
 _WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
@@ -77,7 +78,9 @@ def read_timestamps(text: pd.Series) -> pd.Series:
     shaped = text.where(text.str.fullmatch(_TIMESTAMP.pattern))
     plain = shaped.str.removesuffix("UTC").str.rstrip()
     instants = pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce")
-    return instants.astype("datetime64[us, UTC]")
+    exact = instants.astype("datetime64[us, UTC]")
+    # the calendar has no year 0, and neither database can give such an instant back
+    return exact.where(exact >= _FIRST_INSTANT)
 
 
 def _read_wall_times(text: pd.Series) -> pd.Series:

@@ -5,23 +5,26 @@ Everything that differs between PostgreSQL and SQLite and is not a table's own i
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi
-import adbc_driver_sqlite.dbapi
 import pyarrow as pa
 from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from storemon_pipeline.storage.tables import metadata
 
 _WRITES = "storemon_writes"
 _LOCK = 7_867_301  # any number, the same for all of this project's writers
 _WAIT_SECONDS = 600
+_WAIT_STEP_SECONDS = 0.02
+_FETCHED_ROWS = 500
 
 
 class DatabaseUnavailableError(RuntimeError):
@@ -46,24 +49,29 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
         self._engine = _sqlite_engine(url) if self.is_sqlite else create_engine(url)
         try:
+            if self.is_sqlite:
+                Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
             if not set(metadata.tables) <= set(inspect(self._engine).get_table_names()):
                 with self.write(alone=True) as connection:
                     metadata.create_all(connection)
-        except OperationalError as error:
+        except (DatabaseError, OSError) as error:
+            why = str(error.orig if isinstance(error, DatabaseError) else error)
+            first_line = why.partition("\n")[0]  # the others guess at the reason, as we do
             msg = (
                 f"the database {self._url.render_as_string(hide_password=True)} cannot be reached: "
-                f"{error.orig}. Is it running, and is STOREMON_DATABASE_URL right?"
+                f"{first_line}. Is it running, and is STOREMON_DATABASE_URL right?"
             )
             raise DatabaseUnavailableError(msg) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database and changes nothing."""
-        with self._engine.connect() as connection:
+        reader = self._engine
+        if not self.is_sqlite:  # where each statement would see what is new by then
+            reader = reader.execution_options(isolation_level="REPEATABLE READ")
+        with reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -82,26 +90,42 @@ class Database:
             yield connection
 
     def fetch(self, query: str, parameters: tuple[Any, ...]) -> pa.Table:
-        """Read many rows at once, as Arrow, by ADBC: several times faster than row by row.
+        """Read many rows at once, as Arrow.
+
+        PostgreSQL is read by ADBC, several times faster than row by row. SQLite is not: ADBC brings
+        a SQLite library of its own, and two of those in one process undo each other's locks, so
+        that what one has written is lost (https://sqlite.org/howtocorrupt.html, 2.2.1).
 
         Parameters
         ----------
         query : str
-            With ``?`` for each parameter.
+            With ``?`` for each parameter; its columns are text on SQLite.
         parameters : tuple
             Text; PostgreSQL is to cast where it needs another type.
         """
         if self.is_sqlite:
-            connection = adbc_driver_sqlite.dbapi.connect(str(self._url.database))
-        else:
-            connection = adbc_driver_postgresql.dbapi.connect(
-                self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-            )
-            for number in range(1, len(parameters) + 1):
-                query = query.replace("?", f"${number}", 1)
+            return self._fetch_from_sqlite(query, parameters)
+        for number in range(1, len(parameters) + 1):
+            query = query.replace("?", f"${number}", 1)
+        connection = adbc_driver_postgresql.dbapi.connect(
+            self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        )
         with connection, connection.cursor() as cursor:
             cursor.execute(query, parameters)
             return cursor.fetch_arrow_table()
+
+    def _fetch_from_sqlite(self, query: str, parameters: tuple[Any, ...]) -> pa.Table:
+        batches = []
+        with self.read() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(query, parameters)
+            schema = pa.schema([(column[0], pa.string()) for column in cursor.description])
+            # few at a time: Python's garbage collector goes through many live rows again and again
+            while rows := cursor.fetchmany(_FETCHED_ROWS):
+                columns = map(pa.array, zip(*rows, strict=True), schema.types)
+                batches.append(pa.RecordBatch.from_arrays(list(columns), schema=schema))
+            cursor.close()
+        return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
         """Give back all connections."""
@@ -115,7 +139,7 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _leave_transactions_to_sqlalchemy(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -126,3 +150,19 @@ def _sqlite_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Make SQLite's journal a write-ahead log; of several processes at a new file each waits."""
+    give_up_at = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # for this one statement SQLite does not heed the timeout
+            is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not is_busy or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAIT_STEP_SECONDS)
+        else:
+            return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from storemon_pipeline.storage.tables import report
 from storemon_pipeline.uptime.request import ReportRequest
@@ -18,19 +18,23 @@ RUNNING, COMPLETE, FAILED = "Running", "Complete", "Failed"
 def start_report(
     connection: Connection, report_id: str, request: ReportRequest | None, requested_at: datetime
 ) -> None:
-    """Record that a run makes a report, and what it was asked for once that is resolved."""
+    """Record that a run makes a report, and what it was asked for once that is resolved.
+
+    Nothing happens for a report that is Complete.
+    """
     values = {
         "status": RUNNING,
         "request": None if request is None else request.model_dump(mode="json"),
         "as_of": None if request is None else request.as_of,
     }
-    changed = connection.execute(
-        update(report).where(report.c.report_id == report_id).values(**values)
-    )
-    if not changed.rowcount:
+    this = report.c.report_id == report_id
+    status = connection.execute(select(report.c.status).where(this)).scalar_one_or_none()
+    if status is None:
         connection.execute(
             insert(report).values(report_id=report_id, requested_at=requested_at, **values)
         )
+    elif status != COMPLETE:
+        connection.execute(update(report).where(this).values(**values))
 
 
 def complete_report(

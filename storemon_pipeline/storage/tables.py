@@ -117,7 +117,11 @@ report = Table(
     metadata,
     Column("report_id", Text, primary_key=True, comment="the id of the Dagster run"),
     Column("status", Text, nullable=False),
-    Column("request", JSON, comment="what was asked for, every question answered"),
+    Column(
+        "request",
+        JSON(none_as_null=True),
+        comment="what was asked for, every question answered",
+    ),
     Column("as_of", UtcDateTime),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),

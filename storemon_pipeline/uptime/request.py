@@ -75,6 +75,16 @@ def parse_instant(value: object) -> object:
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
 
 
+def _parse_as_of(value: object) -> object:
+    if value in ("latest", "now"):
+        return value
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        msg = f"{error}, or latest, or now"
+        raise ValueError(msg) from error
+
+
 class AskedReport(BaseModel):
     """A report as it is asked for. Everything is optional.
 
@@ -86,7 +96,7 @@ class AskedReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    as_of: Literal["latest", "now"] | Instant = "latest"
+    as_of: Annotated[Literal["latest", "now"] | datetime, BeforeValidator(_parse_as_of)] = "latest"
     windows: tuple[Window, ...] = DEFAULT_WINDOWS
     start: Instant | None = None
     end: Instant | None = None

@@ -1,0 +1,448 @@
+"""What a person sees of a run in Dagster's UI: counts, previews, plots, and checks, with the right numbers.
+
+The numbers are worked out here from the sample's CSV files, with nothing of the package.
+"""
+
+import base64
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from storemon_pipeline.defs.checks import find_gaps
+from storemon_pipeline_tests.defs.running import (
+    SAMPLE,
+    copy_data,
+    materialize,
+    report_dir,
+    rows,
+    run,
+)
+from storemon_pipeline_tests.test_sample import fault, instant
+
+DAY = timedelta(days=1)
+ASSETS = {
+    "store_status",
+    "business_hours",
+    "store_timezones",
+    "report_request",
+    "polled_stores",
+    "weekly_hours",
+    "open_hours",
+    "status_intervals",
+    "uptime_report",
+    "downtime_events",
+    "downtime_by_hour",
+}
+
+
+class Sample:
+    """What the sample's files say."""
+
+    def __init__(self) -> None:
+        polls = [tuple(row.values()) for row in rows(SAMPLE / "store_status.csv")]
+        good = [
+            (store, instant(stamp))
+            for store, status, stamp in polls
+            if not fault((store, status, stamp))
+        ]
+        self.rows, self.bad_rows = len(polls), len(polls) - len(good)
+        self.polls = len(set(good))
+        self.last: dict[str, datetime] = {}
+        for store, at in good:
+            self.last[store] = max(at, self.last.get(store, at))
+        self.newest = max(self.last.values())
+        hours = [list(row.values()) for row in rows(SAMPLE / "menu_hours.csv")]
+        self.days: defaultdict[str, set[str]] = defaultdict(set)
+        for store, day, *_ in hours:
+            if day in "0123456":
+                self.days[store].add(day)
+        self.hours_rows = len(hours)
+        self.hours = {tuple(row) for row in hours if row[1] in "0123456"}
+        zones = [list(row.values()) for row in rows(SAMPLE / "timezones.csv")]
+        self.zones_rows = len(zones)
+        self.zones = {store: zone for store, zone in zones if zone}
+
+    @property
+    def silent(self) -> set[str]:
+        return {store for store, last in self.last.items() if last < self.newest - DAY}
+
+    @property
+    def without_hours(self) -> set[str]:
+        return set(self.last) - set(self.days)
+
+    @property
+    def weekdays_missing(self) -> dict[str, int]:
+        return {
+            store: 7 - len(days)
+            for store, days in self.days.items()
+            if len(days) < 7 and store in self.last
+        }
+
+    @property
+    def without_zone(self) -> dict[str, str]:
+        known = available_timezones()
+        return {
+            store: self.zones.get(store, "")
+            for store in self.last
+            if self.zones.get(store) not in known
+        }
+
+
+@pytest.fixture(scope="module")
+def said() -> Sample:
+    return Sample()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProcessResult]:
+    """One run on the sample, for all tests to look at."""
+    place = tmp_path_factory.mktemp("metadata")
+    (place / "data").mkdir()
+    copy_data(SAMPLE, place / "data")
+    with pytest.MonkeyPatch.context() as env, dg.DagsterInstance.ephemeral() as instance:
+        env.setenv("STOREMON_DATA_DIR", str(place / "data"))
+        env.setenv("STOREMON_DATABASE_URL", f"sqlite:///{place}/storemon.db")
+        env.setenv("STOREMON_REPORTS_DIR", str(place / "reports"))
+        made = run(instance, "ingest_and_report_job")
+        assert made.success
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shown(made: dg.ExecuteInProcessResult) -> Mapping[str, Mapping[str, Any]]:
+    """The metadata of each asset, as values."""
+    return {
+        event.asset_key.to_user_string(): {
+            name: metadata.value for name, metadata in event.materialization.metadata.items()
+        }
+        for event in made.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+@pytest.fixture(scope="module")
+def checked(made: dg.ExecuteInProcessResult) -> Mapping[tuple[str, str], dg.AssetCheckEvaluation]:
+    return {
+        (result.asset_key.to_user_string(), result.check_name): result
+        for result in made.get_asset_check_evaluations()
+    }
+
+
+def files_dir(made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]) -> Path:
+    path = Path(shown["uptime_report"]["report_full.csv"])
+    assert path.parent.name == made.run_id
+    return path.parent
+
+
+def test_every_asset_was_made(shown: Mapping[str, Mapping[str, Any]]) -> None:
+    assert shown.keys() == ASSETS
+
+
+def test_row_counts_are_those_of_the_files(
+    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]], said: Sample
+) -> None:
+    counts = {name: of.get("dagster/row_count") for name, of in shown.items()}
+    report = files_dir(made, shown)
+    assert counts["store_status"] == said.polls
+    assert counts["business_hours"] == len(said.hours)
+    assert counts["store_timezones"] == len(said.zones)
+    assert counts["polled_stores"] == counts["uptime_report"] == len(said.last)
+    assert counts["downtime_events"] == len(rows(report / "downtime_events.csv"))
+    assert counts["downtime_by_hour"] == len(rows(report / "downtime_by_hour.csv"))
+    assert counts["open_hours"] > 0
+    assert counts["status_intervals"] > 0
+    assert shown["store_status"]["rows_read"] == said.rows
+    assert shown["store_status"]["bad_rows"] == said.bad_rows
+    ongoing = [row for row in rows(report / "downtime_events.csv") if row["ongoing"] == "true"]
+    assert shown["downtime_events"]["ongoing_events"] == len(ongoing)
+
+
+@pytest.mark.parametrize("asset", sorted(ASSETS - {"report_request"}))
+def test_a_table_has_a_preview_of_its_first_rows(
+    asset: str, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    header, ruler, *first = shown[asset]["preview"].splitlines()
+    assert header.split("|")[1].strip() == "store_id"
+    assert set(ruler) <= set("|:-")
+    assert 0 < len(first) <= 10
+    assert len({line.count("|") for line in (header, ruler, *first)}) == 1
+
+
+def test_the_columns_told_are_those_of_the_file(
+    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    report = files_dir(made, shown)
+    schema = shown["uptime_report"]["dagster/column_schema"]
+    header = (report / "report_full.csv").read_text().splitlines()[0]
+    assert [column.name for column in schema.columns] == header.split(",")
+
+
+@pytest.mark.parametrize("asset", ["uptime_report", "downtime_events", "downtime_by_hour"])
+def test_a_report_has_a_plot_that_is_a_png_with_words_for_those_who_cannot_see_it(
+    asset: str, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    found = re.fullmatch(
+        r"!\[(?P<words>[^\]]{10,})\]\(data:image/png;base64,(?P<png>[A-Za-z0-9+/=]+)\)",
+        shown[asset]["plot"],
+    )
+    assert found
+    png = base64.b64decode(found["png"], validate=True)
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert png.endswith(b"IEND\xaeB`\x82")
+    width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))
+    assert width > 600
+    assert height > 200
+
+
+def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(
+    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    figures = rows(files_dir(made, shown) / "report_full.csv")
+    for window, unit in (("last_hour", 60), ("last_day", 1), ("last_week", 1)):
+        total = {
+            figure: sum(float(row[f"{figure}_{window}"]) for row in figures) / unit
+            for figure in ("uptime", "downtime", "unobserved")
+        }
+        told = shown["uptime_report"]
+        pct = 100 * total["uptime"] / (total["uptime"] + total["downtime"])
+        # the report's figures are rounded, the fleet's are not made from rounded ones
+        assert told[f"fleet_uptime_pct_{window}"] == pytest.approx(pct, abs=0.02)
+        assert isinstance(told[f"fleet_uptime_pct_{window}"], float)
+        for figure in ("downtime", "unobserved"):
+            assert told[f"fleet_{figure}_hours_{window}"] == pytest.approx(total[figure], abs=0.3)
+
+
+def test_the_request_is_shown_with_every_question_answered(
+    shown: Mapping[str, Mapping[str, Any]], said: Sample
+) -> None:
+    request = shown["report_request"]["request"]
+    assert datetime.fromisoformat(request["as_of"]) == said.newest
+    assert request["windows"] == ["hour", "day", "week"]
+    assert shown["report_request"]["as_of"] == said.newest.timestamp()
+
+
+def test_worst_stores_are_those_with_the_least_uptime(
+    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    figures = rows(files_dir(made, shown) / "report_full.csv")
+    known = [row for row in figures if row["uptime_pct_last_week"]]
+    least = sorted(known, key=lambda row: float(row["uptime_pct_last_week"]))[:5]
+    told = shown["uptime_report"]["worst_stores_last_week"].splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in told] == [row["store_id"] for row in least]
+
+
+@pytest.mark.parametrize(
+    ("asset", "bad", "of"),
+    [
+        ("store_status", 8, "rows"),
+        ("business_hours", 1, "hours_rows"),
+        ("store_timezones", 1, "zones_rows"),
+    ],
+)
+def test_bad_rows_are_a_warning_with_their_share_and_the_first_of_them(
+    asset: str,
+    bad: int,
+    of: str,
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation],
+    said: Sample,
+) -> None:
+    result = checked[asset, "no_bad_rows"]
+    metadata = {name: metadata.value for name, metadata in result.metadata.items()}
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    assert metadata["bad_rows"] == bad
+    assert metadata["bad_share"] == pytest.approx(bad / getattr(said, of))
+    assert metadata["accepted_share"] == 0.05
+    first = metadata["bad_rows_of_this_reading"].records
+    assert len(first) == bad
+    assert all(record.data["reason"] and record.data["line_number"] for record in first)
+
+
+def test_the_number_of_bad_polls_is_that_of_the_file(said: Sample) -> None:
+    assert said.bad_rows == 8
+
+
+def test_silent_stores_are_named(
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+) -> None:
+    assert said.silent
+    assert named(checked["store_status", "polled_within_a_day"], said) == said.silent
+
+
+def test_stores_without_hours_are_named(
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+) -> None:
+    assert said.without_hours
+    assert named(checked["business_hours", "every_store_has_hours"], said) == said.without_hours
+
+
+def test_stores_with_weekdays_without_hours_are_named(
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+) -> None:
+    result = checked["business_hours", "every_weekday_has_hours"]
+    assert said.weekdays_missing
+    assert named(result, said) == set(said.weekdays_missing)
+    told = result.metadata["first_stores"].value.records
+    assert {
+        record.data["store_id"]: record.data["weekdays_without_hours"] for record in told
+    } == said.weekdays_missing
+
+
+def test_stores_without_a_known_time_zone_are_named(
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+) -> None:
+    result = checked["store_timezones", "every_store_has_a_timezone"]
+    assert {zone == "" for zone in said.without_zone.values()} == {True, False}
+    assert named(result, said) == set(said.without_zone)
+    told = result.metadata["first_stores"].value.records
+    assert {
+        record.data["store_id"]: record.data["timezone_str"] for record in told
+    } == said.without_zone
+
+
+def named(result: dg.AssetCheckEvaluation, said: Sample) -> set[str]:
+    """The stores that a check names, which is a warning with the right numbers."""
+    metadata = {name: metadata.value for name, metadata in result.metadata.items()}
+    stores = [record.data["store_id"] for record in metadata["first_stores"].records]
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    assert metadata["stores"] == len(stores) == len(set(stores))
+    assert metadata["polled_stores"] == len(said.last)
+    assert metadata["share"] == pytest.approx(len(stores) / len(said.last))
+    assert result.description == f"{len(stores)} of {len(said.last)} polled stores."
+    return {str(store) for store in stores}
+
+
+@pytest.mark.parametrize("check", ["uptime_and_downtime_within_open_time", "one_row_per_store"])
+def test_the_checks_of_the_report_pass(
+    check: str, checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation]
+) -> None:
+    result = checked["uptime_report", check]
+    assert result.passed
+    assert result.severity is dg.AssetCheckSeverity.ERROR
+
+
+def test_a_report_without_any_store_is_shown_like_any_other(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    assert run(instance, "ingest_job").success
+    empty = run(instance, "report_job", as_of="2001-01-01")
+    assert empty.success
+    report = empty.asset_materializations_for_node("report")
+    counts = {one.asset_key.path[-1]: one.metadata["dagster/row_count"].value for one in report}
+    assert counts == {"uptime_report": 0, "downtime_events": 0, "downtime_by_hour": 0}
+    assert all("plot" in one.metadata for one in report)
+    assert not [name for one in report for name in one.metadata if name.startswith("fleet_uptime")]
+    assert (report_dir(empty.run_id) / "report.csv").read_text().count("\n") == 1
+
+
+def test_tables_without_any_poll_pass_the_checks_of_stores(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    (two_stores / "store_status.csv").write_text("store_id,status,timestamp_utc\n")
+    ingested = run(instance, "ingest_job")
+    assert ingested.success
+    assert all(result.passed for result in ingested.get_asset_check_evaluations())
+
+
+def test_hours_can_be_ingested_before_there_is_any_poll(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    (two_stores / "store_status.csv").unlink()
+    ingested = materialize(instance, "business_hours", "store_timezones")
+    assert ingested.success
+
+
+# find_gaps, on tables alone
+
+NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
+
+
+def stores(**ago: timedelta) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "store_id": pd.Series(list(ago), dtype="str"),
+            "last_poll_utc": pd.Series(
+                [NOON - since for since in ago.values()], dtype="datetime64[us, UTC]"
+            ),
+        }
+    )
+
+
+def hours(**days: str) -> pd.DataFrame:
+    pairs = [(store, int(day)) for store, each in days.items() for day in each]
+    return pd.DataFrame(pairs, columns=["store_id", "day_of_week"]).astype(
+        {"store_id": "str", "day_of_week": "int64"}
+    )
+
+
+def zones(**zone: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "store_id": pd.Series(list(zone), dtype="str"),
+            "timezone_str": pd.Series(list(zone.values()), dtype="str"),
+        }
+    )
+
+
+def gaps(stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame) -> dict[str, list[Any]]:
+    """The stores of each check that has some, with what is told of them but for last polls."""
+    return {
+        check: [
+            tuple(value for value in row if not isinstance(value, datetime))
+            for row in found.itertuples(index=False)
+        ]
+        for check, found in find_gaps(stores, hours, zones).items()
+        if len(found)
+    }
+
+
+ALL_WEEK = "0123456"
+
+
+def test_nothing_is_missing_of_a_store_with_everything() -> None:
+    assert gaps(stores(a=0 * DAY), hours(a=ALL_WEEK), zones(a="Asia/Tokyo")) == {}
+
+
+def test_a_store_is_silent_when_its_last_poll_is_more_than_a_day_before_the_newest() -> None:
+    found = gaps(
+        stores(a=0 * DAY, b=DAY, c=DAY + timedelta(microseconds=1)),
+        hours(a=ALL_WEEK, b=ALL_WEEK, c=ALL_WEEK),
+        zones(a="UTC", b="UTC", c="UTC"),
+    )
+    assert found == {"polled_within_a_day": [("c",)]}
+
+
+def test_a_store_without_hours_is_not_counted_for_its_weekdays_too() -> None:
+    assert gaps(stores(a=0 * DAY), hours(), zones(a="UTC")) == {"every_store_has_hours": [("a",)]}
+
+
+def test_weekdays_are_counted_once_each() -> None:
+    found = gaps(stores(a=0 * DAY), hours(a="0012233"), zones(a="UTC"))
+    assert found == {"every_weekday_has_hours": [("a", 3)]}
+
+
+def test_an_unknown_zone_is_told_and_a_missing_one_is_empty() -> None:
+    found = gaps(
+        stores(a=0 * DAY, b=0 * DAY, c=0 * DAY),
+        hours(a=ALL_WEEK, b=ALL_WEEK, c=ALL_WEEK),
+        zones(a="America/Gotham", c="America/Chicago"),
+    )
+    assert found == {"every_store_has_a_timezone": [("a", "America/Gotham"), ("b", "")]}
+
+
+def test_hours_and_zones_of_stores_that_were_never_polled_do_not_count() -> None:
+    assert gaps(stores(a=0 * DAY), hours(a=ALL_WEEK, z="0"), zones(a="UTC", z="Nowhere")) == {}
+
+
+def test_empty_tables_have_no_gaps() -> None:
+    assert gaps(stores(), hours(), zones()) == {}
+    assert gaps(stores(), hours(a="0"), zones(a="UTC")) == {}

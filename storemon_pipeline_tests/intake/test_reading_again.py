@@ -1,0 +1,224 @@
+"""A file is known by its content: the same is skipped, what it has grown by is read, else all."""
+
+import pytest
+
+from storemon_pipeline_tests.intake.place import (
+    HOURS,
+    POLLS,
+    ZONES,
+    Place,
+    gz,
+    poll_rows,
+    text,
+    zst,
+)
+
+
+def stores(place: Place) -> list[str]:
+    return [store for store, _, _ in place.polls()]
+
+
+def readings(place: Place) -> dict[str, tuple[str, int]]:
+    """Ingest; how each file was read and how many rows that were."""
+    reports = place.take_in().values()
+    return {file.file: (file.reading, file.rows) for report in reports for file in report.files}
+
+
+def test_the_same_files_again_are_skipped_and_nothing_changes(either_place: Place, caplog):
+    place = either_place
+    place.put_all()
+    place.add("store_status.csv", "bad\n")
+    assert readings(place) == {
+        "store_status.csv": ("new", 2),
+        "menu_hours.csv": ("new", 1),
+        "timezones.csv": ("new", 1),
+    }
+    before = place.dump()
+    for path in place.data_dir.iterdir():
+        path.write_bytes(path.read_bytes())
+    reports = place.take_in()
+    assert {file.reading for report in reports.values() for file in report.files} == {"unchanged"}
+    assert place.dump() == before
+    assert "store_status.csv is unchanged and was skipped" in caplog.text
+    assert (reports["store_status"].total_rows, reports["store_status"].total_bad_rows) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("store_status.csv", "store_status_2023-01-24.csv"),
+        ("menu_hours.csv", "business_hours.csv"),
+        ("timezones.csv", "store_timezones.csv"),
+    ],
+)
+@pytest.mark.parametrize("packed", [bytes, zst])
+def test_the_same_content_under_another_name_is_skipped_however_it_is_packed(
+    place: Place, old, new, packed
+):
+    place.put_all()
+    place.add("store_status.csv", "bad\n")
+    place.take_in()
+    before = {table: rows for table, rows in place.dump().items() if table != "ingested_file"}
+    path = place.data_dir / old
+    place.put_bytes(new, packed(path.read_bytes()))
+    path.unlink()
+    for _ in range(2):
+        assert readings(place)[new] == ("unchanged", 0)
+        after = {table: rows for table, rows in place.dump().items() if table != "ingested_file"}
+        assert after == before
+
+
+def test_a_renamed_file_of_polls_is_still_read_on_from_where_it_ended(place: Place):
+    place.put("store_status.csv", POLLS, *poll_rows("12"), "bad")
+    place.take_in()
+    (place.data_dir / "store_status.csv").rename(place.data_dir / "store_status_1.csv")
+    place.take_in()
+    place.add("store_status_1.csv", poll_rows("3")[0] + "\nbad\n")
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 2, 5)
+    assert place.bad_lines() == [(4, "bad"), (6, "bad")]
+
+
+@pytest.mark.parametrize("packed", [bytes, gz, zst])
+def test_of_a_file_that_has_only_grown_only_its_new_rows_are_read(either_place: Place, packed):
+    place = either_place
+    rows = [*poll_rows("12"), "bad 4", *poll_rows("34"), "bad 7", *poll_rows("567")]
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("new", 3, 1)
+
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:6])))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 1)
+    assert (report.total_rows, report.total_bad_rows) == (6, 2)
+    assert report.first_bad_rows["line_number"].tolist() == [7]
+
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 0)
+    assert (report.total_rows, report.total_bad_rows) == (9, 2)
+    assert stores(place) == list("1234567")
+    assert place.bad_lines() == [(4, "bad 4"), (7, "bad 7")]
+
+
+def test_a_gzip_file_grows_also_where_more_gzip_is_put_after_it(place: Place):
+    place.put_bytes("store_status.csv.gz", gz(text(POLLS, *poll_rows("12"))))
+    place.take_in()
+    with (place.data_dir / "store_status.csv.gz").open("ab") as file:
+        file.write(gz(text(*poll_rows("345"))))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows) == ("grown", 3)
+    assert stores(place) == list("12345")
+
+
+def test_packing_a_file_that_has_grown_is_growing(place: Place):
+    place.put_bytes("store_status.csv", text(POLLS, *poll_rows("12")))
+    place.take_in()
+    place.put_bytes("store_status.csv", gz(text(POLLS, *poll_rows("123"))))
+    assert readings(place) == {"store_status.csv": ("grown", 1)}
+
+
+def test_growing_by_blank_lines_is_growing_by_no_row(place: Place):
+    place.put("store_status.csv", POLLS, *poll_rows("1"))
+    place.take_in()
+    place.add("store_status.csv", "\n\r\n")
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 0, 1)
+    place.add("store_status.csv", "bad\n")
+    place.take_in()
+    assert place.bad_lines() == [(5, "bad")]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1,inactive,2023-01-25 10:00:00 UTC", *poll_rows("234")],  # longer than it was
+        [*poll_rows("19"), "3,inactive,2023-01-25 10:00:00 UTC"],  # longer in another way
+        poll_rows("193"),  # as long as it was
+        poll_rows("19"),  # shorter
+    ],
+)
+@pytest.mark.parametrize("packed", [bytes, gz])
+def test_a_file_that_has_changed_or_shrunk_is_read_whole(place: Place, rows, packed):
+    place.put_bytes("store_status.csv", packed(text(POLLS, *poll_rows("123"))))
+    place.take_in()
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("changed", len(rows), len(rows))
+    # polls add up
+    assert set(stores(place)) == {*"123", *(row[0] for row in rows)}
+
+
+def test_a_header_that_changed_is_read_anew(place: Place):
+    place.put("store_status.csv", POLLS, *poll_rows("1"))
+    place.take_in()
+    place.put(
+        "store_status.csv", "status,store_id,timestamp_utc", "active,2,2023-01-25 10:00:00 UTC"
+    )
+    assert readings(place)["store_status.csv"] == ("changed", 1)
+    assert stores(place) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other_name", "table", "header", "row"),
+    [
+        ("menu_hours", "business_hours", "business_hours", HOURS, "{},0,09:00:00,17:00:00"),
+        ("timezones", "store_timezones", "store_timezone", ZONES, "{},Asia/Tokyo"),
+    ],
+)
+def test_a_snapshot_that_is_put_back_replaces_the_newer_one(
+    either_place: Place, name, other_name, table, header, row
+):
+    place = either_place
+    place.put("store_status.csv", POLLS)
+
+    def take_in(file: str, store: str) -> str:
+        for known in (name, other_name):
+            (place.data_dir / f"{known}.csv").unlink(missing_ok=True)
+        place.put(file + ".csv", header, row.format(store))
+        (report,) = place.take_in()[table].files
+        assert [known[0] for known in place.rows(table)] == [store]
+        return report.reading
+
+    assert take_in(name, "old") == "new"
+    assert take_in(name, "newer") == "changed"
+    assert take_in(name, "old") == "changed"
+    assert take_in(other_name, "newer") == "new"
+    # what this name had when it was last read is not what the table holds
+    assert take_in(name, "old") == "changed"
+    assert take_in(other_name, "old") == "unchanged"
+    assert take_in(other_name, "newer") == "changed"
+    assert take_in(name, "newer") == "unchanged"
+
+
+def test_a_snapshot_that_has_grown_replaces_the_old_one_whole(place: Place):
+    place.put_all()
+    place.take_in()
+    place.add("menu_hours.csv", "2,0,09:00:00,17:00:00\n")
+    assert readings(place)["menu_hours.csv"] == ("changed", 2)
+    assert [row[0] for row in place.rows("business_hours")] == ["1", "2"]
+
+
+def test_a_last_line_without_newline_of_a_snapshot_is_read_and_then_known(place: Place):
+    place.put_all()
+    path = place.data_dir / "timezones.csv"
+    path.write_bytes(path.read_bytes() + b"2,Asia/Tokyo")
+    assert readings(place)["timezones.csv"] == ("new", 2)
+    assert len(place.rows("store_timezone")) == 2
+    assert readings(place)["timezones.csv"] == ("unchanged", 0)
+
+
+def test_every_reading_is_on_record(either_place: Place):
+    place = either_place
+    place.put("store_status.csv", POLLS, *poll_rows("12"), "bad")
+    place.take_in(run_id="first")
+    place.add("store_status.csv", poll_rows("3")[0] + "\n")
+    place.take_in(run_id="second")
+    place.take_in(run_id="third")
+    size = (place.data_dir / "store_status.csv").stat().st_size
+    table = place.rows("ingested_file")
+    assert [(row[1], row[2], row[5], row[6], row[7], row[9]) for row in table] == [
+        ("store_status.csv", "store_status", 4, 3, 1, "first"),
+        ("store_status.csv", "store_status", 5, 4, 1, "second"),
+    ]
+    assert table[1][4] == size

@@ -1,0 +1,72 @@
+"""Store ids are text, and stay as they are to the last digit."""
+
+from storemon_pipeline_tests.intake.place import HOURS, POLLS, ZONES, Place, poll_rows
+
+IDS = [
+    "9222367000000000000",
+    "9222367000000000001",
+    "8139926242460185114",
+    "18446744073709551616",
+    "007",
+    "7",
+    "0",
+    "1e5",
+    "1.0",
+    "0x10",
+    "NaN",
+    "null",
+    "None",
+    "true",
+    "2023-01-25",
+    "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    "3FA85F64-5717-4562-B3FC-2C963F66AFA6",
+    "a",
+    "A",
+    "a.b_c:d-e",
+    "x" * 64,
+]
+NOT_IDS = [
+    "",
+    " ",
+    " 1",
+    "1 ",
+    "-1",
+    "_a",
+    ".5",
+    "a/b",
+    "a b",
+    "x" * 65,
+    "é1",
+    "1é",
+    "\uff11",
+    "'1'",
+    "1;DROP TABLE store_status",
+    '"1,2"',
+    '"1\t"',
+    "\ufeff1",
+    "1\u200b",
+]
+
+
+def test_every_id_survives_digit_for_digit_in_every_table(either_place: Place):
+    place = either_place
+    place.put("store_status.csv", POLLS, *poll_rows(IDS))
+    place.put("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in IDS))
+    place.put("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in IDS))
+    place.take_in()
+    assert place.quarantined() == []
+    for table in ("store_status", "business_hours", "store_timezone"):
+        assert [row[0] for row in place.rows(table)] == sorted(IDS)
+
+
+def test_what_is_no_id_is_a_bad_row_in_every_file(place: Place):
+    place.put("store_status.csv", POLLS, *poll_rows(NOT_IDS))
+    place.put("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in NOT_IDS))
+    place.put("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in NOT_IDS))
+    place.take_in()
+    for table in ("store_status", "business_hours", "store_timezone"):
+        assert place.rows(table) == []
+    assert len(place.quarantined()) == 3 * len(NOT_IDS)
+    for _, _, row_text, reason in place.quarantined():
+        assert "store_id is " in reason, row_text
+        assert "must be a letter or digit followed by at most 63" in reason

@@ -1,0 +1,132 @@
+"""Instants as the files write them, to the microsecond; what is none is a bad row."""
+
+from datetime import timedelta
+
+import pytest
+
+from storemon_pipeline_tests.intake.place import NOW, POLLS, Place
+
+ACCEPTED = {
+    "2023-01-22 12:09:39.388884 UTC": "2023-01-22 12:09:39.388884",
+    "2023-01-22 12:09:39.38888 UTC": "2023-01-22 12:09:39.388880",
+    "2023-01-22 12:09:39.3888 UTC": "2023-01-22 12:09:39.388800",
+    "2023-01-22 12:09:39.388 UTC": "2023-01-22 12:09:39.388000",
+    "2023-01-22 12:09:39.38 UTC": "2023-01-22 12:09:39.380000",
+    "2023-01-22 12:09:39.3 UTC": "2023-01-22 12:09:39.300000",
+    "2023-01-22 12:09:39 UTC": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39.000001 UTC": "2023-01-22 12:09:39.000001",
+    "2023-01-22 12:09:39.999999 UTC": "2023-01-22 12:09:39.999999",
+    "2023-01-22 12:09:39": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39.5": "2023-01-22 12:09:39.500000",
+    "2023-01-22T12:09:39": "2023-01-22 12:09:39",
+    "2023-01-22T12:09:39Z": "2023-01-22 12:09:39",
+    "2023-01-22T12:09:39.388884Z": "2023-01-22 12:09:39.388884",
+    "2023-01-22T12:09:39+05:30": "2023-01-22 06:39:39",
+    "2023-01-22 12:09:39.25+05:30": "2023-01-22 06:39:39.250000",
+    "2023-01-22 12:09:39 +0530": "2023-01-22 06:39:39",
+    "2023-01-22T12:09:39-0500": "2023-01-22 17:09:39",
+    "2023-01-22 12:09:39-05:00": "2023-01-22 17:09:39",
+    "2023-01-22 12:09:39+05": "2023-01-22 07:09:39",
+    "2023-01-22 00:30:00+14:00": "2023-01-21 10:30:00",
+    "2023-01-22T12:09:39+00:00": "2023-01-22 12:09:39",
+    "1970-01-01 00:00:00 UTC": "1970-01-01 00:00:00",
+    "1969-12-31 23:59:59.999999 UTC": "1969-12-31 23:59:59.999999",
+    "2020-02-29 12:00:00 UTC": "2020-02-29 12:00:00",
+    "0001-01-01 00:00:00 UTC": "0001-01-01 00:00:00",
+}
+REFUSED = [
+    "",
+    " ",
+    "yesterday",
+    "now",
+    "null",
+    "NaT",
+    "2023-01-22",
+    "12:09:39",
+    "1674389379",
+    "1674389379.388",
+    "1674389379388",
+    "2023-01-22 12:09:39.3888841 UTC",
+    "2023-01-22 12:09:39.3888840 UTC",
+    "2023-01-22 12:09:39. UTC",
+    "2023-02-30 12:00:00 UTC",
+    "2021-02-29 12:00:00 UTC",
+    "2023-13-01 12:00:00 UTC",
+    "2023-00-10 12:00:00 UTC",
+    "0000-00-00 00:00:00",
+    "0000-01-01 00:00:00 UTC",
+    "0001-01-01 00:00:00+05:00",
+    "2023-01-22 24:00:00 UTC",
+    "2023-01-22 12:60:00 UTC",
+    "2023-01-22 12:09:60 UTC",
+    "2023-01-22 12:09:39 EST",
+    "2023-01-22 12:09:39 America/New_York",
+    "2023-01-22 12:09:39+05:75",
+    "2023-01-22 12:09:39+99:00",
+    "2023-01-22 12:09:39 UTC UTC",
+    "2023-01-22 12:09:39 PM",
+    "22/01/2023 12:09:39",
+    "01/22/2023 12:09",
+    "2023/01/22 12:09:39",
+    "20230122T120939Z",
+    "2023-1-22 12:09:39",
+    "23-01-22 12:09:39",
+    "\u0662\u0660\u0662\u0663-01-22 12:09:39",
+    "-2023-01-22 12:09:39",
+    "12023-01-22 12:09:39",
+]
+
+
+def test_instants_are_read_to_the_microsecond_and_kept_in_utc(either_place: Place):
+    place = either_place
+    place.put("store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(ACCEPTED)))
+    place.take_in()
+    assert place.quarantined() == []
+    read = place.instants()
+    assert {said: read[str(n)] for n, said in enumerate(ACCEPTED)} == ACCEPTED
+
+
+@pytest.mark.parametrize("said", list(ACCEPTED)[:7])
+def test_an_instant_is_read_alone_as_among_others(place: Place, said):
+    place.put("store_status.csv", POLLS, f"1,active,{said}")
+    place.take_in()
+    assert place.instants() == {"1": ACCEPTED[said]}
+
+
+def test_what_is_no_instant_is_a_bad_row(place: Place):
+    place.put("store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(REFUSED)))
+    place.take_in()
+    assert place.polls() == []
+    assert [row_text for _, _, row_text, _ in place.quarantined()] == [
+        f"{n},active,{said}" for n, said in enumerate(REFUSED)
+    ]
+    for _, _, row_text, reason in place.quarantined():
+        assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
+
+
+def test_a_poll_up_to_ten_minutes_after_now_is_accepted_and_a_later_one_is_not(place: Place):
+    microsecond = timedelta(microseconds=1)
+    stamps = {
+        "before": NOW - microsecond,
+        "now": NOW,
+        "exactly-ten": NOW + timedelta(minutes=10),
+        "beyond-ten": NOW + timedelta(minutes=10) + microsecond,
+        "far": NOW.replace(year=9999),
+    }
+    place.put(
+        "store_status.csv",
+        POLLS,
+        *(f"{store},active,{at:%Y-%m-%d %H:%M:%S.%f} UTC" for store, at in stamps.items()),
+        # ten minutes after now where the clock shows something else
+        "elsewhere,active,2023-01-25T13:10:00-05:00",
+        "elsewhere-late,active,2023-01-25T13:10:01-05:00",
+        "out-of-this-world,active,9999-12-31 23:59:59-05:00",
+    )
+    place.take_in()
+    assert list(place.instants()) == ["before", "elsewhere", "exactly-ten", "now"]
+    late = [row_text.split(",")[0] for _, _, row_text, _ in place.quarantined()]
+    assert late == ["beyond-ten", "far", "elsewhere-late", "out-of-this-world"]
+    for *_, reason in place.quarantined():
+        assert "more than ten minutes after the moment of ingestion, 2023-01-25 18:00:00 UTC" in (
+            reason
+        )

@@ -1,0 +1,1 @@
+"""Tests of storage: what goes into the tables and files comes out of them."""

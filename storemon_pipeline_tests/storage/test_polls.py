@@ -1,0 +1,206 @@
+"""Polls come out of the tables as they went in, in the same order on both databases."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pandas as pd
+import pytest
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.polls import (
+    newest_poll,
+    oldest_poll,
+    polled_stores,
+    read_polls,
+    unknown_stores,
+    upsert_polls,
+)
+
+# in the order of their code points, which is no language's own
+IDS = [
+    "007",
+    "10",
+    "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    "9",
+    "9222367000000000000",
+    "9222367000000000001",
+    "A",
+    "A-1",
+    "A.1",
+    "A:1",
+    "A_1",
+    "Aa",
+    "B",
+    "NULL",
+    "a",
+    "a-1",
+    "a1",
+    "a_1",
+    "b",
+    "x" * 64,
+]
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+END = datetime(2200, 1, 1, tzinfo=UTC)
+
+Poll = tuple[str, datetime, str]
+
+
+def put(database: Database, *polls: Poll) -> int:
+    table = pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"]).astype(
+        {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
+    )
+    with database.write() as connection:
+        return upsert_polls(connection, table)
+
+
+def got(database: Database, store_ids: list[str], as_of: datetime = END) -> list[Poll]:
+    polls = read_polls(database, pd.Series(store_ids, dtype="str"), as_of)
+    return [
+        (store, at.to_pydatetime(), status)
+        for store, at, status in polls.itertuples(index=False, name=None)
+    ]
+
+
+def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
+    polls = [
+        ("1", datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "inactive"),
+        ("1", datetime(1970, 1, 1, tzinfo=UTC), "active"),
+        ("1", datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC), "inactive"),
+        ("1", NOON, "active"),
+        ("1", NOON + MICROSECOND, "inactive"),
+        ("1", NOON.replace(microsecond=999999), "active"),
+        ("1", datetime(2100, 2, 28, 23, 59, 59, 123456, tzinfo=UTC), "inactive"),
+        ("1", datetime(2100, 12, 31, tzinfo=UTC), "active"),
+    ]
+    assert put(database, *reversed(polls)) == len(polls)
+    assert got(database, ["1"]) == polls
+
+
+def test_polls_have_the_types_that_the_computation_wants(database: Database):
+    put(database, ("1", NOON, "active"))
+    for store_ids in (["1"], ["2"], []):
+        polls = read_polls(database, pd.Series(store_ids, dtype="str"), END)
+        assert polls.columns.tolist() == ["store_id", "timestamp_utc", "status"]
+        assert isinstance(polls["store_id"].dtype, pd.CategoricalDtype)
+        assert isinstance(polls["status"].dtype, pd.CategoricalDtype)
+        assert str(polls["timestamp_utc"].dtype) == "datetime64[us, UTC]"
+
+
+def test_ids_are_sorted_by_code_points_on_both_databases(database: Database):
+    put(database, *((store, NOON, "active") for store in reversed(IDS)))
+    assert sorted(IDS) == IDS
+    with database.read() as connection:
+        assert polled_stores(connection, END)["store_id"].tolist() == IDS
+    assert [store for store, _, _ in got(database, IDS)] == IDS
+
+
+@pytest.mark.parametrize(("first", "last"), [("10", "9"), ("A", "A_1"), ("A_1", "a")])
+def test_a_range_of_stores_goes_by_code_points_too(database: Database, first, last):
+    put(database, *((store, NOON, "active") for store in IDS))
+    expected = [store for store in IDS if first <= store <= last]
+    assert [store for store, _, _ in got(database, [first, last])] == expected
+
+
+def test_no_store_means_no_poll(database: Database):
+    put(database, ("1", NOON, "active"))
+    assert got(database, []) == []
+
+
+def test_polls_are_read_by_store_and_time_up_to_as_of_included(database: Database):
+    before, after = NOON - MICROSECOND, NOON + MICROSECOND
+    put(
+        database,
+        *((store, at, "active") for store in ("b", "a", "c") for at in (after, NOON, before)),
+    )
+    assert got(database, ["a", "b"], NOON) == [
+        (store, at, "active") for store in ("a", "b") for at in (before, NOON)
+    ]
+    assert got(database, ["a", "c"], before - MICROSECOND) == []
+
+
+def test_as_of_is_an_instant_whatever_clock_tells_it(database: Database):
+    put(database, ("1", NOON, "active"))
+    kathmandu = timezone(timedelta(hours=5, minutes=45))
+    for as_of, expected in ((NOON, 1), (NOON - MICROSECOND, 0)):
+        as_of_there = as_of.astimezone(kathmandu)
+        assert len(got(database, ["1"], as_of_there)) == expected
+        with database.read() as connection:
+            assert len(polled_stores(connection, as_of_there)) == expected
+            assert (newest_poll(connection, as_of_there) is not None) == bool(expected)
+
+
+def test_polled_stores_are_those_polled_at_or_before_as_of_with_their_last_poll(
+    database: Database,
+):
+    put(
+        database,
+        ("early", NOON - timedelta(hours=1), "active"),
+        ("exactly", NOON - timedelta(hours=2), "active"),
+        ("exactly", NOON, "active"),
+        ("exactly", NOON + MICROSECOND, "active"),
+        ("late", NOON + MICROSECOND, "active"),
+    )
+    with database.read() as connection:
+        stores = polled_stores(connection, NOON)
+        assert list(stores.itertuples(index=False, name=None)) == [
+            ("early", pd.Timestamp(NOON - timedelta(hours=1))),
+            ("exactly", pd.Timestamp(NOON)),
+        ]
+        assert str(stores["last_poll_utc"].dtype) == "datetime64[us, UTC]"
+        some = polled_stores(connection, NOON, ("exactly", "late", "unheard-of"))
+        assert some["store_id"].tolist() == ["exactly"]
+        assert polled_stores(connection, NOON, ()).empty
+        none = polled_stores(connection, NOON - timedelta(days=1))
+        assert none.dtypes.tolist() == stores.dtypes.tolist()
+
+
+def test_many_stores_can_be_asked_for(database: Database):
+    put(database, ("1", NOON, "active"))
+    asked = ("1", *(f"unheard-of-{number}" for number in range(40_000)))
+    with database.read() as connection:
+        assert polled_stores(connection, NOON, asked)["store_id"].tolist() == ["1"]
+
+
+def test_the_newest_and_the_oldest_poll(database: Database):
+    with database.read() as connection:
+        assert newest_poll(connection, END) is None
+        assert oldest_poll(connection) is None
+    put(database, ("1", NOON, "active"), ("2", NOON + MICROSECOND, "active"))
+    with database.read() as connection:
+        assert newest_poll(connection, END) == NOON + MICROSECOND
+        assert newest_poll(connection, NOON + MICROSECOND) == NOON + MICROSECOND
+        assert newest_poll(connection, NOON) == NOON
+        assert newest_poll(connection, NOON - MICROSECOND) is None
+        assert oldest_poll(connection) == NOON
+
+
+def test_stores_that_were_never_polled_are_told(database: Database):
+    put(database, ("1", NOON, "active"))
+    with database.read() as connection:
+        assert unknown_stores(connection, ["2", "1", "01"]) == ["2", "01"]
+
+
+def test_a_poll_that_is_known_is_corrected(database: Database):
+    put(database, ("1", NOON, "active"), ("2", NOON, "active"))
+    assert put(database, ("1", NOON, "inactive"), ("3", NOON, "active")) == 2
+    # of two for one instant the later row counts
+    assert put(database, ("2", NOON, "inactive"), ("2", NOON, "active")) == 1
+    assert [(store, status) for store, _, status in got(database, ["1", "3"])] == [
+        ("1", "inactive"),
+        ("2", "active"),
+        ("3", "active"),
+    ]
+
+
+def test_polls_are_put_several_times_in_one_transaction(database: Database):
+    with database.write() as connection:
+        for status in ("active", "inactive"):
+            polls = pd.DataFrame(
+                {
+                    "store_id": pd.Series(["1"], dtype="str"),
+                    "timestamp_utc": pd.Series([NOON], dtype="datetime64[us, UTC]"),
+                    "status": pd.Series([status], dtype="str"),
+                }
+            )
+            upsert_polls(connection, polls)
+    assert got(database, ["1"]) == [("1", NOON, "inactive")]

@@ -1,0 +1,171 @@
+"""What the environment decides, and what is told of a value that is not accepted."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import make_url
+from upath import UPath
+
+from storemon_pipeline.settings import PROJECT_ROOT, Settings
+
+VARIABLES = {
+    "data_dir": "STOREMON_DATA_DIR",
+    "database_url": "STOREMON_DATABASE_URL",
+    "reports_dir": "STOREMON_REPORTS_DIR",
+    "max_bad_share": "STOREMON_MAX_BAD_SHARE",
+}
+POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without a variable of the project."""
+    for name in VARIABLES.values():
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def told(environment: pytest.MonkeyPatch, variable: str, value: str) -> str:
+    """What is told of a value that is not accepted."""
+    environment.setenv(variable, value)
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, empty):
+    if empty:
+        for name in VARIABLES.values():
+            environment.setenv(name, "")
+    settings = Settings()
+    assert settings.data_dir == PROJECT_ROOT / "data"
+    assert settings.database_url == f"sqlite:///{PROJECT_ROOT}/.storemon/storemon.db"
+    assert settings.reports_path == UPath(str(PROJECT_ROOT / "reports"))
+    assert settings.max_bad_share == 0.05
+
+
+def test_every_setting_is_a_variable(environment, tmp_path: Path):
+    environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "raw"))
+    environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/tables.db")
+    environment.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "out"))
+    environment.setenv("STOREMON_MAX_BAD_SHARE", "0.25")
+    settings = Settings()
+    assert settings.data_dir == tmp_path / "raw"
+    assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
+    assert settings.reports_path == UPath(str(tmp_path / "out"))
+    assert settings.max_bad_share == 0.25
+    assert set(Settings.model_fields) == set(VARIABLES)
+
+
+SHOW = """
+import json
+from storemon_pipeline.settings import Settings
+s = Settings()
+print(json.dumps([str(s.data_dir), s.database_url, s.reports_dir, str(s.reports_path)]))
+"""
+
+
+def test_relative_paths_are_relative_to_the_project_wherever_it_runs(tmp_path: Path):
+    own = {
+        "STOREMON_DATA_DIR": "some/data",
+        "STOREMON_DATABASE_URL": "sqlite:///some/tables.db",
+        "STOREMON_REPORTS_DIR": "some/reports",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", SHOW],
+        cwd=tmp_path,
+        env=os.environ | own,
+        check=True,
+        capture_output=True,
+    )
+    root = Path(__file__).parents[1]
+    assert json.loads(result.stdout) == [
+        str(root / "some/data"),
+        f"sqlite:///{root}/some/tables.db",
+        str(root / "some/reports"),
+        str(root / "some/reports"),
+    ]
+
+
+def test_a_tilde_is_the_home_directory(environment, tmp_path: Path):
+    environment.setenv("HOME", str(tmp_path))
+    environment.setenv("STOREMON_DATA_DIR", "~/data")
+    environment.setenv("STOREMON_REPORTS_DIR", "~/reports")
+    assert Settings().data_dir == tmp_path / "data"
+    assert Settings().reports_dir == str(tmp_path / "reports")
+
+
+def test_reports_may_go_to_any_path_that_fsspec_knows(environment):
+    environment.setenv("STOREMON_REPORTS_DIR", "memory://bucket/reports")
+    assert Settings().reports_dir == "memory://bucket/reports"
+    assert Settings().reports_path.protocol == "memory"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "postgres"])
+def test_a_postgresql_database_has_three_schemes(environment, scheme):
+    environment.setenv("STOREMON_DATABASE_URL", POSTGRESQL.replace("postgresql+psycopg2", scheme))
+    assert Settings().database_url == POSTGRESQL
+
+
+def test_a_password_with_odd_characters_survives(environment):
+    url = "postgresql://some%40one:p%40ss%2Fw%3Ard%25@db.example/storemon"
+    environment.setenv("STOREMON_DATABASE_URL", url)
+    expected = url.replace("postgresql", "postgresql+psycopg2")
+    assert make_url(Settings().database_url) == make_url(expected)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "sqlite+pysqlite://"]
+)
+def test_a_sqlite_database_in_memory_is_refused(environment, url):
+    message = told(environment, "STOREMON_DATABASE_URL", url)
+    assert "STOREMON_DATABASE_URL" in message
+    assert "a SQLite database must be a file" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://someone:so-secret@db.example/storemon",
+        "postgresql+asyncpg://someone:so-secret@db.example/storemon",
+        "someone:so-secret@db.example",
+        "postgresql://someone:so-secret@db.example:port/storemon",
+        "no url at all",
+    ],
+)
+def test_another_database_is_refused_without_telling_its_password(environment, url):
+    message = told(environment, "STOREMON_DATABASE_URL", url)
+    assert "STOREMON_DATABASE_URL" in message
+    assert "postgresql://" in message
+    assert "sqlite:///" in message
+    assert "so-secret" not in message
+
+
+@pytest.mark.parametrize("share", ["-0.01", "1.01", "5%", "nan", "inf", "many"])
+def test_a_share_out_of_range_is_refused_with_the_variable_named(environment, share):
+    assert "STOREMON_MAX_BAD_SHARE" in told(environment, "STOREMON_MAX_BAD_SHARE", share)
+
+
+@pytest.mark.parametrize("share", ["0", "1", "0.5", "1e-3"])
+def test_a_share_from_0_to_1_is_accepted(environment, share):
+    environment.setenv("STOREMON_MAX_BAD_SHARE", share)
+    assert Settings().max_bad_share == float(share)
+
+
+def test_the_password_of_the_database_is_not_shown(environment):
+    environment.setenv("STOREMON_DATABASE_URL", POSTGRESQL)
+    settings = Settings()
+    assert "so-secret" in settings.database_url
+    assert "so-secret" not in repr(settings)
+    assert "so-secret" not in str(settings)
+
+
+def test_settings_do_not_change_once_they_are_read(environment):
+    with pytest.raises(ValidationError):
+        Settings().max_bad_share = 1
