@@ -6,8 +6,9 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.req
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasGenerator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,11 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 
 PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
 """What relative paths are relative to: the checkout; for an installed package, where it runs."""
+
+
+DATA_DIR = Path("data")
+DATABASE = Path(".storemon/storemon.db")
+"""The defaults, relative to :data:`PROJECT_ROOT`: the sample, and the tables made from it."""
 
 
 def _absolute(path: Path) -> Path:
@@ -49,6 +55,15 @@ def _database_url(text: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def _database_of(values: dict[str, Any]) -> str:
+    """A SQLite file for each data directory, so that two sets of data never mix."""
+    data_dir = values.get("data_dir", PROJECT_ROOT / DATA_DIR)
+    if data_dir == PROJECT_ROOT / DATA_DIR:
+        return f"sqlite:///{DATABASE}"
+    digest = sha256(str(data_dir).encode()).hexdigest()[:8]
+    return f"sqlite:///.storemon/{data_dir.name}-{digest}.db"
+
+
 class Settings(BaseSettings):
     """The project's settings, read from the environment when it is made.
 
@@ -68,15 +83,18 @@ class Settings(BaseSettings):
     )
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
-        default=Path("data"),
+        default=DATA_DIR,
         validate_default=True,
         description="The directory of the raw CSV files.",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        default="sqlite:///.storemon/storemon.db",
+        default_factory=_database_of,
         validate_default=True,
         repr=False,
-        description="Where the tables are: postgresql://user:password@host/name or sqlite:///file.",
+        description=(
+            "Where the tables are: postgresql://user:password@host/name or sqlite:///file. Not "
+            "set: a SQLite file under .storemon/, another for each data directory."
+        ),
     )
     reports_dir: Annotated[str, AfterValidator(_absolute_unless_remote)] = Field(
         default="reports",

@@ -50,6 +50,15 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.max_bad_share == 0.05
 
 
+def test_each_data_directory_has_a_database_of_its_own(environment, tmp_path: Path):
+    environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "raw"))
+    one = Settings().database_url
+    assert one == Settings().database_url
+    assert one.startswith(f"sqlite:///{PROJECT_ROOT}/.storemon/raw-")
+    environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "elsewhere" / "raw"))
+    assert Settings().database_url != one
+
+
 def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "raw"))
     environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/tables.db")

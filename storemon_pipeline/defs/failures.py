@@ -36,17 +36,18 @@ def _in_words(error: ValidationError) -> str:
 def told_as_failure() -> Iterator[None]:
     """Turn what a person can mend into a Failure whose text names cause and remedy.
 
-    A bug stays what it is, with its traceback.
+    A bug stays what it is, with its traceback; here the words say all, and a second traceback
+    would only hide them.
     """
     try:
         yield
     except TooManyBadRowsError as error:
         metadata = {"first_bad_rows": rows_table(error.bad_rows)}
-        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
     except (IntakeError, CannotReportError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(str(error), allow_retries=False) from None
     except ValidationError as error:
-        raise dg.Failure(_in_words(error), allow_retries=False) from error
+        raise dg.Failure(_in_words(error), allow_retries=False) from None
     except DatabaseUnavailableError as error:
         raise dg.Failure(str(error)) from error
 
