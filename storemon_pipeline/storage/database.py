@@ -49,7 +49,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _sqlite_engine(url) if self.is_sqlite else create_engine(url)
+        # a connection that the server has closed in the meantime is noticed before it is used
+        self._engine = (
+            _sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        )
         try:
             if self.is_sqlite:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
