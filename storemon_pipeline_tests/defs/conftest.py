@@ -6,7 +6,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from storemon_pipeline.defs import resources
 from storemon_pipeline_tests.defs.running import GOLDEN, SAMPLE, copy_data
+
+
+@pytest.fixture(autouse=True)
+def _own_connections() -> Iterator[None]:
+    """Let no test find the connections of another, to a database that has been emptied since."""
+    resources._database.cache_clear()
+    yield
+    resources._database.cache_clear()
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, inspect, make_url, select
+from sqlalchemy import create_engine, insert, inspect, make_url, select, text
 
 from storemon_pipeline.storage.database import Database, DatabaseUnavailableError
+from storemon_pipeline.storage.migrate import VERSION, current_version
 from storemon_pipeline.storage.tables import metadata, store_timezone
 
 
@@ -24,6 +25,7 @@ def test_the_tables_are_made_once_and_kept(database: Database, database_url):
     with database.write() as connection:
         add(connection, "1")
         assert set(inspect(connection).get_table_names()) >= set(metadata.tables)
+        assert current_version(connection) == VERSION
     again = Database(database_url)
     assert zones(again) == [("1", "Asia/Tokyo")]
     again.close()
@@ -143,3 +145,22 @@ def test_a_postgresql_that_cannot_be_reached_is_told_without_its_password(postgr
     assert "STOREMON_DATABASE_URL" in str(told.value)
     assert str(url.database) in str(told.value)
     assert "so-secret" not in str(told.value)
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(postgresql_url: str):
+    database = Database(postgresql_url)
+    assert zones(database) == []
+    # as when the server was started anew, or a firewall has cut an idle connection
+    other = create_engine(postgresql_url)
+    with other.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    other.dispose()
+    with database.write() as connection:
+        add(connection, "1")
+    assert zones(database) == [("1", "Asia/Tokyo")]
+    database.close()
