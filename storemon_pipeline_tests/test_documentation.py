@@ -116,7 +116,9 @@ def settings_of_the_makefile() -> dict[str, str]:
 
 def test_every_setting_is_documented_with_its_default_and_no_other():
     fields = {
-        f"STOREMON_{name.upper()}": str(field.get_default(call_default_factory=True, validated_data={}))
+        f"STOREMON_{name.upper()}": str(
+            field.get_default(call_default_factory=True, validated_data={})
+        )
         for name, field in Settings.model_fields.items()
     }
     assert documented_settings() == settings_of_the_makefile() | fields

@@ -9,7 +9,7 @@ from storemon_pipeline.defs.failures import record_failed_report
 from storemon_pipeline.defs.io import RunTable, TableSlices
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns
-from storemon_pipeline.storage.polls import read_polls
+from storemon_pipeline.storage.evidence import read_evidence
 from storemon_pipeline.uptime import open_hours as hours
 from storemon_pipeline.uptime import status
 from storemon_pipeline.uptime.request import ReportRequest
@@ -86,7 +86,9 @@ def status_intervals(
 
     def slices() -> Iterator[pd.DataFrame]:
         for stores in store_slices(polled_stores.all(), report_request.span):
-            polls = read_polls(storemon.database, stores["store_id"], report_request.as_of)
+            polls = read_evidence(
+                storemon.database, stores, weekly, start, as_of, report_request.rules
+            )
             yield status.status_intervals(
                 stores,
                 polls,

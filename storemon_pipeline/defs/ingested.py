@@ -21,7 +21,8 @@ from storemon_pipeline.intake.files import (
     STORE_TIMEZONES,
     FileKind,
 )
-from storemon_pipeline.intake.ingest import TableReport, ingest
+from storemon_pipeline.intake.ingest import SHOWN_BAD_ROWS, TableReport, ingest
+from storemon_pipeline.storage.ingested import bad_rows_of
 from storemon_pipeline.storage.registry import start_report
 from storemon_pipeline.storage.tables import metadata as database_tables
 
@@ -111,7 +112,7 @@ def ingested(
         yield dg.MaterializeResult(
             asset_key=name,
             metadata=_metadata(report, _first_rows(storemon, report.table_name)),
-            check_results=[_bad_rows_result(name, report, settings.max_bad_share)],
+            check_results=[_bad_rows_result(name, report, storemon)],
         )
 
 
@@ -124,8 +125,8 @@ def _first_rows(storemon: Storemon, table_name: str) -> pd.DataFrame:
 def _metadata(report: TableReport, first_rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "dagster/row_count": report.table_rows,
-        "rows_read": sum(file.rows for file in report.files),
-        "bad_rows": sum(file.bad_rows for file in report.files),
+        "rows_read_now": sum(file.rows for file in report.files),
+        "bad_rows_in_files": report.total_bad_rows,
         "files": rows_table(_files(report)),
         "preview": preview(first_rows),
     }
@@ -157,9 +158,10 @@ def _files(report: TableReport) -> pd.DataFrame:
     )
 
 
-def _bad_rows_result(name: str, report: TableReport, max_bad_share: float) -> dg.AssetCheckResult:
+def _bad_rows_result(name: str, report: TableReport, storemon: Storemon) -> dg.AssetCheckResult:
     """Warn of every bad row in the files as they are, whenever it was read."""
-    first = [file.first_bad_rows.assign(file=file.file) for file in report.files]
+    with storemon.database.read() as connection:
+        first = [bad_rows_of(connection, file.file, SHOWN_BAD_ROWS) for file in report.files]
     rows, bad = report.total_rows, report.total_bad_rows
     return dg.AssetCheckResult(
         check_name=BAD_ROWS,
@@ -170,9 +172,7 @@ def _bad_rows_result(name: str, report: TableReport, max_bad_share: float) -> dg
         metadata={
             "bad_rows": bad,
             "bad_share": bad / rows if rows else 0.0,
-            "accepted_share": max_bad_share,
-            "bad_rows_of_this_reading": rows_table(
-                pd.concat(first) if first else pd.DataFrame({"line_number": []})
-            ),
+            "accepted_share": storemon.settings.max_bad_share,
+            "first_bad_rows": rows_table(pd.concat(first) if first else pd.DataFrame()),
         },
     )

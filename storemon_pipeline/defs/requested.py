@@ -159,6 +159,7 @@ def report_request(
     metadata={
         "dagster/column_schema": columns(
             store_id="text",
+            first_poll_utc="timestamp: the oldest poll",
             last_poll_utc="timestamp: the newest poll at or before as_of",
             timezone="text: the zone whose clock counts",
             timezone_str="text: what the file says, if anything",

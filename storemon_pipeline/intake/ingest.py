@@ -42,7 +42,11 @@ from storemon_pipeline.storage.tables import metadata
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
 
-_SHOWN_BAD_ROWS = 20
+BATCH_ROWS = 4_000_000
+"""Polls that are sorted, and go into the table, together; bounds the memory."""
+
+SHOWN_BAD_ROWS = 20
+"""How many bad rows of a file are shown; all of them are in quarantined_row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +194,22 @@ class _Ingestion:
         content, reading = _open(path, kind, before)
         with content:
             bad: list[pd.DataFrame] = []
-            count, good = 0, []
+            good: list[pd.DataFrame] = []
+            count = 0
             for rows, checked in self._checked_rows(content, kind):
                 count += rows
                 bad.append(checked.bad)
-                if kind.is_log and len(checked.good):
-                    upsert_polls(self.connection, checked.good)
-                elif not kind.is_log:
-                    good.append(checked.good)
+                good.append(checked.good)
+                if kind.is_log and sum(map(len, good)) >= BATCH_ROWS:
+                    upsert_polls(self.connection, pd.concat(good))
+                    good.clear()
             total = before if before and reading == "grown" else None
             bad_rows = pd.concat([bad_rows_table([], [], []), *bad], ignore_index=True)
             read = IngestedFile(
                 file=path.name,
                 table_name=kind.table_name,
                 sha256=content.sha256,
+                first_line=before.lines + 1 if before and reading == "grown" else 1,
                 bytes=content.bytes,
                 lines=content.lines,
                 rows=count + (total.rows if total else 0),
@@ -219,15 +225,17 @@ class _Ingestion:
             bad_rows=len(bad_rows),
             total_rows=read.rows,
             total_bad_rows=read.bad_rows,
-            first_bad_rows=bad_rows.head(_SHOWN_BAD_ROWS),
+            first_bad_rows=bad_rows.head(SHOWN_BAD_ROWS),
             waiting_line=waiting,
         )
         if report.bad_share > self.max_bad_share:
             raise _too_many(report, self.max_bad_share)
+        if kind.is_log and good:
+            upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
             table = metadata.tables[kind.table_name]
-            columns = pd.DataFrame(columns=list(kind.columns))
-            replace_snapshot(self.connection, table, pd.concat([columns, *good]))
+            none = pd.DataFrame(columns=list(kind.columns))
+            replace_snapshot(self.connection, table, pd.concat(good) if good else none)
         quarantine(
             self.connection,
             bad_rows,

@@ -3,7 +3,10 @@
 ======================  ========================================================================
 :mod:`.tables`          the tables, declared with SQLAlchemy
 :mod:`.database`        a database: connections, transactions, its schema
-:mod:`.polls`           store_status: bulk upsert, bulk read, the stores that were polled
+:mod:`.migrate`         the schema's versions, and how a database gets to the newest
+:mod:`.polls`           store_status: upsert, read, the stores that were polled
+:mod:`.bulk`            many rows into the database at once
+:mod:`.evidence`        the polls that a report needs, and no others
 :mod:`.snapshots`       business_hours and store_timezone: replaced whole, read whole
 :mod:`.ingested`        ingested_file and quarantined_row: what was read, what was set aside
 :mod:`.registry`        report: every report that was ever started, and what became of it

@@ -14,11 +14,11 @@ from typing import Any
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
-from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
 
-from storemon_pipeline.storage.tables import metadata
+from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
 
 _WRITES = "storemon_writes"
 _LOCK = 7_867_301  # any number, the same for all of this project's writers
@@ -37,8 +37,8 @@ class Database:
     Parameters
     ----------
     url : str
-        As of :class:`~storemon_pipeline.settings.Settings`. The tables are made where they are
-        missing, and so is the directory of a SQLite file.
+        As of :class:`~storemon_pipeline.settings.Settings`. The schema is brought up to date where
+        it is not, and the directory of a SQLite file is made where it is missing.
 
     Raises
     ------
@@ -56,9 +56,11 @@ class Database:
         try:
             if self.is_sqlite:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-            if not set(metadata.tables) <= set(inspect(self._engine).get_table_names()):
+            with self.read() as connection:
+                version = current_version(connection)
+            if version != VERSION:
                 with self.write(alone=True) as connection:
-                    metadata.create_all(connection)
+                    migrate(connection)
         except (DatabaseError, OSError) as error:
             why = str(error.orig if isinstance(error, DatabaseError) else error)
             first_line = why.partition("\n")[0]  # the others guess at the reason, as we do

@@ -22,8 +22,10 @@ class IngestedFile:
         The file's name within the data directory, and the table its rows went to.
     sha256 : str
         Of the content that was read, uncompressed.
+    first_line : int
+        Where this reading began: 1, or where the last one of a file that has grown ended.
     bytes, lines : int
-        How much that was.
+        How much of the content was read, by this reading and those it continues.
     rows, bad_rows : int
         Rows in it, bad ones included; bad ones.
     """
@@ -31,6 +33,7 @@ class IngestedFile:
     file: str
     table_name: str
     sha256: str
+    first_line: int
     bytes: int
     lines: int
     rows: int
@@ -88,3 +91,27 @@ def quarantine(
     }
     rows = rows_of(bad_rows[["line_number", "row_text", "reason"]])
     connection.execute(insert(quarantined_row), [row | same for row in rows])
+
+
+def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
+    """The first bad rows of a file as it is now, however many readings it took.
+
+    Returns
+    -------
+    DataFrame
+        ``file``, ``line_number``, ``row_text``, ``reason``.
+    """
+    row, reading = quarantined_row.c, ingested_file.c
+    # those of an earlier content of the file were set aside before it was read anew
+    begun = (
+        select(func.max(reading.ingested_file_id))
+        .where(reading.file == file, reading.first_line == 1)
+        .scalar_subquery()
+    )
+    query = (
+        select(row.file, row.line_number, row.row_text, row.reason)
+        .where(row.file == file, row.ingested_file_id >= begun)
+        .order_by(row.line_number)
+        .limit(most)
+    )
+    return pd.read_sql(query, connection)

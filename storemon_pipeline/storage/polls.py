@@ -6,35 +6,97 @@ Statements that differ between PostgreSQL and SQLite are named here, side by sid
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from io import BytesIO
+from datetime import datetime
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, MetaData, Table, case, func, insert, select
 
+from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import store_status
+from storemon_pipeline.storage.tables import StoreId, UtcDateTime, polled_store, store_status
 
 _SQLITE_UPSERT = """
 INSERT INTO store_status (store_id, timestamp_utc, status) VALUES (?, ?, ?)
 ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 """
 _POSTGRESQL_STAGE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_poll (LIKE store_status) ON COMMIT DROP
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_poll (LIKE store_status) ON COMMIT DROP;
+TRUNCATE staged_poll
 """
-_POSTGRESQL_COPY = "COPY staged_poll (store_id, timestamp_utc, status) FROM STDIN (FORMAT csv)"
 _POSTGRESQL_UPSERT = """
 INSERT INTO store_status AS known (store_id, timestamp_utc, status)
 SELECT store_id, timestamp_utc, status FROM staged_poll
 ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 WHERE known.status <> excluded.status
 """
-_POSTGRESQL_EMPTY_STAGE = "TRUNCATE staged_poll"
+_SQLITE_STORES = """
+INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES (?, ?, ?)
+ON CONFLICT (store_id) DO UPDATE SET
+    first_poll_utc = min(known.first_poll_utc, excluded.first_poll_utc),
+    last_poll_utc = max(known.last_poll_utc, excluded.last_poll_utc)
+"""
+_POSTGRESQL_STAGE_STORES = """
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_store (LIKE polled_store) ON COMMIT DROP;
+TRUNCATE staged_store
+"""
+_POSTGRESQL_STORES = """
+INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc)
+SELECT store_id, first_poll_utc, last_poll_utc FROM staged_store
+ON CONFLICT (store_id) DO UPDATE SET
+    first_poll_utc = least(known.first_poll_utc, excluded.first_poll_utc),
+    last_poll_utc = greatest(known.last_poll_utc, excluded.last_poll_utc)
+"""
+# SQLite finds a time within a store, not a time as such: so it is sent through the stores
+_SQLITE_READ = """
+SELECT p.store_id, p.timestamp_utc, p.status
+FROM polled_store s CROSS JOIN store_status p ON p.store_id = s.store_id
+WHERE s.store_id >= ? AND s.store_id <= ? AND p.timestamp_utc >= ? AND p.timestamp_utc <= ?
+"""
+_POSTGRESQL_READ = """
+SELECT store_id, timestamp_utc, status FROM store_status
+WHERE store_id >= ? AND store_id <= ?
+    AND timestamp_utc >= ?::timestamptz AND timestamp_utc <= ?::timestamptz
+"""
 
-_TEXT_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+
+def _in_order(polls: pd.DataFrame) -> pa.Table:
+    """Polls sorted by store and time; of two of one store at one instant the later row."""
+    ids = pa.array(polls["store_id"], pa.string()).dictionary_encode()
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.unify_dictionaries().combine_chunks()
+    names = ids.dictionary.to_numpy(zero_copy_only=False)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(names)] = np.arange(len(names))
+    store = rank[ids.indices.to_numpy(zero_copy_only=False)]
+    at = polls["timestamp_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    order = np.lexsort((at, store)) if _is_wide(at, len(names)) else _by_one_key(store, at)
+    same = (store[order][1:] == store[order][:-1]) & (at[order][1:] == at[order][:-1])
+    kept = order[np.append(~same, True)[: len(order)]]
+    return pa.table(
+        {
+            "store_id": ids.take(pa.array(kept)),
+            "timestamp_utc": pa.array(at[kept]),
+            "status": pa.array(polls["status"], pa.string()).take(pa.array(kept)),
+        }
+    )
+
+
+def _is_wide(at: npt.NDArray[np.datetime64], stores: int) -> bool:
+    return len(at) > 0 and int((at.max() - at.min()).astype(np.int64)) + 1 >= 2**62 // stores
+
+
+def _by_one_key(
+    store: npt.NDArray[np.int64], at: npt.NDArray[np.datetime64]
+) -> npt.NDArray[np.int64]:
+    """Positions by store and time; one integer key sorts several times faster than two."""
+    if not len(at):
+        return np.empty(0, dtype=np.int64)
+    since = (at - at.min()).astype(np.int64)
+    return np.argsort(store * (since.max() + 1) + since, kind="stable")
 
 
 def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
@@ -53,67 +115,67 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     int
         How many polls were added or corrected; those of the same store and instant are one.
     """
-    keys = ["store_id", "timestamp_utc"]
-    # sorted rows go into a keyed table several times faster than unsorted ones
-    polls = polls.drop_duplicates(keys, keep="last").sort_values(keys)
-    rows = pa.table(
+    rows = _in_order(polls)
+    if not len(rows):
+        return 0
+    stores = _first_and_last(rows)
+    if connection.dialect.name == "sqlite":
+        bulk.execute_many(connection, _SQLITE_UPSERT, rows)
+        bulk.execute_many(connection, _SQLITE_STORES, stores)
+    else:
+        known = bulk.fill_new_months(connection, rows)
+        if len(known):
+            bulk.stage(connection, _POSTGRESQL_STAGE, "staged_poll", known)
+            connection.exec_driver_sql(_POSTGRESQL_UPSERT)
+        bulk.stage(connection, _POSTGRESQL_STAGE_STORES, "staged_store", stores)
+        connection.exec_driver_sql(_POSTGRESQL_STORES)
+    return len(rows)
+
+
+def _first_and_last(rows: pa.Table) -> pa.Table:
+    """The first and the last poll of each store in sorted rows."""
+    code = rows["store_id"].combine_chunks().indices.to_numpy(zero_copy_only=False)
+    change = np.flatnonzero(np.diff(code)) + 1
+    first = np.concatenate(([0], change))
+    last = np.concatenate((change - 1, [len(code) - 1]))
+    return pa.table(
         {
-            "store_id": pa.array(polls["store_id"], pa.string()),
-            "timestamp_utc": pa.array(polls["timestamp_utc"].dt.tz_localize(None)).cast(
-                pa.string()
-            ),
-            "status": pa.array(polls["status"], pa.string()),
+            "store_id": rows["store_id"].take(pa.array(first)),
+            "first_poll_utc": rows["timestamp_utc"].take(pa.array(first)),
+            "last_poll_utc": rows["timestamp_utc"].take(pa.array(last)),
         }
     )
-    cursor = connection.connection.cursor()
-    try:
-        if connection.dialect.name == "sqlite":
-            columns = (column.to_pylist() for column in rows.columns)
-            cursor.executemany(_SQLITE_UPSERT, list(zip(*columns, strict=True)))
-        else:
-            buffer = BytesIO()
-            # without a zone, PostgreSQL would take the timestamps for its own local time
-            utc = pc.binary_join_element_wise(rows["timestamp_utc"], "+00", "")
-            csv.write_csv(
-                rows.set_column(1, "timestamp_utc", utc),
-                buffer,
-                csv.WriteOptions(include_header=False),
-            )
-            buffer.seek(0)
-            cursor.execute(_POSTGRESQL_STAGE)
-            cursor.copy_expert(_POSTGRESQL_COPY, buffer)
-            cursor.execute(_POSTGRESQL_UPSERT)
-            cursor.execute(_POSTGRESQL_EMPTY_STAGE)
-    finally:
-        cursor.close()
-    return len(polls)
 
 
 def newest_poll(connection: Connection, until: datetime) -> datetime | None:
     """The newest poll's instant at or before ``until``; None where there is none."""
+    newest: datetime | None = connection.execute(
+        select(func.max(polled_store.c.last_poll_utc))
+    ).scalar_one()
+    if newest is None or newest <= until:
+        return newest
+    # some store's newest poll is later: a clock that is ahead, or a look into the past
     query = select(func.max(store_status.c.timestamp_utc)).where(
         store_status.c.timestamp_utc <= until
     )
-    newest: datetime | None = connection.execute(query).scalar_one()
-    return newest
+    earlier: datetime | None = connection.execute(query).scalar_one()
+    return earlier
 
 
 def oldest_poll(connection: Connection) -> datetime | None:
     """The oldest poll's instant; None where there is none."""
-    query = select(func.min(store_status.c.timestamp_utc))
+    query = select(func.min(polled_store.c.first_poll_utc))
     oldest: datetime | None = connection.execute(query).scalar_one()
     return oldest
 
 
 def unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str]:
     """Those of the stores that have never been polled."""
-    known = {
-        store_id
-        for store_id in store_ids
-        if connection.execute(
-            select(store_status.c.store_id).where(store_status.c.store_id == store_id).limit(1)
-        ).first()
-    }
+    known = set(
+        connection.execute(
+            select(polled_store.c.store_id).where(polled_store.c.store_id.in_(store_ids))
+        ).scalars()
+    )
     return [store_id for store_id in store_ids if store_id not in known]
 
 
@@ -132,56 +194,62 @@ def polled_stores(
     Returns
     -------
     DataFrame
-        ``store_id`` (text), ``last_poll_utc`` (``datetime64[us, UTC]``), sorted by ``store_id`` as
-        text, that is, by code points.
+        ``store_id`` (text), ``first_poll_utc``, ``last_poll_utc`` (``datetime64[us, UTC]``; the
+        last at or before ``as_of``), sorted by ``store_id`` as text, that is, by code points.
     """
-    query = (
-        select(store_status.c.store_id, func.max(store_status.c.timestamp_utc))
-        .where(store_status.c.timestamp_utc <= as_of)
-        .group_by(store_status.c.store_id)
-    )
+    stores = polled_store.c
+    asked = stores.first_poll_utc <= as_of
     if store_ids is not None:
-        query = query.where(store_status.c.store_id.in_(store_ids))
+        asked &= stores.store_id.in_(store_ids)
+    # a look into the past: the newest poll before as_of is one step in the key for each store
+    earlier = (
+        select(func.max(store_status.c.timestamp_utc))
+        .where(store_status.c.store_id == stores.store_id, store_status.c.timestamp_utc <= as_of)
+        .scalar_subquery()
+    )
+    last = case((stores.last_poll_utc <= as_of, stores.last_poll_utc), else_=earlier)
+    query = select(stores.store_id, stores.first_poll_utc, last).where(asked)
     rows = connection.execute(query).all()
-    stores = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "store_id": pd.Series([row[0] for row in rows], dtype="str"),
-            "last_poll_utc": pd.Series([row[1] for row in rows], dtype="datetime64[us, UTC]"),
+            "first_poll_utc": pd.Series([row[1] for row in rows], dtype="datetime64[us, UTC]"),
+            "last_poll_utc": pd.Series([row[2] for row in rows], dtype="datetime64[us, UTC]"),
         }
     )
-    # sorted here, since a database sorts text by its own collation
-    return stores.sort_values("store_id", ignore_index=True)
+    return table.sort_values("store_id", ignore_index=True)
 
 
-def read_polls(database: Database, store_ids: pd.Series, as_of: datetime) -> pd.DataFrame:
-    """The polls at or before ``as_of`` of all stores from the first to the last of some.
+def read_polls(
+    database: Database, store_ids: pd.Series, since: datetime, until: datetime
+) -> pd.DataFrame:
+    """The polls in ``[since, until]`` of all stores from the first to the last of some.
 
     Parameters
     ----------
     database : Database
     store_ids : Series of text
         Sorted.
-    as_of : datetime
+    since, until : datetime
+        Both included.
 
     Returns
     -------
     DataFrame
         ``store_id`` (category), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status`` (category),
-        sorted by store and time.
+        in no order.
     """
     # no id is before the empty text, so that no store means no poll
     first, last = ("", "") if store_ids.empty else (store_ids.iloc[0], store_ids.iloc[-1])
-    collate, instant = ("", "?") if database.is_sqlite else (' COLLATE "C"', "?::timestamptz")
-    query = (
-        "SELECT store_id, timestamp_utc, status FROM store_status "  # noqa: S608 - no value in it
-        f"WHERE store_id{collate} >= ? AND store_id{collate} <= ? AND timestamp_utc <= {instant} "
-        f"ORDER BY store_id{collate}, timestamp_utc"
+    zone = "" if database.is_sqlite else "+00"
+    bounds = (bulk.instant_text(since) + zone, bulk.instant_text(until) + zone)
+    table = database.fetch(
+        _SQLITE_READ if database.is_sqlite else _POSTGRESQL_READ,
+        (first, last, *bounds),
     )
-    until = as_of.astimezone(UTC).strftime(_TEXT_FORMAT)
-    table = database.fetch(query, (first, last, until if database.is_sqlite else until + "+00"))
     timestamps = table["timestamp_utc"]
     if database.is_sqlite:
-        timestamps = timestamps.cast(pa.string()).cast(pa.timestamp("us"))
+        timestamps = timestamps.cast(pa.timestamp("us"))
     return pd.DataFrame(
         {
             "store_id": _category(table["store_id"]),
@@ -192,6 +260,67 @@ def read_polls(database: Database, store_ids: pd.Series, as_of: datetime) -> pd.
 
 
 def _category(column: pa.ChunkedArray) -> pd.Series:
-    encoded = column.cast(pa.string()).dictionary_encode().unify_dictionaries()
-    category: pd.Series = encoded.to_pandas()
-    return category
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    names = pd.Index(encoded.dictionary.to_numpy(zero_copy_only=False), dtype="str")
+    return pd.Series(pd.Categorical.from_codes(encoded.indices.to_numpy(), names))
+
+
+_wanted = Table(
+    "wanted_polls",
+    MetaData(),
+    Column("store_id", StoreId, primary_key=True),
+    Column("since", UtcDateTime),
+    Column("until", UtcDateTime),
+    prefixes=["TEMPORARY"],
+)
+
+
+def read_polls_of_each(database: Database, wanted: pd.DataFrame) -> pd.DataFrame:
+    """The polls of some stores, each over its own stretch of time.
+
+    Parameters
+    ----------
+    database : Database
+    wanted : DataFrame
+        ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``; the latter is not
+        included).
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`read_polls`.
+    """
+    polls, asked = store_status.c, _wanted.c
+    query = select(polls.store_id, polls.timestamp_utc, polls.status).join_from(
+        _wanted,
+        store_status,
+        (polls.store_id == asked.store_id)
+        & (polls.timestamp_utc >= asked.since)
+        & (polls.timestamp_utc < asked.until),
+    )
+    with database.read() as connection:
+        _wanted.create(connection)
+        connection.execute(insert(_wanted), _records(wanted))
+        rows = connection.execute(query).all()
+        _wanted.drop(connection)
+    return pd.DataFrame(
+        {
+            "store_id": pd.Series([row[0] for row in rows], dtype="str").astype("category"),
+            "timestamp_utc": pd.Series([row[1] for row in rows], dtype="datetime64[us, UTC]"),
+            "status": pd.Series([row[2] for row in rows], dtype="str").astype("category"),
+        }
+    )
+
+
+def _records(wanted: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"store_id": store_id, "since": since, "until": until}
+        for store_id, since, until in zip(
+            wanted["store_id"],
+            wanted["since"].dt.to_pydatetime(),
+            wanted["until"].dt.to_pydatetime(),
+            strict=True,
+        )
+    ]

@@ -49,32 +49,46 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+StoreId = Text().with_variant(Text(collation="C"), "postgresql")
+"""Sorted and compared by code points on both databases, as in the reports."""
+
 store_status = Table(
     "store_status",
     metadata,
-    Column("store_id", Text, primary_key=True),
+    Column("store_id", StoreId, primary_key=True),
     Column("timestamp_utc", UtcDateTime, primary_key=True),
     Column("status", Text, nullable=False),
     CheckConstraint("status IN ('active', 'inactive')", name="store_status_is_known"),
     # the key is the table: SQLite stores the rows in its order, once
     sqlite_with_rowid=False,
+    # months, made as they are needed: a window touches only its own, old ones are dropped
+    postgresql_partition_by="RANGE (timestamp_utc)",
     comment="Polls: was the store active or inactive at that instant.",
+)
+
+polled_store = Table(
+    "polled_store",
+    metadata,
+    Column("store_id", StoreId, primary_key=True),
+    Column("first_poll_utc", UtcDateTime, nullable=False),
+    Column("last_poll_utc", UtcDateTime, nullable=False),
+    comment="Every store in store_status, with its oldest and its newest poll.",
 )
 
 business_hours = Table(
     "business_hours",
     metadata,
-    Column("store_id", Text, primary_key=True),
+    Column("store_id", StoreId, primary_key=True),
     Column("day_of_week", SmallInteger, primary_key=True, comment="0 = Monday"),
     Column("start_time_local", Text, primary_key=True, comment="HH:MM:SS[.ffffff]"),
     Column("end_time_local", Text, primary_key=True, comment="HH:MM:SS[.ffffff], up to 24:00:00"),
-    comment="Weekly openings in the store's local time; several rows a day are several openings.",
+    comment="Weekly openings in local time; several rows a day are several openings.",
 )
 
 store_timezone = Table(
     "store_timezone",
     metadata,
-    Column("store_id", Text, primary_key=True),
+    Column("store_id", StoreId, primary_key=True),
     Column("timezone_str", Text, nullable=False),
     comment="Each store's time zone as the file names it, known or not.",
 )
@@ -86,6 +100,7 @@ ingested_file = Table(
     Column("file", Text, nullable=False),
     Column("table_name", Text, nullable=False),
     Column("sha256", Text, nullable=False, comment="of what was read: the content, uncompressed"),
+    Column("first_line", BigInteger, nullable=False, comment="where this reading began"),
     Column("bytes", BigInteger, nullable=False, comment="how much of the content was read"),
     Column("lines", BigInteger, nullable=False, comment="how many lines that was"),
     Column(

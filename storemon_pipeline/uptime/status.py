@@ -128,6 +128,35 @@ def _merge_equal(stretches: Intervals, active: Bool) -> tuple[Intervals, Bool]:
     return merged, active[new]
 
 
+def without_evidence(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    weekly_hours: pd.DataFrame,
+    start: pd.Timestamp,
+    rules: UptimeRules,
+) -> Bool:
+    """Which stores have no poll before ``start`` that counts: an older one, if any, is needed.
+
+    Parameters
+    ----------
+    stores, polls, weekly_hours, start, rules
+        As for :func:`status_intervals`.
+
+    Returns
+    -------
+    bool array, a store each
+    """
+    (first,) = instants_of([start]).tolist()
+    before = _sorted_polls(polls, stores, first - 1)
+    missing = np.ones(len(stores), dtype=bool)
+    if rules.closed_polls is ClosedPolls.IGNORE:
+        newest = _newest_in_hours(before, Openings(stores, weekly_hours, rules))
+        missing[before.code[newest]] = False
+    else:
+        missing[before.code] = False
+    return missing
+
+
 def status_intervals(
     stores: pd.DataFrame,
     polls: pd.DataFrame,

@@ -159,8 +159,8 @@ def test_row_counts_are_those_of_the_files(
     assert counts["downtime_by_hour"] == len(rows(report / "downtime_by_hour.csv"))
     assert counts["open_hours"] > 0
     assert counts["status_intervals"] > 0
-    assert shown["store_status"]["rows_read"] == said.rows
-    assert shown["store_status"]["bad_rows"] == said.bad_rows
+    assert shown["store_status"]["rows_read_now"] == said.rows
+    assert shown["store_status"]["bad_rows_in_files"] == said.bad_rows
     ongoing = [row for row in rows(report / "downtime_events.csv") if row["ongoing"] == "true"]
     assert shown["downtime_events"]["ongoing_events"] == len(ongoing)
 
@@ -261,7 +261,7 @@ def test_bad_rows_are_a_warning_with_their_share_and_the_first_of_them(
     assert metadata["bad_rows"] == bad
     assert metadata["bad_share"] == pytest.approx(bad / getattr(said, of))
     assert metadata["accepted_share"] == 0.05
-    first = metadata["bad_rows_of_this_reading"].records
+    first = metadata["first_bad_rows"].records
     assert len(first) == bad
     assert all(record.data["reason"] and record.data["line_number"] for record in first)
 

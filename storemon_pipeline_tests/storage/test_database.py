@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine, insert, inspect, make_url, select, text
 
 from storemon_pipeline.storage.database import Database, DatabaseUnavailableError
+from storemon_pipeline.storage.migrate import VERSION, current_version
 from storemon_pipeline.storage.tables import metadata, store_timezone
 
 
@@ -24,6 +25,7 @@ def test_the_tables_are_made_once_and_kept(database: Database, database_url):
     with database.write() as connection:
         add(connection, "1")
         assert set(inspect(connection).get_table_names()) >= set(metadata.tables)
+        assert current_version(connection) == VERSION
     again = Database(database_url)
     assert zones(again) == [("1", "Asia/Tokyo")]
     again.close()

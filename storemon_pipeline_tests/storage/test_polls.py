@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
+from sqlalchemy import inspect
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import (
@@ -11,6 +12,7 @@ from storemon_pipeline.storage.polls import (
     oldest_poll,
     polled_stores,
     read_polls,
+    read_polls_of_each,
     unknown_stores,
     upsert_polls,
 )
@@ -39,8 +41,9 @@ IDS = [
     "x" * 64,
 ]
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
-END = datetime(2200, 1, 1, tzinfo=UTC)
+BEGINNING, END = datetime(1, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Poll = tuple[str, datetime, str]
 
@@ -53,12 +56,14 @@ def put(database: Database, *polls: Poll) -> int:
         return upsert_polls(connection, table)
 
 
-def got(database: Database, store_ids: list[str], as_of: datetime = END) -> list[Poll]:
-    polls = read_polls(database, pd.Series(store_ids, dtype="str"), as_of)
-    return [
+def got(
+    database: Database, store_ids: list[str], as_of: datetime = END, since: datetime = BEGINNING
+) -> list[Poll]:
+    polls = read_polls(database, pd.Series(store_ids, dtype="str"), since, as_of)
+    return sorted(
         (store, at.to_pydatetime(), status)
         for store, at, status in polls.itertuples(index=False, name=None)
-    ]
+    )
 
 
 def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
@@ -79,7 +84,7 @@ def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
 def test_polls_have_the_types_that_the_computation_wants(database: Database):
     put(database, ("1", NOON, "active"))
     for store_ids in (["1"], ["2"], []):
-        polls = read_polls(database, pd.Series(store_ids, dtype="str"), END)
+        polls = read_polls(database, pd.Series(store_ids, dtype="str"), BEGINNING, END)
         assert polls.columns.tolist() == ["store_id", "timestamp_utc", "status"]
         assert isinstance(polls["store_id"].dtype, pd.CategoricalDtype)
         assert isinstance(polls["status"].dtype, pd.CategoricalDtype)
@@ -106,7 +111,7 @@ def test_no_store_means_no_poll(database: Database):
     assert got(database, []) == []
 
 
-def test_polls_are_read_by_store_and_time_up_to_as_of_included(database: Database):
+def test_polls_are_read_by_store_and_time_both_ends_included(database: Database):
     before, after = NOON - MICROSECOND, NOON + MICROSECOND
     put(
         database,
@@ -116,6 +121,41 @@ def test_polls_are_read_by_store_and_time_up_to_as_of_included(database: Databas
         (store, at, "active") for store in ("a", "b") for at in (before, NOON)
     ]
     assert got(database, ["a", "c"], before - MICROSECOND) == []
+    assert got(database, ["c"], END, NOON) == [("c", NOON, "active"), ("c", after, "active")]
+
+
+def test_each_store_can_be_read_over_a_stretch_of_its_own(database: Database):
+    put(
+        database,
+        *(
+            (store, NOON + hour * timedelta(hours=1), "active")
+            for store in "abc"
+            for hour in range(4)
+        ),
+    )
+    stretches = [("a", 0, 1), ("b", 1, 3), ("unheard-of", 0, 9)]
+    wanted = pd.DataFrame(
+        [(s, NOON + since * HOUR, NOON + until * HOUR) for s, since, until in stretches],
+        columns=["store_id", "since", "until"],
+    )
+    polls = read_polls_of_each(database, wanted)
+    assert sorted(zip(polls["store_id"], polls["timestamp_utc"], strict=True)) == [
+        ("a", NOON),
+        ("b", NOON + HOUR),
+        ("b", NOON + 2 * HOUR),
+    ]
+
+
+def test_months_have_partitions_of_their_own_on_postgresql(database: Database):
+    put(database, ("1", NOON, "active"))
+    put(database, ("1", NOON, "inactive"), ("1", NOON.replace(year=1, month=2), "active"))
+    put(database, ("1", NOON.replace(month=12, day=31), "active"))
+    with database.read() as connection:
+        tables = inspect(connection).get_table_names()
+    months = sorted(name for name in tables if name.startswith("store_status_"))
+    expected = ["store_status_0001_02", "store_status_2023_01", "store_status_2023_12"]
+    assert months == ([] if database.is_sqlite else expected)
+    assert len(got(database, ["1"])) == 3
 
 
 def test_as_of_is_an_instant_whatever_clock_tells_it(database: Database):
@@ -143,8 +183,8 @@ def test_polled_stores_are_those_polled_at_or_before_as_of_with_their_last_poll(
     with database.read() as connection:
         stores = polled_stores(connection, NOON)
         assert list(stores.itertuples(index=False, name=None)) == [
-            ("early", pd.Timestamp(NOON - timedelta(hours=1))),
-            ("exactly", pd.Timestamp(NOON)),
+            ("early", pd.Timestamp(NOON - HOUR), pd.Timestamp(NOON - HOUR)),
+            ("exactly", pd.Timestamp(NOON - 2 * HOUR), pd.Timestamp(NOON)),
         ]
         assert str(stores["last_poll_utc"].dtype) == "datetime64[us, UTC]"
         some = polled_stores(connection, NOON, ("exactly", "late", "unheard-of"))

@@ -1,0 +1,85 @@
+"""The polls that a report needs, and no others: those of its span, and what carries into it.
+
+A store's status at the beginning of the span is that of the newest poll before it that counts,
+which may be hours or months older. Nobody's whole history is read for it: everybody's last two
+days before the span are, and then, only for the stores that have nothing there that counts, older
+stretches, each four times as long as the one before.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.status import without_evidence
+
+LOOK_BACK = pd.Timedelta(days=2)
+_LONGER = 4
+_INSTANT = pd.Timedelta(microseconds=1)
+
+
+def read_evidence(
+    database: Database,
+    stores: pd.DataFrame,
+    weekly_hours: pd.DataFrame,
+    start: pd.Timestamp,
+    as_of: pd.Timestamp,
+    rules: UptimeRules,
+) -> pd.DataFrame:
+    """Read the polls that the status of some stores within ``[start, as_of)`` depends on.
+
+    Parameters
+    ----------
+    database : Database
+    stores : DataFrame
+        ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, a row a store.
+    weekly_hours : DataFrame
+        They tell which polls count.
+    start, as_of : Timestamp
+        UTC.
+    rules : UptimeRules
+
+    Returns
+    -------
+    DataFrame
+        ``store_id``, ``timestamp_utc``, ``status``, as
+        :func:`~storemon_pipeline.uptime.status.status_intervals` takes them.
+    """
+    since = start - LOOK_BACK
+    parts = [read_polls(database, stores["store_id"], since, as_of)]
+    left = stores[without_evidence(stores, parts[0], weekly_hours, start, rules)]
+    wanted = pd.DataFrame(
+        {
+            "store_id": left["store_id"],
+            "timezone": left["timezone"],
+            "first_poll_utc": left["first_poll_utc"],
+            # a store that fell silent earlier is looked for from its last poll on
+            "until": (left["last_poll_utc"] + _INSTANT).where(left["last_poll_utc"] < since, since),
+        }
+    )
+    length = LOOK_BACK
+    while True:
+        wanted = wanted[wanted["first_poll_utc"] < wanted["until"]].reset_index(drop=True)
+        if wanted.empty:
+            break
+        length *= _LONGER
+        wanted["since"] = (wanted["until"] - length).clip(lower=wanted["first_poll_utc"])
+        found = read_polls_of_each(database, wanted)
+        parts.append(found)
+        still = without_evidence(wanted, found, weekly_hours, start, rules)
+        wanted = wanted[still].assign(until=wanted["since"][still])
+    return _together(parts)
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table of parts whose categories differ."""
+    if len(parts) == 1:
+        return parts[0]
+    together: dict[str, pd.Categorical | pd.Series] = {
+        column: pd.api.types.union_categoricals([part[column] for part in parts])
+        for column in ("store_id", "status")
+    }
+    together["timestamp_utc"] = pd.concat([p["timestamp_utc"] for p in parts], ignore_index=True)
+    return pd.DataFrame(together)

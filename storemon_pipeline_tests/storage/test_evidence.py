@@ -1,0 +1,94 @@
+"""A report reads few polls, and they say all that everybody's whole history would."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from pandas.testing import assert_frame_equal
+from sqlalchemy import delete
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.evidence import read_evidence
+from storemon_pipeline.storage.polls import polled_stores, upsert_polls
+from storemon_pipeline.storage.tables import polled_store, store_status
+from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline_tests.uptime.strategies import Case, cases
+from storemon_pipeline_tests.uptime.test_against_reference import request_of, tables_of
+
+START = pd.Timestamp("2023-01-18", tz="UTC")
+AS_OF = pd.Timestamp("2023-01-25", tz="UTC")
+NO_HOURS = pd.DataFrame(
+    {
+        "store_id": pd.Series(dtype="str"),
+        "day_of_week": pd.Series(dtype="int64"),
+        "start_time_local": pd.Series(dtype="timedelta64[us]"),
+        "end_time_local": pd.Series(dtype="timedelta64[us]"),
+    }
+)
+
+
+def typed(polls: pd.DataFrame) -> pd.DataFrame:
+    return polls.astype(
+        {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
+    )
+
+
+def stores_of(database: Database, as_of: datetime, zones: dict[str, str]) -> pd.DataFrame:
+    with database.read() as connection:
+        stores = polled_stores(connection, as_of)
+    timezones = [effective_timezone(zones.get(store)) for store in stores["store_id"]]
+    return stores.assign(timezone=pd.Series(timezones, dtype="str"))
+
+
+@given(case=cases())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_status_is_that_of_the_whole_history(database: Database, case: Case) -> None:
+    request = request_of(case)
+    _, polls, hours = tables_of(case)
+    with database.write() as connection:
+        connection.execute(delete(store_status))
+        connection.execute(delete(polled_store))
+        upsert_polls(connection, typed(polls))
+    stores = stores_of(database, request.as_of, case.zones)
+    start, as_of = map(pd.Timestamp, request.span)
+    opened = open_hours(stores, hours, start, as_of, request.rules)
+    few = read_evidence(database, stores, hours, start, as_of, request.rules)
+    assert_frame_equal(
+        status_intervals(stores, few, opened, hours, start, as_of, request.rules),
+        status_intervals(stores, polls, opened, hours, start, as_of, request.rules),
+    )
+
+
+@pytest.fixture
+def silent_fleet(database: Database) -> Database:
+    """Hourly polls of 300 days from one store, and one that fell silent before the last 250."""
+    hours = pd.date_range(end=AS_OF, periods=300 * 24, freq="h")
+    talking = pd.DataFrame({"store_id": "talking", "timestamp_utc": hours, "status": "active"})
+    silent = talking.head(50 * 24).assign(store_id="silent", status="inactive")
+    with database.write() as connection:
+        upsert_polls(connection, typed(pd.concat([talking, silent])))
+    return database
+
+
+def test_nobodys_history_is_read(silent_fleet: Database) -> None:
+    stores = stores_of(silent_fleet, AS_OF, {})
+    read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    count = read["store_id"].value_counts()
+    assert count["talking"] == (AS_OF - START + timedelta(days=2)) // timedelta(hours=1) + 1
+    assert 1 <= count["silent"] <= 8 * 24
+
+
+def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    once = pd.DataFrame(
+        [("once", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
+    )
+    with silent_fleet.write() as connection:
+        upsert_polls(connection, typed(once))
+    stores = stores_of(silent_fleet, AS_OF, {})
+    read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    assert read.loc[read["store_id"] == "once", "timestamp_utc"].tolist() == [long_ago]
