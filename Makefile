@@ -46,9 +46,8 @@ dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI and daemon, on
 
 .PHONY: test
 test: lint  ## lint, types, tests, coverage
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
-	$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage erase
+	$(BIN)/pytest -q -n 2 --cov --cov-report=
 	$(BIN)/coverage report
 
 .PHONY: lint

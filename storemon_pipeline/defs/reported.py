@@ -151,11 +151,11 @@ def reported(
                 # before the files appear, so that nobody ever reads a wrong report
                 yield from checks
                 raise dg.Failure("; ".join(str(check.description) for check in checks))
-        metadata = {
-            name: make(fleet) | _paths(files, name)
-            for name, make in _METADATA.items()
-            if name in selected
-        }
+            metadata = {
+                name: make(fleet) | _paths(files, name)
+                for name, make in _METADATA.items()
+                if name in selected
+            }
         if "uptime_report" in selected:
             newest = files.promote() if report_request.store_ids is None else None
             with storemon.database.write() as connection:

@@ -20,6 +20,9 @@ HOUR = 3_600_000_000
 DAY = 24 * HOUR
 """Microseconds in 24 hours."""
 
+MAX_CARRY_HOURS = 24 * 36_525
+"""A hundred years: longer than any poll can matter, and far from what 64 bits can hold."""
+
 
 class Interpolation(StrEnum):
     """Which poll speaks for a moment between two polls (rule 5)."""
@@ -93,6 +96,7 @@ class UptimeRules(BaseModel):
     max_carry_hours: float | None = Field(
         default=None,
         gt=0,
+        le=MAX_CARRY_HOURS,
         allow_inf_nan=False,
         description=(
             "For how many hours at most a poll speaks; open time further than that from its poll "

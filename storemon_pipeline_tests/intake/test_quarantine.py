@@ -84,7 +84,7 @@ def test_each_bad_row_belongs_to_the_reading_that_found_it(either_place: Place):
     place.take_in(run_id="second")
     readings = {row[0]: row for row in place.rows("ingested_file")}
     found = {
-        row_text: (file, *(readings[reading][index] for index in (1, 9)), at)
+        row_text: (file, *(readings[reading][index] for index in (1, 10)), at)
         for _, reading, file, _, row_text, _, at in place.rows("quarantined_row")
         if file == "store_status.csv"
     }

@@ -50,7 +50,7 @@ def test_the_second_waits_and_finds_all_done(either_place: Place, database_url):
     assert readings == [["new"], ["unchanged"]]
     assert len(place.polls()) == 1
     assert place.bad_lines() == [(3, "bad")]
-    assert [row[9] for row in place.rows("ingested_file")] == ["first"] * 3
+    assert [row[10] for row in place.rows("ingested_file")] == ["first"] * 3
 
 
 INGEST = """
