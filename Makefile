@@ -50,6 +50,10 @@ test: lint  ## lint, types, tests, coverage
 	$(BIN)/pytest -q -n 2 --cov --cov-report=
 	$(BIN)/coverage report
 
+.PHONY: bench
+bench: $(INSTALLED)  ## measure this against other programs; some twenty minutes
+	$(BIN)/python -m benchmarks.run $(if $(DATA),--data $(DATA))
+
 .PHONY: lint
 lint: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .

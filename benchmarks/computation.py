@@ -1,0 +1,81 @@
+"""The computation alone, from tables in memory to figures: this project beside DuckDB's SQL."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from benchmarks import duckdb_report
+from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
+from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the project's computation takes."""
+
+    stores: pd.DataFrame
+    polls: pd.DataFrame
+    hours: pd.DataFrame
+    request: ReportRequest
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
+    """The tables that DuckDB has, as pandas': the same rows in the same order."""
+    polls = connection.sql("FROM store_status").df()
+    polls["timestamp_utc"] = polls["timestamp_utc"].dt.tz_localize("UTC")
+    polls = polls.astype({"store_id": "category", "status": "category"})
+    hours = connection.sql(
+        "SELECT store_id, day_of_week, start_time_local::VARCHAR AS start_time_local, "
+        "end_time_local::VARCHAR AS end_time_local FROM business_hours"
+    ).df()
+    for column in ("start_time_local", "end_time_local"):
+        hours[column] = pd.to_timedelta(hours[column])
+    zones = connection.sql("FROM store_timezone").df()
+    last = polls.groupby("store_id", observed=True)["timestamp_utc"].max()
+    stores = last.rename("last_poll_utc").rename_axis("store_id").reset_index()
+    stores = stores.astype({"store_id": "str"}).merge(zones, on="store_id", how="left")
+    stores["timezone"] = [effective_timezone(zone) for zone in stores["timezone_str"]]
+    stores = stores.sort_values("store_id", ignore_index=True)
+    newest = polls["timestamp_utc"].max().to_pydatetime()
+    request = resolve(AskedReport(), newest_poll=newest, now=datetime.now(UTC))
+    return Tables(stores, polls, hours, request)
+
+
+def figures(tables: Tables) -> pd.DataFrame:
+    """The project's figures."""
+    request = tables.request
+    start, as_of = map(pd.Timestamp, request.span)
+    opened = open_hours(tables.stores, tables.hours, start, as_of, request.rules)
+    status = status_intervals(
+        tables.stores, tables.polls, opened, tables.hours, start, as_of, request.rules
+    )
+    exact = exact_figures(
+        observe(tables.stores, opened, status, request), request, len(tables.stores)
+    )
+    return uptime_report(tables.stores, exact, request)
+
+
+def measure(data: Path, runs: int) -> tuple[list[float], list[float]]:
+    """Seconds of the project's computation and of DuckDB's, in turn."""
+    connection = duckdb_report.connect(threads=2)
+    duckdb_report.load(connection, data)
+    tables = tables_of(connection)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        figures(tables)
+        ours.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        connection.sql(duckdb_report.REPORT).to_arrow_table()
+        theirs.append(time.perf_counter() - started)
+    return ours, theirs
