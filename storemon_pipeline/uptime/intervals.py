@@ -82,6 +82,11 @@ class Line:
         """
         return code * self.stride + (instant - self.start)
 
+    def place(self, key: Int) -> tuple[Int, Int]:
+        """The inverse of :meth:`key`: store and instant of each place on the line."""
+        code, since_start = np.divmod(key, self.stride)
+        return code, since_start + self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Intervals:

@@ -45,20 +45,35 @@ def _sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> _Pol
     found = _Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
     ahead = found.code[1:] > found.code[:-1]
     ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
-    if ahead.all():  # as a database gives them
+    if ahead.all():
         return found
-    ordered = found.take(_order(found.code, found.at))
-    same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
-    return ordered.take(np.append(~same, True)[: len(same) + 1])
+    return _sorted_by_value(found) or _sorted_by_position(found)
 
 
-def _order(code: Int, at: Int) -> Int:
-    """The order of polls by store and time; those of one store and instant stay in theirs."""
+def _sorted_by_value(polls: _Polls) -> _Polls | None:
+    """Sort polls as numbers that hold all of them, ten times as fast as by their positions.
+
+    None where two polls of one store and instant differ, since only their positions tell which
+    came later; or where 64 bits do not hold a poll.
+    """
     try:
-        key = Line(int(at.min()), int(at.max()), int(code.max()) + 1).key(code, at)
-    except OverflowError:  # a poll of long ago among those of many stores
-        return np.lexsort((at, code))
-    return np.argsort(key, kind="stable")
+        line = Line(int(polls.at.min()), int(polls.at.max()), 2 * (int(polls.code.max()) + 1))
+    except OverflowError:
+        return None
+    packed = np.sort(2 * line.key(polls.code, polls.at) + polls.active)
+    key, active = packed >> 1, (packed & 1).astype(bool)
+    same = key[1:] == key[:-1]
+    if (same & (active[1:] != active[:-1])).any():
+        return None
+    kept = np.append(~same, True)
+    return _Polls(*line.place(key[kept]), active[kept])
+
+
+def _sorted_by_position(polls: _Polls) -> _Polls:
+    """Sort polls; of two of one store and instant the later one stays."""
+    ordered = polls.take(np.lexsort((polls.at, polls.code)))
+    same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
+    return ordered.take(np.append(~same, True))
 
 
 def _newest_in_hours(polls: _Polls, openings: Openings) -> Int:
