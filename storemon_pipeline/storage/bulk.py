@@ -108,4 +108,6 @@ def fill_new_months(connection: Connection, rows: pa.Table) -> pa.Table:
         copy(connection, name, rows if of_month.all() else rows.filter(pa.array(of_month)))
         connection.exec_driver_sql(_KEY_MONTH.format(**bounds))
         connection.exec_driver_sql(_ATTACH_MONTH.format(**bounds))
+        # until then the planner takes the month for an empty one
+        connection.exec_driver_sql(f"ANALYZE {name}")
     return rows.slice(0, 0) if not known.any() else rows.filter(pa.array(known))

@@ -54,12 +54,14 @@ ON CONFLICT (store_id) DO UPDATE SET
 _SQLITE_READ = """
 SELECT p.store_id, p.timestamp_utc, p.status
 FROM polled_store s CROSS JOIN store_status p ON p.store_id = s.store_id
-WHERE s.store_id >= ? AND s.store_id <= ? AND p.timestamp_utc >= ? AND p.timestamp_utc <= ?
+WHERE s.store_id >= :first AND s.store_id <= :last
+    AND p.timestamp_utc >= :since AND p.timestamp_utc <= :until
 """
 _POSTGRESQL_READ = """
 SELECT store_id, timestamp_utc, status FROM store_status
-WHERE store_id >= ? AND store_id <= ?
-    AND timestamp_utc >= ?::timestamptz AND timestamp_utc <= ?::timestamptz
+WHERE store_id >= :first AND store_id <= :last
+    AND timestamp_utc >= CAST(:since AS timestamptz)
+    AND timestamp_utc <= CAST(:until AS timestamptz)
 """
 
 
@@ -247,10 +249,14 @@ def read_polls(
     # no id is before the empty text, so that no store means no poll
     first, last = ("", "") if store_ids.empty else (store_ids.iloc[0], store_ids.iloc[-1])
     zone = "" if database.is_sqlite else "+00"
-    bounds = (bulk.instant_text(since) + zone, bulk.instant_text(until) + zone)
     table = database.fetch(
         _SQLITE_READ if database.is_sqlite else _POSTGRESQL_READ,
-        (first, last, *bounds),
+        {
+            "first": first,
+            "last": last,
+            "since": bulk.instant_text(since) + zone,
+            "until": bulk.instant_text(until) + zone,
+        },
     )
     timestamps = table["timestamp_utc"]
     if database.is_sqlite:
