@@ -53,6 +53,8 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> dg.MetadataValue:
     window : str
         The window's column name.
     """
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+
     known = uptime_pct.dropna()
     title = f"Stores by uptime, {_in_words(window)} ({len(known):,} stores)"
     figure, axes = _figure(title)
@@ -66,7 +68,7 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> dg.MetadataValue:
         # most stores are nearly always up: on a linear scale the others would not be seen
         axes.set_yscale("symlog", linthresh=10)
     else:
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, max(1, counts.max()) * 1.15)
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     return _image(figure, title)
