@@ -1,0 +1,237 @@
+"""What `deploy/` has for production works as it is, with Dagster's own history in PostgreSQL."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._config import process_config
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.scheduler.instigation import TickStatus
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
+from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import URL, create_engine, make_url, text
+
+from storemon_pipeline.definitions import defs
+from storemon_pipeline.settings import Settings
+from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, execute, rows, told_path
+
+CONFIG = PROJECT / "deploy" / "dagster.yaml"
+PAGE = (PROJECT / "deploy" / "README.md").read_text()
+
+
+def environment_of(database: URL) -> dict[str, str]:
+    """The variables that deploy/README.md asks for, for a database.
+
+    A Unix socket is none of a URL's parts; the page says what then to do.
+    """
+    variables = {
+        "DAGSTER_POSTGRES_USER": database.username or "",
+        "DAGSTER_POSTGRES_PASSWORD": database.password or "",
+        "DAGSTER_POSTGRES_HOST": database.host or "",
+        "DAGSTER_POSTGRES_PORT": str(database.port or 5432),
+        "DAGSTER_POSTGRES_DB": database.database or "",
+    }
+    if socket := database.query.get("host"):
+        variables["PGHOST"] = str(socket)
+    return variables
+
+
+@pytest.fixture(scope="module")
+def dagster_database(postgresql_server: str) -> Iterator[URL]:
+    """A database for Dagster alone, on the server where the project's tables are too."""
+    server = make_url(Settings(database_url=postgresql_server).database_url)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"dagster_{uuid4().hex}"
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What `ingest_and_report_job` said and left behind under deploy/dagster.yaml."""
+
+    exit_code: int
+    log: str
+    home: Path
+    database: URL
+    storemon: str
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, dagster_database: URL, postgresql_database: str
+) -> Deployed:
+    place = tmp_path_factory.mktemp("deployed")
+    home = place / "home"
+    home.mkdir()
+    shutil.copyfile(CONFIG, home / "dagster.yaml")
+    others = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("STOREMON_", "DAGSTER_", "PG"))
+    }
+    own = {
+        "DAGSTER_HOME": str(home),
+        "STOREMON_DATA_DIR": str(SAMPLE),
+        "STOREMON_DATABASE_URL": postgresql_database,
+        "STOREMON_REPORTS_DIR": str(place / "reports"),
+    }
+    env = others | own | environment_of(dagster_database)
+    done = execute("ingest_and_report_job", cwd=place, env=env)
+    return Deployed(done.returncode, done.stdout, home, dagster_database, postgresql_database)
+
+
+@pytest.fixture
+def instance(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The instance as the web UI and the daemon load it."""
+    monkeypatch.setenv("DAGSTER_HOME", str(deployed.home))
+    for name, value in environment_of(deployed.database).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def asked(database: URL | str, query: str) -> list[tuple[object, ...]]:
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
+
+
+def test_the_job_makes_its_report(deployed: Deployed) -> None:
+    assert deployed.exit_code == 0, deployed.log
+    path = told_path(deployed.log)
+    assert rows(path)
+    assert asked(deployed.storemon, "SELECT report_id, status, error FROM report") == [
+        (path.parent.name, "Complete", None)
+    ]
+
+
+def test_the_run_is_in_postgresql_and_nothing_of_it_in_the_home(deployed: Deployed) -> None:
+    run_id = told_path(deployed.log).parent.name
+    assert asked(deployed.database, "SELECT run_id, pipeline_name, status FROM runs") == [
+        (run_id, "ingest_and_report_job", "SUCCESS")
+    ]
+    events = asked(deployed.database, "SELECT DISTINCT dagster_event_type FROM event_logs")
+    assert ("ASSET_MATERIALIZATION",) in events
+    assert asked(deployed.database, "SELECT count(*) FROM jobs") == [(0,)]
+    assert not [path for path in deployed.home.rglob("*") if path.suffix == ".db"]
+
+
+def test_neither_database_has_the_tables_of_the_other(deployed: Deployed) -> None:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    of_dagster, of_storemon = asked(deployed.database, query), asked(deployed.storemon, query)
+    # why they must be two
+    assert set(of_dagster) & set(of_storemon) == {("alembic_version",)}
+
+
+def test_the_instance_keeps_everything_in_postgresql(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.run_storage, PostgresRunStorage)
+    assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
+    assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
+    (run,) = instance.get_runs()
+    assert run.job_name == "ingest_and_report_job"
+    assert run.is_success
+
+
+def test_runs_wait_their_turn(instance: dg.DagsterInstance) -> None:
+    coordinator = instance.run_coordinator
+    assert isinstance(coordinator, QueuedRunCoordinator)
+    assert coordinator.dequeue_interval_seconds == 1
+    runs = instance.get_concurrency_config().run_queue_config
+    assert runs is not None
+    assert runs.max_concurrent_runs == 4
+    assert "| Runs at a time | 4," in PAGE
+
+
+def test_runs_that_have_no_process_are_ended(instance: dg.DagsterInstance) -> None:
+    assert instance.run_monitoring_enabled
+    assert instance.run_monitoring_poll_interval_seconds == 10
+    assert instance.run_monitoring_start_timeout_seconds == 120
+    assert instance.run_monitoring_cancel_timeout_seconds == 120
+    assert instance.run_monitoring_max_runtime_seconds == 4 * 60 * 60
+    assert "four hours after it began" in PAGE
+
+
+def test_nothing_is_sent_anywhere_and_ticks_are_purged(instance: dg.DagsterInstance) -> None:
+    assert not instance.telemetry_enabled
+    assert not instance.nux_enabled
+    assert instance.python_log_level == "INFO"
+    for kind in (InstigatorType.SCHEDULE, InstigatorType.SENSOR):
+        days = instance.get_tick_retention_settings(kind)
+        ended = (TickStatus.SKIPPED, TickStatus.SUCCESS, TickStatus.FAILURE)
+        assert all(days[status] > 0 for status in ended)
+
+
+def variables() -> set[str]:
+    return set(re.findall(r"env: (\w+)", CONFIG.read_text()))
+
+
+def test_every_variable_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE))
+    assert {name for name in documented if name.startswith("DAGSTER_POSTGRES_")} == variables()
+    settings = {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
+    assert documented - variables() - settings == {"DAGSTER_HOME"}
+
+
+@pytest.mark.parametrize("missing", sorted(variables()))
+def test_a_variable_that_is_missing_is_named(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(CONFIG, tmp_path / "dagster.yaml")
+    for name in variables() - {missing}:
+        monkeypatch.setenv(name, "5432")
+    with pytest.raises(dg.DagsterInvalidConfigError, match=f'variable "{missing}" which is not'):
+        dg.DagsterInstance.from_config(str(tmp_path))
+
+
+def storage() -> dict[str, Any]:
+    """What the file says of the storage, as Dagster's storage on PostgreSQL is given it."""
+    given: dict[str, Any] = yaml.safe_load(CONFIG.read_text())["storage"]["postgres"]
+    return given
+
+
+def test_a_password_needs_no_escaping(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = URL.create(
+        "postgresql+psycopg2", "dagster", "p@ss/w:rd%41 #?", "db.example.com", 5433, "history"
+    )
+    for name, value in environment_of(database).items():
+        monkeypatch.setenv(name, value)
+    config = process_config(DagsterPostgresStorage.config_type(), storage()).value
+    assert config is not None
+    assert make_url(pg_url_from_config(config)) == database
+
+
+def test_no_secret_is_in_the_file() -> None:
+    parts = storage()["postgres_db"]
+    assert {name for name, value in parts.items() if not isinstance(value, dict)} == {"scheme"}
+
+
+def test_the_links_of_the_page_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", PAGE)
+    assert links
+    for link in links:
+        assert (PROJECT / "deploy" / link.partition("#")[0]).exists(), link
+
+
+def test_the_jobs_of_the_page_exist() -> None:
+    assert set(re.findall(r"\b\w+_job\b", PAGE)) <= {job.name for job in defs.jobs or ()}
