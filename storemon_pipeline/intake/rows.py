@@ -162,6 +162,8 @@ def _malformed(line: str) -> str:
 
 def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
     """Some lines of a block, word for word, without their line endings."""
+    if not line_numbers:
+        return []
     data = np.frombuffer(block.data, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     starts = np.concatenate(([0], ends[:-1] + 1))

@@ -47,6 +47,16 @@ def execute_many(connection: Connection, statement: str, rows: pa.Table) -> None
     cursor.close()
 
 
+def insert_rows(connection: Connection, table: str, rows: pa.Table) -> None:
+    """Add rows, none of which is there yet, to a table."""
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * rows.num_columns)
+        columns = ", ".join(rows.column_names)
+        execute_many(connection, f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - names of ours
+    else:
+        copy(connection, table, rows)
+
+
 def copy(connection: Connection, table: str, rows: pa.Table) -> None:
     """COPY rows into a table of PostgreSQL, in parts that fit into memory."""
     cursor = connection.connection.cursor()
@@ -55,7 +65,7 @@ def copy(connection: Connection, table: str, rows: pa.Table) -> None:
         part = rows.slice(first, _COPIED_ROWS)
         buffer = BytesIO()
         texts = pa.table({name: _for_copy(part[name]) for name in part.column_names})
-        csv.write_csv(texts, buffer, csv.WriteOptions(include_header=False, quoting_style="none"))
+        csv.write_csv(texts, buffer, csv.WriteOptions(include_header=False, quoting_style="needed"))
         buffer.seek(0)
         cursor.copy_expert(statement, buffer)
     cursor.close()

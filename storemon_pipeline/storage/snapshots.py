@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Table, delete, func, insert, select
+import pyarrow as pa
+from sqlalchemy import Connection, Table, delete, func, select
 
+from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import business_hours, store_timezone
 
 _TIMES = ("start_time_local", "end_time_local")
@@ -32,8 +34,7 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     keys = [column.name for column in table.primary_key]
     unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
     connection.execute(delete(table))
-    if len(unique):
-        connection.execute(insert(table), rows_of(unique))
+    bulk.insert_rows(connection, table.name, pa.Table.from_pandas(unique, preserve_index=False))
     return len(unique)
 
 
