@@ -15,6 +15,7 @@ from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
 from storemon_pipeline.defs.reported import reported
 from storemon_pipeline.defs.requested import polled_stores_asset, report_request, weekly_hours
 from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.retention import retention_job, retention_schedule
 from storemon_pipeline.defs.sensors import SENSORS
 
 
@@ -43,8 +44,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             reported,
         ],
         asset_checks=CHECKS,
-        jobs=JOBS,
-        schedules=SCHEDULES,
+        jobs=[*JOBS, retention_job],
+        schedules=[*SCHEDULES, retention_schedule],
         sensors=SENSORS,
         resources={**resources, **(resource_overrides or {})},
         # a report is seconds of work: a process for each step would take longer than the steps

@@ -64,6 +64,10 @@ def _database_of(values: dict[str, Any]) -> str:
     return f"sqlite:///.storemon/{data_dir.name}-{digest}.db"
 
 
+Days = Annotated[int, Field(ge=1, le=100_000)] | None
+"""A number of days that the calendar has; None where there is no end to it."""
+
+
 class Settings(BaseSettings):
     """The project's settings, read from the environment when it is made.
 
@@ -106,6 +110,25 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         description="A file with a larger share of bad rows than this is refused whole.",
+    )
+
+    keep_polls_days: Days = Field(
+        default=None,
+        description=(
+            "For how many days polls are kept, by whole months: a month is dropped once all of it "
+            "is older. Not set: for ever."
+        ),
+    )
+    keep_quarantined_days: Days = Field(
+        default=None,
+        description="For how many days bad rows are kept in quarantined_row. Not set: for ever.",
+    )
+    keep_reports_days: Days = Field(
+        default=None,
+        description=(
+            "For how many days reports are kept with their files, and Dagster's runs. Not set: for "
+            "ever."
+        ),
     )
 
     @property

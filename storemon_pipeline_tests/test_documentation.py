@@ -107,7 +107,10 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
 
 def documented_settings() -> dict[str, str]:
     (table,) = tables(section(README, "Settings"))
-    return {names(name)[0]: names(default)[0] for name, default, _ in table}
+    return {
+        names(name)[0]: names(default)[0] if names(default) else default
+        for name, default, _ in table
+    }
 
 
 def settings_of_the_makefile() -> dict[str, str]:
@@ -115,12 +118,11 @@ def settings_of_the_makefile() -> dict[str, str]:
 
 
 def test_every_setting_is_documented_with_its_default_and_no_other():
-    fields = {
-        f"STOREMON_{name.upper()}": str(
-            field.get_default(call_default_factory=True, validated_data={})
-        )
+    defaults = {
+        f"STOREMON_{name.upper()}": field.get_default(call_default_factory=True, validated_data={})
         for name, field in Settings.model_fields.items()
     }
+    fields = {name: "not set" if value is None else str(value) for name, value in defaults.items()}
     assert documented_settings() == settings_of_the_makefile() | fields
 
 

@@ -18,6 +18,9 @@ VARIABLES = {
     "database_url": "STOREMON_DATABASE_URL",
     "reports_dir": "STOREMON_REPORTS_DIR",
     "max_bad_share": "STOREMON_MAX_BAD_SHARE",
+    "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
+    "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
+    "keep_reports_days": "STOREMON_KEEP_REPORTS_DAYS",
 }
 POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
 
@@ -48,6 +51,9 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.database_url == f"sqlite:///{PROJECT_ROOT}/.storemon/storemon.db"
     assert settings.reports_path == UPath(str(PROJECT_ROOT / "reports"))
     assert settings.max_bad_share == 0.05
+    assert settings.keep_polls_days is None
+    assert settings.keep_quarantined_days is None
+    assert settings.keep_reports_days is None
 
 
 def test_each_data_directory_has_a_database_of_its_own(environment, tmp_path: Path):
@@ -64,11 +70,17 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/tables.db")
     environment.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "out"))
     environment.setenv("STOREMON_MAX_BAD_SHARE", "0.25")
+    environment.setenv("STOREMON_KEEP_POLLS_DAYS", "400")
+    environment.setenv("STOREMON_KEEP_QUARANTINED_DAYS", "90")
+    environment.setenv("STOREMON_KEEP_REPORTS_DAYS", "1")
     settings = Settings()
     assert settings.data_dir == tmp_path / "raw"
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
     assert settings.reports_path == UPath(str(tmp_path / "out"))
     assert settings.max_bad_share == 0.25
+    assert settings.keep_polls_days == 400
+    assert settings.keep_quarantined_days == 90
+    assert settings.keep_reports_days == 1
     assert set(Settings.model_fields) == set(VARIABLES)
 
 
@@ -165,6 +177,13 @@ def test_a_share_out_of_range_is_refused_with_the_variable_named(environment, sh
 def test_a_share_from_0_to_1_is_accepted(environment, share):
     environment.setenv("STOREMON_MAX_BAD_SHARE", share)
     assert Settings().max_bad_share == float(share)
+
+
+@pytest.mark.parametrize("what", ["POLLS", "QUARANTINED", "REPORTS"])
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "a month", "100001"])
+def test_things_are_kept_for_a_number_of_days_or_for_ever(environment, what, days):
+    variable = f"STOREMON_KEEP_{what}_DAYS"
+    assert variable in told(environment, variable, days)
 
 
 def test_the_password_of_the_database_is_not_shown(environment):

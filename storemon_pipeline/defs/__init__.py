@@ -10,7 +10,8 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.computed`        open_hours, status_intervals
 :mod:`.reported`        uptime_report, downtime_events, downtime_by_hour
 :mod:`.checks`          what is checked of the tables
-:mod:`.jobs`            jobs and the schedule
+:mod:`.jobs`            the jobs of the assets and their schedule
+:mod:`.retention`       the job, and its schedule, that drops what is old
 :mod:`.sensors`         the sensor for new files
 :mod:`.resources`       settings and the database
 :mod:`.io`              what passes between the assets of a run: Parquet under the run's id

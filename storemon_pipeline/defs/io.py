@@ -101,6 +101,32 @@ class RunFiles:
             _replace_text(self._reports_dir / _NEWEST, self._run_id)
 
 
+def runs_needed(reports_dir: UPath, working: Iterable[str]) -> set[str]:
+    """The runs whose intermediate files are still read: all others may go.
+
+    Parameters
+    ----------
+    reports_dir : UPath
+    working : iterable of str
+        The ids of runs that are in progress.
+
+    Returns
+    -------
+    set of str
+        These, the one that the next run continues, and all that they continue themselves.
+    """
+    newest = reports_dir / _NEWEST
+    left = [*working, *([newest.read_text()] if newest.exists() else [])]
+    needed: set[str] = set()
+    while left:
+        run_id = left.pop()
+        if run_id not in needed:
+            needed.add(run_id)
+            settled = RunFiles(reports_dir, run_id).directory / _CONTINUES
+            left += [settled.read_text()] if settled.exists() else []
+    return needed
+
+
 def _replace_text(path: UPath, text: str) -> None:
     # runs that finish together write the same file, each from a part of its own
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")

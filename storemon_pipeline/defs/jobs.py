@@ -1,4 +1,4 @@
-"""The jobs and the schedule."""
+"""The jobs of the assets and their schedule."""
 
 from __future__ import annotations
 

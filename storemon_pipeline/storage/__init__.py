@@ -10,6 +10,7 @@
 :mod:`.snapshots`       business_hours and store_timezone: replaced whole, read whole
 :mod:`.ingested`        ingested_file and quarantined_row: what was read, what was set aside
 :mod:`.registry`        report: every report that was ever started, and what became of it
+:mod:`.retention`       what is dropped of all these once it is old
 ======================  ========================================================================
 
 What the rows mean is decided by :mod:`storemon_pipeline.uptime`, and which rows are good by

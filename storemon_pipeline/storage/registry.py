@@ -12,7 +12,8 @@ from sqlalchemy import Connection, insert, select, update
 from storemon_pipeline.storage.tables import report
 from storemon_pipeline.uptime.request import ReportRequest
 
-RUNNING, COMPLETE, FAILED = "Running", "Complete", "Failed"
+QUEUED, RUNNING, COMPLETE, FAILED = "Queued", "Running", "Complete", "Failed"
+IN_PROGRESS = (QUEUED, RUNNING)
 
 
 def start_report(

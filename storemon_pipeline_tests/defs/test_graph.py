@@ -130,8 +130,12 @@ def test_there_are_no_other_jobs_schedules_or_sensors() -> None:
         "ingest_job",
         "report_job",
         "ingest_and_report_job",
+        "retention_job",
     }
-    assert [schedule.name for schedule in defs.schedules or []] == ["hourly_report_schedule"]
+    assert {schedule.name for schedule in defs.schedules or []} == {
+        "hourly_report_schedule",
+        "retention_schedule",
+    }
     assert [sensor.name for sensor in defs.sensors or []] == ["new_files_sensor"]
 
 
@@ -141,6 +145,24 @@ def test_the_schedule_is_hourly_and_off_until_it_is_switched_on() -> None:
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert schedule.job_name == "ingest_and_report_job"
+    assert schedule.description
+
+
+def test_the_retention_job_drops_each_thing_by_itself() -> None:
+    job = defs.resolve_job_def("retention_job")
+    steps = {"drop_old_polls", "drop_old_quarantined_rows", "drop_old_reports"}
+    assert set(job.graph.node_dict) == steps
+    assert not any(job.dependencies.values())
+    assert job.description
+    assert job.executor_def.name == "in_process"
+
+
+def test_the_retention_schedule_is_daily_and_off_until_it_is_switched_on() -> None:
+    schedule = defs.resolve_schedule_def("retention_schedule")
+    assert schedule.cron_schedule == "30 3 * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert schedule.job_name == "retention_job"
     assert schedule.description
 
 

@@ -1,0 +1,277 @@
+"""What is old is dropped, the same on both databases, and nothing else is."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import func, insert, inspect, select
+from upath import UPath
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingested import IngestedFile, quarantine, record_file
+from storemon_pipeline.storage.polls import oldest_poll, polled_stores, upsert_polls
+from storemon_pipeline.storage.retention import (
+    DroppedPolls,
+    ReportAges,
+    drop_directory,
+    drop_polls,
+    drop_quarantined,
+    drop_report_row,
+    first_month_kept,
+    is_report_id,
+    kept_since,
+    report_ages,
+    reports_to_drop,
+)
+from storemon_pipeline.storage.tables import (
+    ingested_file,
+    polled_store,
+    quarantined_row,
+    report,
+    store_status,
+)
+
+MARCH = datetime(2023, 3, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+
+
+def put(database: Database, *polls: tuple[str, datetime]) -> None:
+    table = pd.DataFrame(
+        [(*poll, "active") for poll in polls], columns=["store_id", "timestamp_utc", "status"]
+    ).astype({"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"})
+    with database.write() as connection:
+        upsert_polls(connection, table)
+
+
+def drop(database: Database, before: datetime) -> DroppedPolls:
+    with database.write(alone=True) as connection:
+        return drop_polls(connection, before)
+
+
+def polls(database: Database) -> set[tuple[str, datetime]]:
+    with database.read() as connection:
+        rows = connection.execute(select(store_status.c.store_id, store_status.c.timestamp_utc))
+        return {(row[0], row[1]) for row in rows}
+
+
+def stores(database: Database) -> dict[str, tuple[datetime, datetime]]:
+    with database.read() as connection:
+        return {row[0]: (row[1], row[2]) for row in connection.execute(select(polled_store))}
+
+
+def partitions(database: Database) -> list[str]:
+    with database.read() as connection:
+        names = inspect(connection).get_table_names()
+    return sorted(name for name in names if name.startswith("store_status_"))
+
+
+def count(database: Database, table) -> int:
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+# When
+
+
+def test_days_are_counted_back_from_now_and_without_days_there_is_no_end():
+    assert kept_since(MARCH, 1) == MARCH - DAY
+    assert kept_since(MARCH, None) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "first"),
+    [
+        (MARCH, MARCH),
+        (MARCH + 30 * DAY, MARCH),
+        (MARCH - MICROSECOND, datetime(2023, 2, 1, tzinfo=UTC)),
+        # already March where that clock hangs, not in UTC
+        (datetime(2023, 3, 1, 2, tzinfo=timezone(5 * timedelta(hours=1))), MARCH.replace(month=2)),
+    ],
+)
+def test_months_are_those_of_utc(before: datetime, first: datetime):
+    assert first_month_kept(before) == first
+
+
+# Polls
+
+
+def test_months_that_are_wholly_older_are_dropped_to_the_microsecond(database: Database):
+    kept = {("a", MARCH), ("a", MARCH + 40 * DAY), ("b", MARCH + DAY)}
+    put(
+        database,
+        *kept,
+        ("a", MARCH - MICROSECOND),
+        ("a", MARCH - 60 * DAY),
+        ("b", MARCH - 61 * DAY),
+        ("c", MARCH - 400 * DAY),
+        ("c", datetime(987, 1, 2, tzinfo=UTC)),
+    )
+    # in the middle of the month: all of March is kept
+    assert drop(database, MARCH + 15 * DAY) == DroppedPolls(MARCH, months=5 - 1, polls=5, stores=1)
+    assert polls(database) == kept
+    assert stores(database) == {
+        "a": (MARCH, MARCH + 40 * DAY),
+        "b": (MARCH + DAY, MARCH + DAY),
+    }
+    with database.read() as connection:
+        assert oldest_poll(connection) == MARCH
+        assert polled_stores(connection, MARCH)["store_id"].tolist() == ["a"]
+    months = ["store_status_2023_03", "store_status_2023_04"]
+    assert partitions(database) == ([] if database.is_sqlite else months)
+
+
+def test_what_is_dropped_once_is_not_dropped_again(database: Database):
+    put(database, ("a", MARCH - DAY), ("a", MARCH + DAY))
+    assert drop(database, MARCH + DAY).polls == 1
+    before = polls(database), stores(database)
+    assert drop(database, MARCH + DAY) == DroppedPolls(MARCH, months=0, polls=0, stores=0)
+    assert (polls(database), stores(database)) == before
+
+
+def test_a_month_that_is_partly_older_is_kept_whole(database: Database):
+    put(database, ("a", MARCH), ("a", MARCH + 20 * DAY))
+    assert drop(database, MARCH + 31 * DAY - MICROSECOND).polls == 0
+    assert len(polls(database)) == 2
+    assert drop(database, MARCH + 31 * DAY).polls == 2
+
+
+def test_where_there_are_no_polls_none_are_dropped(database: Database):
+    assert drop(database, MARCH) == DroppedPolls(MARCH, months=0, polls=0, stores=0)
+
+
+def test_all_polls_may_go_and_others_come(database: Database):
+    put(database, ("a", MARCH - DAY), ("b", MARCH - 40 * DAY))
+    assert drop(database, MARCH).stores == 2
+    assert (polls(database), stores(database), partitions(database)) == (set(), {}, [])
+    put(database, ("a", MARCH - 2 * DAY), ("a", MARCH))
+    assert stores(database) == {"a": (MARCH - 2 * DAY, MARCH)}
+
+
+def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
+    put(database, ("a", MARCH - DAY), ("a", MARCH))
+    before = polls(database), stores(database), partitions(database)
+
+    def fail() -> None:
+        with database.write(alone=True) as connection:
+            drop_polls(connection, MARCH)
+            raise RuntimeError("after all")
+
+    with pytest.raises(RuntimeError, match="after all"):
+        fail()
+    assert (polls(database), stores(database), partitions(database)) == before
+
+
+# Quarantined rows
+
+
+def test_old_quarantined_rows_go_and_the_files_stay_known(database: Database):
+    bad = pd.DataFrame({"line_number": [2, 3], "row_text": ["x", "y"], "reason": ["r", "r"]})
+    read = IngestedFile("store_status.csv", "store_status", "0" * 64, 1, 10, 3, 2, 2)
+    with database.write() as connection:
+        for at in (MARCH - MICROSECOND, MARCH):
+            number = record_file(connection, read, ingested_at=at, run_id="r")
+            quarantine(connection, bad, ingested_file_id=number, file=read.file, quarantined_at=at)
+    for expected in (2, 0):
+        with database.write() as connection:
+            assert drop_quarantined(connection, MARCH) == expected
+    with database.read() as connection:
+        left = connection.execute(select(quarantined_row.c.quarantined_at)).scalars().all()
+    assert left == [MARCH, MARCH]
+    assert count(database, ingested_file) == 2
+
+
+# Reports
+
+
+def test_reports_are_old_recent_or_unfinished(database: Database):
+    rows = [
+        ("complete", "Complete", MARCH - MICROSECOND),
+        ("failed", "Failed", MARCH - DAY),
+        ("canceled", "Canceled", None),
+        ("on_the_day", "Complete", MARCH),
+        ("running", "Running", None),
+        ("queued", "Queued", None),
+    ]
+    with database.write() as connection:
+        for report_id, status, finished_at in rows:
+            connection.execute(
+                insert(report).values(
+                    report_id=report_id,
+                    status=status,
+                    requested_at=MARCH - 9 * DAY,
+                    finished_at=finished_at,
+                )
+            )
+    with database.read() as connection:
+        ages = report_ages(connection, MARCH)
+    assert ages.old == {"complete", "failed", "canceled"}
+    assert ages.recent == {"on_the_day"}
+    assert ages.unfinished == {"running", "queued"}
+    with database.write() as connection:
+        assert drop_report_row(connection, "failed")
+        assert not drop_report_row(connection, "failed")
+    assert count(database, report) == len(rows) - 1
+
+
+def test_what_is_recent_in_progress_or_needed_stays():
+    ages = ReportAges(
+        old=frozenset({"old", "newest", "going_on"}),
+        recent=frozenset({"recent"}),
+        unfinished=frozenset({"queued", "killed"}),
+    )
+    assert reports_to_drop(
+        ages,
+        ended={"recent", "killed", "ingestion", "needed_too"},
+        in_progress={"going_on", "this"},
+        needed={"newest", "needed_too"},
+    ) == ["ingestion", "killed", "old"]
+
+
+IDS = ["..", ".", "", "a/b", "/", "../a", "a\\b", ".newest_intermediate", "a\0b", "a\n", "~", "*"]
+
+
+@pytest.mark.parametrize("report_id", IDS)
+def test_what_is_not_one_segment_of_a_path_is_no_id_of_a_report(tmp_path: Path, report_id: str):
+    (tmp_path / "reports").mkdir()
+    assert not is_report_id(report_id)
+    with pytest.raises(ValueError, match="cannot be the name"):
+        drop_directory(UPath(tmp_path / "reports"), report_id)
+    assert (tmp_path / "reports").is_dir()
+
+
+def fill(reports_dir: UPath) -> None:
+    for report_id in ("one", "other"):
+        (reports_dir / report_id / "intermediate").mkdir(parents=True)
+        (reports_dir / report_id / "report.csv").write_text("store_id\n")
+        (reports_dir / report_id / "intermediate" / "open_hours.parquet").write_text("")
+    (reports_dir / "report.csv").write_text("store_id\n")
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_directory_goes_with_all_that_is_in_it_and_no_other(tmp_path: Path, remote: bool):
+    reports_dir = UPath(f"memory://{tmp_path.name}/reports" if remote else tmp_path / "reports")
+    fill(reports_dir)
+    assert drop_directory(reports_dir, "one")
+    assert not drop_directory(reports_dir, "one")
+    assert sorted(path.name for path in reports_dir.iterdir()) == ["other", "report.csv"]
+    assert (reports_dir / "other" / "intermediate" / "open_hours.parquet").exists()
+
+
+def test_a_file_with_the_name_of_a_report_stays(tmp_path: Path):
+    fill(UPath(tmp_path))
+    assert not drop_directory(UPath(tmp_path), "report.csv")
+    assert (tmp_path / "report.csv").exists()
+
+
+def test_a_link_goes_and_what_it_leads_to_stays(tmp_path: Path):
+    elsewhere, reports_dir = tmp_path / "elsewhere", tmp_path / "reports"
+    fill(UPath(elsewhere))
+    (reports_dir / "one").mkdir(parents=True)
+    (reports_dir / "one" / "linked").symlink_to(elsewhere, target_is_directory=True)
+    (reports_dir / "linked").symlink_to(elsewhere, target_is_directory=True)
+    assert drop_directory(UPath(reports_dir), "one")
+    assert drop_directory(UPath(reports_dir), "linked")
+    assert list(reports_dir.iterdir()) == []
+    assert (elsewhere / "one" / "report.csv").exists()
