@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Column, Connection, MetaData, Table, case, func, insert, select
@@ -18,6 +17,8 @@ from sqlalchemy import Column, Connection, MetaData, Table, case, func, insert, 
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.tables import StoreId, UtcDateTime, polled_store, store_status
+from storemon_pipeline.uptime.intervals import Int, Line
+from storemon_pipeline.uptime.tables import instants_of
 
 _SQLITE_UPSERT = """
 INSERT INTO store_status (store_id, timestamp_utc, status) VALUES (?, ?, ?)
@@ -74,31 +75,25 @@ def _in_order(polls: pd.DataFrame) -> pa.Table:
     rank = np.empty(len(names), dtype=np.int64)
     rank[np.argsort(names)] = np.arange(len(names))
     store = rank[ids.indices.to_numpy(zero_copy_only=False)]
-    at = polls["timestamp_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    order = np.lexsort((at, store)) if _is_wide(at, len(names)) else _by_one_key(store, at)
+    at = instants_of(polls["timestamp_utc"])
+    order = _order(store, at)
     same = (store[order][1:] == store[order][:-1]) & (at[order][1:] == at[order][:-1])
-    kept = order[np.append(~same, True)[: len(order)]]
+    kept = order[np.append(~same, True)]
     return pa.table(
         {
             "store_id": ids.take(pa.array(kept)),
-            "timestamp_utc": pa.array(at[kept]),
+            "timestamp_utc": pa.array(at[kept], pa.timestamp("us")),
             "status": pa.array(polls["status"], pa.string()).take(pa.array(kept)),
         }
     )
 
 
-def _is_wide(at: npt.NDArray[np.datetime64], stores: int) -> bool:
-    return len(at) > 0 and int((at.max() - at.min()).astype(np.int64)) + 1 >= 2**62 // stores
-
-
-def _by_one_key(
-    store: npt.NDArray[np.int64], at: npt.NDArray[np.datetime64]
-) -> npt.NDArray[np.int64]:
-    """Positions by store and time; one integer key sorts several times faster than two."""
-    if not len(at):
-        return np.empty(0, dtype=np.int64)
-    since = (at - at.min()).astype(np.int64)
-    key = store * (since.max() + 1) + since
+def _order(store: Int, at: Int) -> Int:
+    """Positions by store and time; those of one store and instant stay in their order."""
+    try:
+        key = Line(int(at.min()), int(at.max()), int(store.max()) + 1).key(store, at)
+    except OverflowError:  # a poll of long ago among those of many stores
+        return np.lexsort((at, store))
     order = np.argsort(key)
     if (np.diff(key[order]) == 0).any():
         # which of two is later is told by their positions, which only the slower sort heeds
@@ -122,9 +117,9 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     int
         How many polls were added or corrected; those of the same store and instant are one.
     """
-    rows = _in_order(polls)
-    if not len(rows):
+    if polls.empty:
         return 0
+    rows = _in_order(polls)
     stores = _first_and_last(rows)
     if connection.dialect.name == "sqlite":
         bulk.execute_many(connection, _SQLITE_UPSERT, rows)

@@ -182,11 +182,6 @@ class ReportRequest(BaseModel):
         ]
         return min(start for start in starts if start is not None), self.as_of
 
-    @property
-    def has_default_windows(self) -> bool:
-        """Whether the report has the seven columns that everybody expects."""
-        return self.windows == DEFAULT_WINDOWS
-
 
 def resolve(asked: AskedReport, *, newest_poll: datetime, now: datetime) -> ReportRequest:
     """Settle what was asked for (rules 1 and 2).
