@@ -12,6 +12,7 @@ from storemon_pipeline.defs.computed import open_hours, status_intervals
 from storemon_pipeline.defs.ingested import ingested
 from storemon_pipeline.defs.io import request_io_manager, table_io_manager
 from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
+from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
 from storemon_pipeline.defs.reported import reported
 from storemon_pipeline.defs.requested import polled_stores_asset, report_request, weekly_hours
 from storemon_pipeline.defs.resources import Storemon
@@ -46,7 +47,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         asset_checks=CHECKS,
         jobs=[*JOBS, retention_job],
         schedules=[*SCHEDULES, retention_schedule],
-        sensors=SENSORS,
+        sensors=[*SENSORS, *REPORT_SENSORS],
         resources={**resources, **(resource_overrides or {})},
         # a report is seconds of work: a process for each step would take longer than the steps
         executor=dg.in_process_executor,

@@ -7,11 +7,19 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.req
 from __future__ import annotations
 
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasGenerator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasGenerator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from upath import UPath
@@ -66,6 +74,31 @@ def _database_of(values: dict[str, Any]) -> str:
 
 Days = Annotated[int, Field(ge=1, le=100_000)] | None
 """A number of days that the calendar has; None where there is no end to it."""
+
+
+def _tokens(value: object) -> object:
+    """Read a list as people write it: by commas, ``read:`` before those that may only read."""
+    if not isinstance(value, str):
+        return value
+    tokens = [token.strip() for token in value.split(",")]
+    return {
+        token.removeprefix("read:").removeprefix("full:"): (
+            "read" if token.startswith("read:") else "full"
+        )
+        for token in tokens
+        if token
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Scope = Literal["read", "full"]
 
 
 class Settings(BaseSettings):
@@ -130,6 +163,47 @@ class Settings(BaseSettings):
             "ever."
         ),
     )
+
+    ui_port: Port = Field(default=3000, description="The port of Dagster's UI in `make dev`.")
+    dagster_url: str = Field(
+        default_factory=lambda values: f"http://127.0.0.1:{values.get('ui_port', 3000)}",
+        pattern=r"^https?://",
+        description=(
+            "Where the API reaches Dagster's webserver. Not set: on this machine, at "
+            "STOREMON_UI_PORT."
+        ),
+    )
+    api_host: str = Field(
+        default="127.0.0.1",
+        description=(
+            "The address that the API listens on; any that others can reach needs "
+            "STOREMON_API_TOKENS."
+        ),
+    )
+    api_port: Port = Field(default=8000, description="The port of the API.")
+    api_tokens: Annotated[dict[SecretStr, Scope], NoDecode, BeforeValidator(_tokens)] = Field(
+        default={},
+        repr=False,
+        description=(
+            "Bearer tokens for the API, separated by commas; `read:` before a token lets it only "
+            "read. Not set: no token is asked for."
+        ),
+    )
+    max_queued_reports: int = Field(
+        default=100,
+        ge=1,
+        description="How many reports may be queued before the API refuses more for a while.",
+    )
+
+    @model_validator(mode="after")
+    def _others_need_tokens(self) -> Self:
+        if not self.api_tokens and not _is_loopback(self.api_host):
+            msg = (
+                f"STOREMON_API_HOST is {self.api_host}, which others can reach: set "
+                "STOREMON_API_TOKENS as well, or leave it at 127.0.0.1"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def reports_path(self) -> UPath:

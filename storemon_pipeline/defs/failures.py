@@ -10,8 +10,13 @@ from pydantic import ValidationError
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
 from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
+from storemon_pipeline.launching import REQUEST_TAG
 from storemon_pipeline.storage.database import DatabaseUnavailableError
-from storemon_pipeline.storage.registry import fail_report
+from storemon_pipeline.storage.registry import fail_report, start_report
+from storemon_pipeline.storage.requests import claim
+from storemon_pipeline.uptime.request import ReportRequest
+
+_REPORT_JOBS = ("report_job", "ingest_and_report_job")
 
 
 class CannotReportError(RuntimeError):
@@ -54,9 +59,32 @@ def told_as_failure() -> Iterator[None]:
 
 def makes_report(run: dg.DagsterRun) -> bool:
     """Whether a run makes a report, as soon as it comes so far."""
-    if not run.asset_selection:  # not asked for by name: all assets of the job
-        return run.job_name != "ingest_job"
-    return dg.AssetKey("uptime_report") in run.asset_selection
+    if run.asset_selection:  # asked for by name, in the UI
+        return dg.AssetKey("uptime_report") in run.asset_selection
+    return run.job_name in _REPORT_JOBS
+
+
+def record_start(storemon: Storemon, run: dg.DagsterRun, request: ReportRequest | None) -> None:
+    """Record that a run makes a report, if it does, and what that was asked for.
+
+    Raises
+    ------
+    CannotReportError
+        Where another run makes the report of the same request, or nobody wants it any more.
+    """
+    if not makes_report(run):
+        return
+    request_id = run.tags.get(REQUEST_TAG)
+    with storemon.database.write() as connection:
+        if request_id and not claim(connection, request_id, run.run_id, run.root_run_id):
+            msg = (
+                f"the report of request {request_id} is made by another run, or was canceled: "
+                "this run stops"
+            )
+            raise CannotReportError(msg)
+        start_report(
+            connection, run.run_id, request, datetime.now(UTC), root_run_id=run.root_run_id
+        )
 
 
 def _cause(error: BaseException | None) -> str:

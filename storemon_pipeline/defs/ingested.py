@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import select
 
-from storemon_pipeline.defs.failures import makes_report, record_failed_report, told_as_failure
+from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
 from storemon_pipeline.intake.files import (
@@ -23,7 +23,6 @@ from storemon_pipeline.intake.files import (
 )
 from storemon_pipeline.intake.ingest import SHOWN_BAD_ROWS, TableReport, ingest
 from storemon_pipeline.storage.ingested import bad_rows_of
-from storemon_pipeline.storage.registry import start_report
 from storemon_pipeline.storage.tables import metadata as database_tables
 
 RAW_ASSETS: dict[str, FileKind] = {
@@ -95,9 +94,7 @@ def ingested(
     now = datetime.now(UTC)
     with told_as_failure():
         settings = storemon.settings
-        if makes_report(context.run):
-            with storemon.database.write() as connection:
-                start_report(connection, context.run.run_id, None, now)
+        record_start(storemon, context.run, None)
         reports = ingest(
             storemon.database,
             settings.data_dir,

@@ -14,11 +14,11 @@ import pandas as pd
 
 from storemon_pipeline.defs import plots
 from storemon_pipeline.defs.computed import said
-from storemon_pipeline.defs.failures import record_failed_report, told_as_failure
+from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
-from storemon_pipeline.storage.registry import complete_report, start_report
+from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
     EVENTS,
@@ -132,9 +132,7 @@ def reported(
     fleet = Fleet(report_request)
     files = ReportFiles(storemon.settings.reports_path, context.run.run_id)
     with told_as_failure():
-        if "uptime_report" in selected:
-            with storemon.database.write() as connection:
-                start_report(connection, context.run.run_id, report_request, datetime.now(UTC))
+        record_start(storemon, context.run, report_request)
         with files.writing(names) as opened:
             for part in store_slices(stores, report_request.span):
                 results = store_results(

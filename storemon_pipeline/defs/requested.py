@@ -13,15 +13,14 @@ from pydantic import Field
 
 from storemon_pipeline.defs.failures import (
     CannotReportError,
-    makes_report,
     record_failed_report,
+    record_start,
     told_as_failure,
 )
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, some_ids
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
-from storemon_pipeline.storage.registry import start_report
 from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
 from storemon_pipeline.uptime.request import (
     DEFAULT_WINDOWS,
@@ -33,6 +32,7 @@ from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.wall_clock import effective_timezone, known_timezones
 
 _RULES = UptimeRules.model_fields
+_ASKED = AskedReport.model_fields
 _GROUP = "request"
 
 
@@ -63,29 +63,15 @@ class RulesConfig(dg.Config):
 class ReportRequestConfig(dg.Config):
     """What a report is asked for. Everything is optional; null is the default as well."""
 
-    as_of: str | None = Field(
-        default="latest",
-        description=(
-            "The end of every window. latest: the newest poll in the data. now: the clock. Or an "
-            "instant, such as 2023-01-25T18:00:00Z."
-        ),
-    )
+    as_of: str | None = Field(default="latest", description=_ASKED["as_of"].description)
     windows: list[str] | None = Field(
         default=[window.value for window in DEFAULT_WINDOWS],
-        description="Any of hour, day, week, month (30 days), and range with start and end.",
+        description=_ASKED["windows"].description,
     )
-    start: str | None = Field(
-        default=None, description="The beginning of the window `range`, with end."
-    )
-    end: str | None = Field(
-        default=None, description="The end of the window `range`; it is then the as_of as well."
-    )
-    store_ids: list[str] | None = Field(
-        default=None, description="Only these stores. Not set: all that were ever polled."
-    )
-    rules: RulesConfig = Field(
-        default=RulesConfig(), description="The rules that the figures follow."
-    )
+    start: str | None = Field(default=None, description=_ASKED["start"].description)
+    end: str | None = Field(default=None, description=_ASKED["end"].description)
+    store_ids: list[str] | None = Field(default=None, description=_ASKED["store_ids"].description)
+    rules: RulesConfig = Field(default=RulesConfig(), description=_ASKED["rules"].description)
 
 
 @dg.asset(
@@ -106,9 +92,7 @@ def report_request(
     """Settle what the run was asked for."""
     now = datetime.now(UTC)
     with told_as_failure():
-        if is_for_report := makes_report(context.run):
-            with storemon.database.write() as connection:
-                start_report(connection, context.run.run_id, None, now)
+        record_start(storemon, context.run, None)
         asked = AskedReport.model_validate(config.model_dump(exclude_none=True))
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
@@ -120,9 +104,7 @@ def report_request(
             msg = f"never polled: {some_ids(unknown)}. Check store_ids against store_status"
             raise CannotReportError(msg)
         request = resolve(asked, newest_poll=newest, now=now)
-        if is_for_report:
-            with storemon.database.write() as connection:
-                start_report(connection, context.run.run_id, request, now)
+        record_start(storemon, context.run, request)
     if request.as_of < oldest:
         context.log.warning(
             "as_of %s is before the oldest poll, %s: the report will have no store",

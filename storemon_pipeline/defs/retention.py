@@ -61,7 +61,7 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: Storemon) -> None:
         days, database = storemon.settings.keep_polls_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_POLLS_DAYS")) is None:
         return
-    with database.write(alone=True) as connection:
+    with database.write(alone="tables") as connection:
         dropped = drop_polls(connection, before)
     context.log.info(
         "Dropped %s of polls (%s) before %s; %s no polls left",
@@ -90,7 +90,7 @@ def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon
         days, database = storemon.settings.keep_quarantined_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_QUARANTINED_DAYS")) is None:
         return
-    with database.write(alone=True) as connection:
+    with database.write(alone="tables") as connection:
         rows = drop_quarantined(connection, before)
     context.log.info(
         "Dropped %s, set aside before %s",

@@ -161,7 +161,7 @@ def ingest(
         )
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
-    with database.write(alone=True) as connection:
+    with database.write(alone="tables") as connection:
         work = _Ingestion(connection, max_bad_share, now, run_id, log)
         for kind in kinds:
             files = found[kind.table_name]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
@@ -21,7 +21,8 @@ from sqlalchemy.exc import DatabaseError
 from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
 
 _WRITES = "storemon_writes"
-_LOCK = 7_867_301  # any number, the same for all of this project's writers
+# any numbers, the same for all of this project's writers: some wait for each other only
+_LOCKS = {"tables": 7_867_301, "requests": 7_867_302}
 _WAIT_SECONDS = 600
 _WAIT_STEP_SECONDS = 0.02
 _FETCHED_ROWS = 500
@@ -59,7 +60,7 @@ class Database:
             with self.read() as connection:
                 version = current_version(connection)
             if version != VERSION:
-                with self.write(alone=True) as connection:
+                with self.write(alone="tables") as connection:
                     migrate(connection)
         except (DatabaseError, OSError) as error:
             why = str(error.orig if isinstance(error, DatabaseError) else error)
@@ -80,18 +81,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, alone: bool = False) -> Iterator[Connection]:
+    def write(self, *, alone: Literal["tables", "requests"] | None = None) -> Iterator[Connection]:
         """Yield a connection whose changes all happen at the end, or, on an error, none of them.
 
         Parameters
         ----------
-        alone : bool
-            Wait until nobody else writes alone. On SQLite every writer does.
+        alone : {"tables", "requests"}, optional
+            Wait until nobody else writes these alone: all tables and how they are made, or what is
+            asked for over REST. On SQLite every writer waits for every other.
         """
         writer = self._engine.execution_options(**{_WRITES: True})
         with writer.begin() as connection:
             if alone and not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCKS[alone]}
+                )
             yield connection
 
     def fetch(self, query: str, parameters: dict[str, str]) -> pa.Table:

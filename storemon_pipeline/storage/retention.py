@@ -17,6 +17,7 @@ from upath import UPath
 
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.registry import IN_PROGRESS
+from storemon_pipeline.storage.requests import drop_requests
 from storemon_pipeline.storage.tables import polled_store, quarantined_row, report, store_status
 
 _MONTH = re.compile(r"store_status_(\d{4})_(\d{2})")
@@ -167,8 +168,9 @@ def report_ages(connection: Connection, before: datetime) -> ReportAges:
     unfinished = row.status.in_(IN_PROGRESS)
 
     def ids(*conditions: object) -> frozenset[str]:
-        query = select(row.report_id).where(*conditions)  # type: ignore[arg-type]
-        return frozenset(connection.execute(query).scalars())
+        query = select(row.report_id, row.run_id).where(*conditions)  # type: ignore[arg-type]
+        # a report that was retried has the files, and the run, of its last try too
+        return frozenset(each for row in connection.execute(query) for each in row if each)
 
     return ReportAges(
         old=ids(~unfinished, finished_at < before),
@@ -252,6 +254,7 @@ def drop_directory(reports_dir: UPath, report_id: str) -> bool:
 
 
 def drop_report_row(connection: Connection, report_id: str) -> bool:
-    """Drop a report's row; gives whether there was one."""
+    """Drop a report's row and the requests for it; gives whether there was one."""
+    drop_requests(connection, report_id)
     this = report.c.report_id == report_id
     return connection.execute(delete(report).where(this)).rowcount > 0

@@ -131,6 +131,7 @@ report = Table(
     "report",
     metadata,
     Column("report_id", Text, primary_key=True, comment="the id of the Dagster run"),
+    Column("run_id", Text, comment="the run that makes it now: another one once it was retried"),
     Column("status", Text, nullable=False),
     Column(
         "request",
@@ -146,5 +147,38 @@ report = Table(
         "status IN ('Queued', 'Running', 'Complete', 'Failed', 'Canceled')",
         name="report_status_is_known",
     ),
+    Index("report_by_run", "run_id"),
+    Index("report_by_requested_at", "requested_at"),
     comment="Every report that was started, whoever started it.",
+)
+
+report_request = Table(
+    "report_request",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("asked", JSON, nullable=False, comment="what was asked for, as it was asked"),
+    Column("digest", Text, nullable=False, comment="the same for all requests that are equal"),
+    Column("http_request_id", Text, comment="the X-Request-ID that it came with"),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("offered_at", UtcDateTime, comment="when somebody last began to launch a run for it"),
+    Column("run_id", Text, comment="the run that was launched for it: its report's id"),
+    Column("error", Text),
+    CheckConstraint(
+        "status IN ('Waiting', 'Launched', 'Failed', 'Canceled')",
+        name="report_request_status_is_known",
+    ),
+    Index("report_request_by_digest", "digest"),
+    Index("report_request_by_run", "run_id"),
+    comment="Reports that were asked for over REST: kept before a run is launched for them.",
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("idempotency_key", Text, primary_key=True),
+    Column("digest", Text, nullable=False, comment="of the request that it first came with"),
+    Column("request_id", ForeignKey(report_request.c.request_id), nullable=False),
+    Index("idempotency_key_by_request", "request_id"),
+    comment="Keys by which clients repeat a request without asking for another report.",
 )

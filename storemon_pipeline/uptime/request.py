@@ -13,7 +13,14 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.rules import HOUR, UptimeRules
@@ -48,6 +55,9 @@ ROLLING = {
 }
 """The windows that end at as_of, and how long they are: spans of real time (rule 2)."""
 
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Between which years a report may be asked for: far from where calendars and clocks end."""
+
 DEFAULT_WINDOWS = (Window.HOUR, Window.DAY, Window.WEEK)
 
 
@@ -66,13 +76,22 @@ def parse_instant(value: object) -> object:
     text = value.strip()
     try:
         instant = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
-    except ValueError as error:
+        utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         msg = f"{value!r} is no instant: write it like 2023-01-25T18:00:00Z"
         raise ValueError(msg) from error
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    if not FIRST_YEAR <= utc.year <= LAST_YEAR:
+        msg = f"{value!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}"
+        raise ValueError(msg)
+    return utc
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
+
+StoreId = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+"""The id of a store: text, without what is no text."""
 
 
 def _parse_as_of(value: object) -> object:
@@ -96,12 +115,31 @@ class AskedReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    as_of: Annotated[Literal["latest", "now"] | datetime, BeforeValidator(_parse_as_of)] = "latest"
-    windows: tuple[Window, ...] = DEFAULT_WINDOWS
-    start: Instant | None = None
-    end: Instant | None = None
-    store_ids: tuple[str, ...] | None = Field(default=None, min_length=1)
-    rules: UptimeRules = UptimeRules()
+    as_of: Annotated[Literal["latest", "now"] | datetime, BeforeValidator(_parse_as_of)] = Field(
+        default="latest",
+        description=(
+            "The end of every window. latest: the newest poll in the data. now: the clock. Or an "
+            "instant, such as 2023-01-25T18:00:00Z."
+        ),
+    )
+    windows: tuple[Window, ...] = Field(
+        default=DEFAULT_WINDOWS,
+        description="Any of hour, day, week, month (30 days), and range with start and end.",
+    )
+    start: Instant | None = Field(
+        default=None, description="The beginning of the window `range`, with end."
+    )
+    end: Instant | None = Field(
+        default=None, description="The end of the window `range`; it is then the as_of as well."
+    )
+    store_ids: tuple[StoreId, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Only these stores. Not set: all that were ever polled.",
+    )
+    rules: UptimeRules = Field(
+        default=UptimeRules(), description="The rules that the figures follow."
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -49,6 +49,7 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
     ]
     assert columns["report"] == [
         "report_id",
+        "run_id",
         "status",
         "request",
         "as_of",

@@ -41,6 +41,7 @@ def test_a_report_is_running_once_it_is_started(database: Database):
     assert reports(database) == {
         "a-run": {
             "report_id": "a-run",
+            "run_id": "a-run",
             "status": "Running",
             "request": REQUEST.model_dump(mode="json"),
             "as_of": NOON,

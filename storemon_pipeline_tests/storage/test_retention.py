@@ -46,7 +46,7 @@ def put(database: Database, *polls: tuple[str, datetime]) -> None:
 
 
 def drop(database: Database, before: datetime) -> DroppedPolls:
-    with database.write(alone=True) as connection:
+    with database.write(alone="tables") as connection:
         return drop_polls(connection, before)
 
 
@@ -154,7 +154,7 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
     before = polls(database), stores(database), partitions(database)
 
     def fail() -> None:
-        with database.write(alone=True) as connection:
+        with database.write(alone="tables") as connection:
             drop_polls(connection, MARCH)
             raise RuntimeError("after all")
 
