@@ -7,9 +7,8 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.req
 from __future__ import annotations
 
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +16,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
@@ -88,13 +86,6 @@ def _tokens(value: object) -> object:
         for token in tokens
         if token
     }
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -194,16 +185,6 @@ class Settings(BaseSettings):
         ge=1,
         description="How many reports may be queued before the API refuses more for a while.",
     )
-
-    @model_validator(mode="after")
-    def _others_need_tokens(self) -> Self:
-        if not self.api_tokens and not _is_loopback(self.api_host):
-            msg = (
-                f"STOREMON_API_HOST is {self.api_host}, which others can reach: set "
-                "STOREMON_API_TOKENS as well, or leave it at 127.0.0.1"
-            )
-            raise ValueError(msg)
-        return self
 
     @property
     def reports_path(self) -> UPath:

@@ -49,6 +49,8 @@ class KeptRequest:
     asked : AskedReport
     requested_at : datetime
     http_request_id : str or None
+    offered_at : datetime or None
+        When somebody last began to launch a run for it; None where that failed.
     run_id : str or None
         The run that was launched for it.
     error : str or None
@@ -61,6 +63,7 @@ class KeptRequest:
     asked: AskedReport
     requested_at: datetime
     http_request_id: str | None
+    offered_at: datetime | None
     run_id: str | None
     error: str | None
     is_new: bool = False
@@ -73,6 +76,7 @@ _COLUMNS = (
     _row.asked,
     _row.requested_at,
     _row.http_request_id,
+    _row.offered_at,
     _row.run_id,
     _row.error,
 )
@@ -161,7 +165,9 @@ def keep_request(
         )
     )
     _keep_key(connection, key, digest, request_id)
-    return KeptRequest(request_id, WAITING, asked, now, http_request_id, None, None, is_new=True)
+    return KeptRequest(
+        request_id, WAITING, asked, now, http_request_id, now, None, None, is_new=True
+    )
 
 
 def _of_key(connection: Connection, key: str, digest: str) -> KeptRequest | None:
@@ -226,8 +232,8 @@ def waiting_requests(connection: Connection, offered_before: datetime) -> list[K
 
 def launched(connection: Connection, request: KeptRequest, run_id: str) -> None:
     """Record that a run was launched for a request; its report is queued from now on."""
-    _settle(connection, request.request_id, status=LAUNCHED, run_id=run_id)
-    queue_report(connection, run_id, request.requested_at)
+    if _settle(connection, request.request_id, status=LAUNCHED, run_id=run_id):
+        queue_report(connection, run_id, request.requested_at)
 
 
 def not_launched(connection: Connection, request_id: str) -> None:

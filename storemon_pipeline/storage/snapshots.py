@@ -51,8 +51,8 @@ def count_rows(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def read_business_hours(connection: Connection) -> pd.DataFrame:
-    """All weekly openings.
+def read_business_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
+    """All weekly openings, or those of one store.
 
     Returns
     -------
@@ -60,7 +60,10 @@ def read_business_hours(connection: Connection) -> pd.DataFrame:
         ``store_id`` (text), ``day_of_week`` (int64, 0 = Monday), ``start_time_local``,
         ``end_time_local`` (``timedelta64[us]`` since midnight), sorted.
     """
-    hours = pd.read_sql(select(business_hours), connection)
+    query = select(business_hours)
+    if store_id is not None:
+        query = query.where(business_hours.c.store_id == store_id)
+    hours = pd.read_sql(query, connection)
     hours["day_of_week"] = hours["day_of_week"].astype("int64")
     for column in _TIMES:
         # the same few hundred times of day again and again, each read once

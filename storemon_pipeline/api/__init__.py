@@ -1,0 +1,20 @@
+"""The REST API: a process that knows the database and Dagster's GraphQL endpoint, nothing else.
+
+======================  ========================================================================
+:mod:`.app`             the application: its routes, its documentation, what surrounds a request
+:mod:`.__main__`        ``python -m storemon_pipeline.api``: the process
+:mod:`.services`        what the endpoints work with: settings, database, Dagster
+:mod:`.dagster`         Dagster's GraphQL endpoint
+:mod:`.asking`          asking for a report: on record first, then launched
+:mod:`.reports`         /v1/reports
+:mod:`.files`           the files of a report, over HTTP
+:mod:`.stores`          /v1/stores
+:mod:`.older`           the endpoints of the two systems that this one replaces
+:mod:`.health`          /healthz, /readyz, /metrics
+:mod:`.resources`       the resources as JSON
+:mod:`.problems`        errors as problem documents (RFC 9457)
+:mod:`.surroundings`    what every request goes through: id, log, metrics, limits, tokens
+======================  ========================================================================
+
+It makes no report itself: a report is a run of Dagster's, whoever asked for it.
+"""

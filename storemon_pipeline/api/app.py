@@ -1,0 +1,70 @@
+"""The application: its routes, its documentation, what surrounds a request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
+
+from storemon_pipeline.api import health, older, problems, reports, stores
+from storemon_pipeline.api.services import Services
+from storemon_pipeline.api.surroundings import Guarded, Limited, Observed
+from storemon_pipeline.settings import Settings
+
+_DESCRIPTION = """
+For how long was each store up and down **within its opening hours**?
+
+`POST /v1/reports` asks for a report, `GET /v1/reports/{id}` tells how it is, and
+`GET /v1/reports/{id}/report.csv` gives it once it is Complete. A report is a run of Dagster's:
+its id is the run's.
+
+Errors are problem documents (RFC 9457). Every answer has an `X-Request-ID`, the client's own if it
+sent one; the log and the run's tags name it too.
+"""
+_TAGS = [
+    {"name": "reports", "description": "Ask for reports, and fetch them."},
+    {"name": "stores", "description": "What is known of each store."},
+    {"name": "older clients", "description": "The endpoints of the systems that came before."},
+    {"name": "health", "description": "For those who watch over the API."},
+]
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+    services = Services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    # the tokens are checked around the application, its documents included; here they are told of
+    bearer = HTTPBearer(auto_error=False, description="Where STOREMON_API_TOKENS is set.")
+    # its pages load nothing from elsewhere
+    app = FastAPIOffline(
+        title="storemon",
+        version="1",
+        summary="Uptime and downtime of stores within their opening hours.",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        redoc_url=None,
+        lifespan=lifespan,
+        dependencies=[Security(bearer)],
+    )
+    app.state.services = services
+    for module in (reports, stores, older, health):
+        app.include_router(module.router)
+    problems.install(app)
+    # the last one added is the first that a request meets
+    app.add_middleware(Limited)
+    app.add_middleware(Guarded, tokens=settings.api_tokens)
+    app.add_middleware(Observed)
+    return app

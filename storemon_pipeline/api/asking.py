@@ -1,0 +1,138 @@
+"""Asking for a report: the request is put on record first and then offered to Dagster.
+
+What happens to either process, what was accepted is not lost: a request that could not be launched
+waits for ``report_request_sensor``.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from uuid import uuid4
+
+import structlog
+
+from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
+from storemon_pipeline.api.problems import ProblemError, WrongPart
+from storemon_pipeline.api.services import Services
+from storemon_pipeline.launching import REPORT_JOB, run_config, run_tags
+from storemon_pipeline.storage.polls import unknown_stores
+from storemon_pipeline.storage.registry import WAITING, ReportState, find_report
+from storemon_pipeline.storage.requests import (
+    IdempotencyKeyReusedError,
+    KeptRequest,
+    TooManyQueuedError,
+    find_request,
+    keep_request,
+    launched,
+    not_launched,
+    refuse,
+)
+from storemon_pipeline.uptime.request import AskedReport
+
+RETRY_AFTER_SECONDS = 10
+_MOST_NAMED = 20
+# an equal request that is being launched by another one is waited for
+_WAIT_SECONDS, _WAIT_STEP_SECONDS = 5.0, 0.05
+
+_log = structlog.get_logger()
+
+
+def ask_for_report(
+    services: Services, asked: AskedReport, *, http_request_id: str, key: str | None = None
+) -> ReportState:
+    """Ask for a report, and give what is known of it: of an equal one, if one is in progress.
+
+    Parameters
+    ----------
+    services : Services
+    asked : AskedReport
+    http_request_id : str
+        Becomes a tag of the run.
+    key : str, optional
+        The client's idempotency key.
+
+    Raises
+    ------
+    ProblemError
+        Where it is refused; then nothing is on record.
+    """
+    database = services.database
+    with database.read() as connection:
+        unknown = unknown_stores(connection, asked.store_ids or ())
+    if unknown:
+        raise _never_polled(unknown)
+    with database.write(alone="requests") as connection:
+        try:
+            kept = keep_request(
+                connection,
+                asked,
+                str(uuid4()),
+                datetime.now(UTC),
+                most_queued=services.settings.max_queued_reports,
+                key=key,
+                http_request_id=http_request_id,
+            )
+        except IdempotencyKeyReusedError as error:
+            detail = f"{error}: use another Idempotency-Key for another request"
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind="idempotency-key-reused"
+            ) from error
+        except TooManyQueuedError as error:
+            raise ProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{error}: try again in {RETRY_AFTER_SECONDS} seconds",
+                kind="too-many-queued",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            ) from error
+    if kept.is_new:
+        _launch(services, kept)
+    elif kept.status == WAITING:
+        _wait_for_launch(services, kept)
+    with database.read() as connection:
+        state = find_report(connection, kept.request_id)
+    if state is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "the report was removed meanwhile")
+    return state
+
+
+def _never_polled(store_ids: list[str]) -> ProblemError:
+    named = ", ".join(store_ids[:_MOST_NAMED])
+    more = len(store_ids) - _MOST_NAMED
+    detail = f"never polled: {named}" + (f" and {more:,} more" if more > 0 else "")
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        detail,
+        kind="unknown-store",
+        errors=[WrongPart(where="body.store_ids", message=detail)],
+    )
+
+
+def _launch(services: Services, kept: KeptRequest) -> None:
+    tags = run_tags(kept.request_id, kept.http_request_id)
+    try:
+        run_id = services.dagster.launch(REPORT_JOB, run_config(kept.asked), tags)
+    except DagsterUnavailableError as error:
+        _log.warning(
+            "the report waits for Dagster", report_request=kept.request_id, reason=str(error)
+        )
+        if not error.was_asked:  # or else it may be launched already: the sensor looks, later
+            with services.database.write() as connection:
+                not_launched(connection, kept.request_id)
+    except LaunchRefusedError as error:
+        with services.database.write() as connection:
+            refuse(connection, kept.request_id, str(error))
+    else:
+        with services.database.write() as connection:
+            launched(connection, kept, run_id)
+
+
+def _wait_for_launch(services: Services, kept: KeptRequest) -> None:
+    give_up_at = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < give_up_at:
+        with services.database.read() as connection:
+            request = find_request(connection, kept.request_id)
+        if request is None or request.status != WAITING or request.offered_at is None:
+            return
+        time.sleep(_WAIT_STEP_SECONDS)

@@ -1,0 +1,195 @@
+"""Dagster's GraphQL endpoint: launch a run, cancel it, see how far it is, who is alive.
+
+Plain queries over one HTTP client. ``dagster_graphql``'s own client would import all of Dagster
+into this process, and asks for the whole schema before its first query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_TIMEOUT = httpx.Timeout(10, connect=2)
+
+_JOBS = """
+query Jobs {
+  repositoriesOrError {
+    ... on RepositoryConnection { nodes { name location { name } jobs { name } } }
+    ... on PythonError { message }
+  }
+}
+"""
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on RunConfigValidationInvalid { errors { message } }
+    ... on Error { message }
+  }
+}
+"""
+_TERMINATE = """
+mutation Terminate($runId: String!) {
+  terminateRun(runId: $runId) {
+    __typename
+    ... on Error { message }
+    ... on TerminateRunFailure { message }
+  }
+}
+"""
+_STEPS = """
+query Steps($runId: ID!) {
+  runOrError(runId: $runId) {
+    ... on Run {
+      executionPlan { steps { key } }
+      stepStats { stepKey status }
+    }
+  }
+}
+"""
+_DAEMONS = """
+query Daemons {
+  instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
+}
+"""
+
+
+class DagsterUnavailableError(RuntimeError):
+    """Dagster cannot be reached, or not the code that it is to run.
+
+    Attributes
+    ----------
+    was_asked : bool
+        Whether it may have done what it was asked for all the same.
+    """
+
+    def __init__(self, why: str, *, was_asked: bool = False) -> None:
+        super().__init__(why)
+        self.was_asked = was_asked
+
+
+class LaunchRefusedError(ValueError):
+    """A run that Dagster will never launch as it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: steps done, of all steps, and those at work."""
+
+    done: int
+    steps: int
+    running: list[str]
+
+
+class Dagster:
+    """Dagster, as its webserver offers it.
+
+    Parameters
+    ----------
+    url : str
+        Of the webserver.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(timeout=_TIMEOUT)
+        self._selectors: dict[str, dict[str, str]] = {}
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._http.close()
+
+    def _away(self, why: object, *, was_asked: bool = False) -> DagsterUnavailableError:
+        return DagsterUnavailableError(f"{self.url}: {why}", was_asked=was_asked)
+
+    def _ask(self, query: str, **variables: object) -> Any:
+        body = {"query": query, "variables": variables}
+        try:
+            answer = self._http.post(f"{self.url}/graphql", json=body)
+            answer.raise_for_status()
+            content = answer.json()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise self._away(error) from error
+        except (httpx.HTTPError, ValueError) as error:
+            raise self._away(error, was_asked=True) from error
+        if errors := content.get("errors"):
+            raise self._away(errors[0].get("message"), was_asked=True)
+        return content["data"]
+
+    def _selector(self, job: str) -> dict[str, str]:
+        """Where Dagster has a job."""
+        if job not in self._selectors:
+            found = self._ask(_JOBS)["repositoriesOrError"]
+            self._selectors = {
+                each["name"]: {
+                    "repositoryLocationName": repository["location"]["name"],
+                    "repositoryName": repository["name"],
+                    "jobName": each["name"],
+                }
+                for repository in found.get("nodes", [])
+                for each in repository["jobs"]
+            }
+        if job not in self._selectors:
+            why = f"there is no {job}: is its code location loaded?"
+            raise self._away(why)
+        return self._selectors[job]
+
+    def launch(self, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Launch a run, and give its id; it is Dagster's to queue and to start.
+
+        Raises
+        ------
+        DagsterUnavailableError
+        LaunchRefusedError
+        """
+        metadata = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+        params = {
+            "selector": self._selector(job),
+            "runConfigData": config,
+            "executionMetadata": metadata,
+        }
+        result = self._ask(_LAUNCH, params=params)["launchRun"]
+        if result["__typename"] == "LaunchRunSuccess":
+            run_id: str = result["run"]["runId"]
+            return run_id
+        if result["__typename"] == "RunConfigValidationInvalid":
+            raise LaunchRefusedError("; ".join(each["message"] for each in result["errors"]))
+        self._selectors = {}  # the job may have moved
+        raise DagsterUnavailableError(result.get("message", result["__typename"]), was_asked=True)
+
+    def terminate(self, run_id: str) -> None:
+        """Cancel a run that has not ended.
+
+        Raises
+        ------
+        DagsterUnavailableError
+            Also where it has ended, or is not known: who asks again sees which.
+        """
+        result = self._ask(_TERMINATE, runId=run_id)["terminateRun"]
+        if result["__typename"] != "TerminateRunSuccess":
+            raise DagsterUnavailableError(result.get("message", result["__typename"]))
+
+    def progress(self, run_id: str) -> Progress | None:
+        """How far a run is; None where it is not known."""
+        run = self._ask(_STEPS, runId=run_id)["runOrError"]
+        if not run or run.get("executionPlan") is None:
+            return None
+        statuses = {each["stepKey"]: each["status"] for each in run["stepStats"]}
+        return Progress(
+            done=sum(status in ("SUCCESS", "SKIPPED") for status in statuses.values()),
+            steps=len(run["executionPlan"]["steps"]),
+            running=[step for step, status in statuses.items() if status == "IN_PROGRESS"],
+        )
+
+    def silent_daemons(self) -> list[str]:
+        """The daemons that are needed and whose heartbeat is not fresh."""
+        health = self._ask(_DAEMONS)["instance"]["daemonHealth"]
+        return [
+            each["daemonType"]
+            for each in health["allDaemonStatuses"]
+            if each["required"] and not each["healthy"]
+        ]

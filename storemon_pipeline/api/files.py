@@ -1,0 +1,114 @@
+"""The files of a report over HTTP: streamed, in ranges, compressed where asked.
+
+A file of a Complete report never changes, so its ETag is that of the run that made it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import Request
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response, StreamingResponse
+from upath import UPath
+
+from storemon_pipeline.api.problems import ProblemError
+from storemon_pipeline.api.services import Services
+from storemon_pipeline.storage.registry import COMPLETE, ReportState
+from storemon_pipeline.storage.report_files import BY_HOUR, EVENTS, REPORT, REPORT_FULL
+from storemon_pipeline.storage.retention import is_report_id
+
+FILES = (REPORT, REPORT_FULL, EVENTS, BY_HOUR)
+CSV = "text/csv"
+_CHUNK = 1 << 18
+_GZIP = 31  # zlib's name for the format of gzip
+_LEVEL = 4
+
+
+def send_file(
+    services: Services, request: Request, state: ReportState, name: str, *, attachment: str
+) -> Response:
+    """Answer with a file of a report.
+
+    Parameters
+    ----------
+    services : Services
+    request : Request
+        With ``Range``, ``If-None-Match``, ``Accept-Encoding`` as the client likes.
+    state : ReportState
+    name : str
+        One of :data:`FILES`.
+    attachment : str
+        The name that the file is offered under.
+
+    Raises
+    ------
+    ProblemError
+        409 while the report is not Complete, 404 where the file is gone.
+    """
+    if state.status != COMPLETE or state.run_id is None:
+        raise not_ready(state)
+    if not is_report_id(state.run_id):  # no id reaches beyond its own directory
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"no report has the id {state.run_id}")
+    path = services.settings.reports_path / state.run_id / name
+    if not path.is_file():
+        msg = f"{name} of report {state.report_id} is gone: make another report"
+        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="file-gone")
+    # the parts of a compressed stream are none of the file's: a range is of the file as it is
+    packs = "gzip" in request.headers.get("accept-encoding", "") and "range" not in request.headers
+    headers = {
+        "ETag": f'"{state.run_id}-{name}{"-gzip" if packs else ""}"',
+        "Vary": "Accept-Encoding",
+        "Cache-Control": "private, no-cache",
+    }
+    if _is_known(request, headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    if packs:
+        headers |= {
+            "Content-Encoding": "gzip",
+            "Content-Disposition": f'attachment; filename="{attachment}"',
+        }
+        return StreamingResponse(_packed(path), media_type=CSV, headers=headers)
+    local, cleanup = _local(path)
+    return FileResponse(
+        local, media_type=CSV, headers=headers, filename=attachment, background=cleanup
+    )
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    told = request.headers.get("if-none-match", "")
+    return etag in (each.strip().removeprefix("W/") for each in told.split(",")) or told == "*"
+
+
+def _packed(path: UPath) -> Iterator[bytes]:
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield packer.compress(chunk)
+    yield packer.flush()
+
+
+def _local(path: UPath) -> tuple[Path, BackgroundTask | None]:
+    """The file on this machine's disk, where alone there are ranges: elsewhere, a copy."""
+    if path.protocol in ("", "file", "local"):
+        return Path(path.path), None
+    with tempfile.NamedTemporaryFile(delete=False) as copy:
+        local = Path(copy.name)
+    path.fs.get_file(path.path, str(local))
+    return local, BackgroundTask(local.unlink)
+
+
+def not_ready(state: ReportState) -> ProblemError:
+    """What is told of a report that has no files, or not yet."""
+    told = f"report {state.report_id} is {state.status}"
+    if state.error:
+        told += f": {state.error}"
+    return ProblemError(
+        HTTPStatus.CONFLICT,
+        f"{told}. Its files are there once it is {COMPLETE}",
+        kind="report-not-ready",
+    )

@@ -1,0 +1,114 @@
+"""/healthz, /readyz, /metrics: for those who watch over the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+from sqlalchemy.exc import DBAPIError
+
+from storemon_pipeline.api import resources
+from storemon_pipeline.api.dagster import DagsterUnavailableError
+from storemon_pipeline.api.problems import ProblemError, WrongPart, documented
+from storemon_pipeline.api.services import Given, Services
+from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.polls import newest_poll
+from storemon_pipeline.storage.registry import count_by_status
+
+router = APIRouter(tags=["health"])
+
+_AWAY = (DatabaseUnavailableError, DBAPIError)
+
+
+@router.get("/healthz", summary="Alive")
+def healthz() -> resources.Health:
+    """It answers. Needs no token."""
+    return resources.Health(status="ok")
+
+
+def _trouble(services: Services) -> Iterator[WrongPart]:
+    try:
+        with services.database.read() as connection:
+            newest_poll(connection, datetime.now(UTC))
+    except _AWAY:
+        yield WrongPart(where="database", message="it cannot be reached")
+    try:
+        silent = services.dagster.silent_daemons()
+    except DagsterUnavailableError as error:
+        yield WrongPart(where="dagster", message=f"its webserver cannot be reached: {error}")
+    else:
+        if silent:
+            named = ", ".join(silent)
+            yield WrongPart(
+                where="daemon",
+                message=f"no fresh heartbeat of {named}: is dagster-daemon running?",
+            )
+
+
+@router.get("/readyz", summary="Ready", responses=documented())
+def readyz(services: Given) -> resources.Health:
+    """The database and Dagster can be reached, and the daemon's heartbeat is fresh."""
+    trouble = list(_trouble(services))
+    if trouble:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "; ".join(f"{each.where}: {each.message}" for each in trouble),
+            kind="not-ready",
+            errors=trouble,
+        )
+    return resources.Health(status="ok")
+
+
+class _Tables(Collector):
+    """Metrics of what the tables hold, read when they are asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("storemon_database_up", "Whether the database can be reached.")
+        now = datetime.now(UTC)
+        try:
+            with self._services.database.read() as connection:
+                counts, newest = count_by_status(connection), newest_poll(connection, now)
+        except _AWAY:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        reports = GaugeMetricFamily("storemon_reports", "Reports by status.", labels=["status"])
+        for status, count in counts.items():
+            reports.add_metric([status], count)
+        yield reports
+        if newest is not None:
+            age = GaugeMetricFamily(
+                "storemon_newest_poll_age_seconds", "How long ago the newest poll was made."
+            )
+            age.add_metric([], (now - newest).total_seconds())
+            yield age
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        HTTPStatus.OK.value: {
+            "description": "In Prometheus' text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **documented(),
+    },
+)
+def metrics(services: Given) -> Response:
+    """Requests and their latencies, reports by status, the age of the newest poll."""
+    of_tables = CollectorRegistry(auto_describe=False)
+    of_tables.register(_Tables(services))
+    text = generate_latest(REGISTRY) + generate_latest(of_tables)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

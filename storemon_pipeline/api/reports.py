@@ -1,0 +1,277 @@
+"""/v1/reports: ask for a report, see how it is, fetch its files, cancel or remove it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from storemon_pipeline.api import resources
+from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
+from storemon_pipeline.api.dagster import DagsterUnavailableError
+from storemon_pipeline.api.files import CSV, FILES, send_file
+from storemon_pipeline.api.problems import ProblemError, documented
+from storemon_pipeline.api.services import Given, Services
+from storemon_pipeline.storage.registry import (
+    COMPLETE,
+    IN_PROGRESS,
+    RUNNING,
+    ReportState,
+    find_report,
+    list_reports,
+)
+from storemon_pipeline.storage.requests import cancel_request
+from storemon_pipeline.storage.retention import drop_directory, drop_report_row, is_report_id
+from storemon_pipeline.uptime.request import AskedReport, parse_instant
+
+router = APIRouter(prefix="/v1/reports", tags=["reports"])
+
+ReportId = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="The id that was given when the report was asked for, or its run's.",
+    ),
+]
+_EXAMPLES = {
+    "default": {
+        "summary": "The last hour, day and week of all stores",
+        "value": {},
+    },
+    "range": {
+        "summary": "A range, for two stores",
+        "value": {
+            "start": "2023-01-20T00:00:00Z",
+            "end": "2023-01-23T00:00:00Z",
+            "windows": ["range"],
+            "store_ids": ["1481966498820158979", "2626836190376142542"],
+        },
+    },
+    "rules": {
+        "summary": "Other rules",
+        "value": {"windows": ["month"], "rules": {"interpolation": "nearest"}},
+    },
+}
+
+
+def resource(services: Services, state: ReportState) -> resources.Report:
+    """A report as the API shows it."""
+    home = f"/v1/reports/{state.report_id}"
+    files = {name: f"{home}/{name}" for name in FILES} if state.status == COMPLETE else {}
+    run = f"{services.dagster.url}/runs/{state.run_id}" if state.run_id else None
+    return resources.Report(
+        id=state.report_id,
+        status=state.status,
+        run_id=state.run_id,
+        request=state.request,
+        as_of=state.as_of,
+        requested_at=state.requested_at,
+        finished_at=state.finished_at,
+        stores=state.stores,
+        error=state.error,
+        links=resources.Links(self=home, run=run, files=files),
+    )
+
+
+def found(services: Services, report_id: str) -> ReportState:
+    """A report by its id.
+
+    Raises
+    ------
+    ProblemError
+        404 where there is none.
+    """
+    with services.database.read() as connection:
+        state = find_report(connection, report_id)
+    if state is None:
+        msg = f"no report has the id {report_id}: GET /v1/reports lists them all"
+        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="unknown-report")
+    return state
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=resources.Report,
+    summary="Ask for a report",
+    responses={
+        HTTPStatus.ACCEPTED.value: {
+            "description": "It is on record, and is made or will be.",
+            "headers": {
+                "Location": {"description": "The report.", "schema": {"type": "string"}},
+                "Retry-After": {
+                    "description": "In how many seconds to look again.",
+                    "schema": {"type": "integer"},
+                },
+            },
+        },
+        **documented(
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        ),
+    },
+)
+def ask(
+    services: Given,
+    request: Request,
+    asked: Annotated[AskedReport | None, Body(openapi_examples=_EXAMPLES)] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[\x21-\x7e]+$",
+            description="Requests with the same key are one request.",
+        ),
+    ] = None,
+) -> JSONResponse:
+    """Ask for a report: without a body, of the last hour, day and week of all stores.
+
+    It is made by a run of Dagster's. While Dagster is away it waits, and is made once it is back.
+    An equal request, while one is in progress, gives that one.
+    """
+    state = ask_for_report(
+        services,
+        asked or AskedReport(),
+        http_request_id=request.state.id,
+        key=idempotency_key,
+    )
+    shown = resource(services, state)
+    return JSONResponse(
+        shown.model_dump(mode="json"),
+        HTTPStatus.ACCEPTED,
+        {"Location": shown.links.self, "Retry-After": "1"},
+    )
+
+
+def _parse_before(before: str | None) -> tuple[datetime, str] | None:
+    if before is None:
+        return None
+    instant, _, report_id = before.partition("~")
+    try:
+        requested_at = parse_instant(instant)
+    except ValueError:
+        requested_at = None
+    if not isinstance(requested_at, datetime) or not is_report_id(report_id):
+        msg = f"before is {before!r}: it is what the link to the next page gives"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
+    return requested_at, report_id
+
+
+@router.get("", summary="All reports", responses=documented())
+def every(
+    services: Given,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many on a page.")] = 20,
+    before: Annotated[
+        str | None, Query(max_length=200, description="As the link to the next page has it.")
+    ] = None,
+) -> resources.Reports:
+    """All reports, whoever asked for them, newest first."""
+    with services.database.read() as connection:
+        states = list_reports(connection, limit=limit + 1, before=_parse_before(before))
+    shown, last = states[:limit], states[limit - 1] if len(states) > limit else None
+    following = None
+    if last is not None:
+        instant = last.requested_at.isoformat().replace("+00:00", "Z")
+        following = f"/v1/reports?limit={limit}&before={instant}~{last.report_id}"
+    return resources.Reports(reports=[resource(services, state) for state in shown], next=following)
+
+
+@router.get("/{report_id}", summary="A report", responses=documented(HTTPStatus.NOT_FOUND))
+def one(services: Given, report_id: ReportId) -> resources.Report:
+    """What is known of a report."""
+    state = found(services, report_id)
+    shown = resource(services, state)
+    if state.status == RUNNING and state.run_id is not None:
+        try:
+            progress = services.dagster.progress(state.run_id)
+        except DagsterUnavailableError:
+            progress = None
+        if progress is not None:
+            shown.progress = resources.Progress(
+                done=progress.done, steps=progress.steps, running=progress.running
+            )
+    return shown
+
+
+@router.get(
+    "/{report_id}/{file}",
+    summary="A file of a report",
+    response_class=Response,
+    responses={
+        HTTPStatus.OK.value: {
+            "description": "The file.",
+            "content": {CSV: {"schema": {"type": "string"}}},
+        },
+        HTTPStatus.PARTIAL_CONTENT.value: {"description": "The range of it that was asked for."},
+        HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
+        HTTPStatus.BAD_REQUEST.value: {"description": "The range is malformed."},
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE.value: {
+            "description": "The range is not within the file."
+        },
+        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    },
+)
+def file(
+    services: Given,
+    request: Request,
+    report_id: ReportId,
+    file: Literal["report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv"],
+) -> Response:
+    """A file of a Complete report: whole, in ranges, or compressed where asked."""
+    state = found(services, report_id)
+    stem, _, ending = file.partition(".")
+    return send_file(
+        services, request, state, file, attachment=f"{stem}_{state.report_id}.{ending}"
+    )
+
+
+@router.delete(
+    "/{report_id}",
+    summary="Cancel or remove a report",
+    response_class=Response,
+    status_code=HTTPStatus.NO_CONTENT,
+    responses={
+        HTTPStatus.ACCEPTED.value: {
+            "description": "It was in progress, and is canceled.",
+            "model": resources.Report,
+        },
+        HTTPStatus.NO_CONTENT.value: {"description": "It had ended, and is removed."},
+        **documented(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+    },
+)
+def remove(services: Given, report_id: ReportId) -> Response:
+    """Cancel a report that is in progress; remove one that has ended, with its files."""
+    state = found(services, report_id)
+    if state.status in IN_PROGRESS:
+        _cancel(services, state)
+        shown = resource(services, found(services, state.report_id))
+        return JSONResponse(shown.model_dump(mode="json"), HTTPStatus.ACCEPTED)
+    # the row is what it is found by: whatever stops this half way, it can be repeated
+    for each in {state.report_id, state.run_id} - {None}:
+        if is_report_id(str(each)):
+            drop_directory(services.settings.reports_path, str(each))
+    with services.database.write() as connection:
+        drop_report_row(connection, state.report_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _cancel(services: Services, state: ReportState) -> None:
+    if state.run_id is None:
+        with services.database.write(alone="requests") as connection:
+            if cancel_request(connection, state.report_id):
+                return
+        state = found(services, state.report_id)  # its run has been launched meanwhile
+    try:
+        services.dagster.terminate(str(state.run_id))
+    except DagsterUnavailableError as error:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"Dagster could not cancel the run {state.run_id}: {error}",
+            kind="dagster-unavailable",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error

@@ -1,0 +1,177 @@
+"""The resources of the API, as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Status = Literal["Queued", "Running", "Complete", "Failed", "Canceled"]
+
+_ID = "5e135a30-2328-44f2-b25b-b3e4eeda8dd8"
+_AT = "2023-01-25T18:13:22.479220Z"
+
+
+class Progress(BaseModel):
+    """How far a running report is."""
+
+    done: int = Field(description="Steps that are done.", examples=[3])
+    steps: int = Field(description="All steps.", examples=[6])
+    running: list[str] = Field(description="Steps at work.", examples=[["status_intervals"]])
+
+
+class Links(BaseModel):
+    """Where to go from here."""
+
+    self: str = Field(examples=[f"/v1/reports/{_ID}"])
+    run: str | None = Field(
+        description="The run in Dagster's UI.", examples=[f"http://127.0.0.1:3000/runs/{_ID}"]
+    )
+    files: dict[str, str] = Field(
+        description="The report's files, once it is Complete.",
+        examples=[{"report.csv": f"/v1/reports/{_ID}/report.csv"}],
+    )
+
+
+class Report(BaseModel):
+    """A report, from its request to its files."""
+
+    id: str = Field(
+        description=(
+            "The id of the Dagster run that was first to make it; that of the request while there "
+            "is no run, which goes on leading to the report."
+        ),
+        examples=[_ID],
+    )
+    status: Status
+    run_id: str | None = Field(
+        description="The run that makes it: another than `id` where it was retried.", examples=[_ID]
+    )
+    request: dict[str, Any] | None = Field(
+        description="What was asked for; every question answered once the run has begun.",
+        examples=[{"as_of": _AT, "windows": ["hour", "day", "week"], "store_ids": None}],
+    )
+    as_of: datetime | None = Field(description="The end of every window, UTC.", examples=[_AT])
+    requested_at: datetime = Field(examples=["2023-01-25T18:15:00Z"])
+    finished_at: datetime | None = Field(examples=["2023-01-25T18:15:04Z"])
+    stores: int | None = Field(
+        description="How many stores it tells of, once Complete.", examples=[14092]
+    )
+    progress: Progress | None = Field(
+        default=None, description="While it is Running, where Dagster can be asked."
+    )
+    error: str | None = Field(description="Why it failed.", examples=[None])
+    links: Links
+
+
+class Reports(BaseModel):
+    """A page of reports, newest first."""
+
+    reports: list[Report]
+    next: str | None = Field(
+        description="Where the next page is; null on the last.",
+        examples=["/v1/reports?limit=20&before=2023-01-25T18:15:00Z~" + _ID],
+    )
+
+
+class StoreSummary(BaseModel):
+    """What the tables hold of a store."""
+
+    store_id: str = Field(examples=["1481966498820158979"])
+    total_status_records: int = Field(description="Its polls.", examples=[1234])
+    data_available_from: str = Field(
+        description="Its first poll.", examples=["2023-01-18 00:03:57 UTC"]
+    )
+    data_available_until: str = Field(
+        description="Its last poll.", examples=["2023-01-25 18:11:53 UTC"]
+    )
+    timezone: str = Field(
+        description="The zone whose clock counts for it.", examples=["America/New_York"]
+    )
+    has_business_hours: bool = Field(description="false: it is taken to be always open.")
+    business_days_defined: int = Field(
+        description="On how many weekdays it has opening hours.", examples=[7]
+    )
+
+
+class LatestFigures(BaseModel):
+    """A store's row of ``report_full.csv`` of the newest complete report of all stores."""
+
+    report_id: str = Field(examples=[_ID])
+    as_of: datetime = Field(examples=[_AT])
+    figures: dict[str, str | float | None] = Field(
+        description="By the names of the report's columns.",
+        examples=[{"uptime_last_hour": 60.0, "downtime_last_hour": 0.0}],
+    )
+
+
+class Store(StoreSummary):
+    """A store: what the tables hold of it, and its newest figures."""
+
+    latest: LatestFigures | None = Field(
+        description="null where no report of all stores is complete, or it came later."
+    )
+
+
+class StatusInterval(BaseModel):
+    """A stretch of time that a poll speaks for."""
+
+    start_utc: datetime = Field(examples=["2023-01-25T12:00:00Z"])
+    end_utc: datetime = Field(description="Not included.", examples=["2023-01-25T13:00:00Z"])
+    status: Literal["active", "inactive"]
+
+
+class OpenInterval(BaseModel):
+    """A stretch of time that a store is open."""
+
+    open_utc: datetime = Field(examples=["2023-01-25T12:00:00Z"])
+    close_utc: datetime = Field(description="Not included.", examples=["2023-01-25T22:00:00Z"])
+
+
+class StoreStatus(BaseModel):
+    """Which status a store has when, and when it is open."""
+
+    store_id: str = Field(examples=["1481966498820158979"])
+    timezone: str = Field(examples=["America/New_York"])
+    start: datetime = Field(examples=["2023-01-18T18:13:22.479220Z"])
+    end: datetime = Field(examples=[_AT])
+    status_intervals: list[StatusInterval] = Field(
+        description="Not cut to opening hours; what none covers is unobserved."
+    )
+    open_intervals: list[OpenInterval]
+
+
+class Launched(BaseModel):
+    """A run that was launched."""
+
+    run_id: str = Field(examples=[_ID])
+    message: str
+
+
+class ReportId(BaseModel):
+    """The id of a report."""
+
+    report_id: str = Field(examples=[_ID])
+
+
+class ReportStatus(BaseModel):
+    """The status of a report that has no file to give."""
+
+    status: str = Field(examples=["Running"])
+    error: str | None = Field(default=None, description="Why it failed.")
+
+
+class ListedReport(BaseModel):
+    """A report in the list of all."""
+
+    report_id: str = Field(examples=[_ID])
+    status: Status
+    requested_at: datetime
+    finished_at: datetime | None
+
+
+class Health(BaseModel):
+    """It answers, so it is alive; or ready."""
+
+    status: Literal["ok"]

@@ -1,0 +1,55 @@
+"""What the endpoints work with: the settings, the database, Dagster."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from storemon_pipeline.api.dagster import Dagster
+from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.database import Database
+
+
+class Services:
+    """What the endpoints work with.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.dagster = Dagster(settings.dagster_url)
+        self._database: Database | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def database(self) -> Database:
+        """The database, opened when it is first needed: the API starts without it.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            Where it cannot be reached.
+        """
+        with self._opening:
+            if self._database is None:
+                self._database = Database(self.settings.database_url)
+            return self._database
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.dagster.close()
+        if self._database is not None:
+            self._database.close()
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Given = Annotated[Services, Depends(_services)]

@@ -1,0 +1,175 @@
+"""What every request goes through: its id, its line in the log, metrics, limits, tokens."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Counter, Histogram
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from storemon_pipeline.api.problems import ProblemError
+from storemon_pipeline.settings import Scope as TokenScope
+
+MOST_BYTES = 1 << 20
+"""The largest body that is taken."""
+
+_OPEN = "/healthz"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_READS = ("GET", "HEAD", "OPTIONS")
+_SERVER_ERROR = 500
+
+_log = structlog.get_logger()
+_requests = Counter(
+    "storemon_http_requests", "Requests that were answered.", ["method", "route", "status"]
+)
+_latency = Histogram("storemon_http_request_seconds", "Until the answer was out.", ["route"])
+
+
+class Observed:
+    """Gives each request an id, a line in the log, and its part in the metrics.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = Headers(scope=scope).get("x-request-id", "")
+        request_id = told if _ID.fullmatch(told) else str(uuid4())
+        scope.setdefault("state", {})["id"] = request_id
+        status, start = _SERVER_ERROR, time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        error: str | None = None
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as raised:
+            error = repr(raised)
+            _log.exception("a bug", request_id=request_id, path=scope["path"])
+            if status != _SERVER_ERROR:  # the answer has begun
+                raise
+            detail = f"this is a bug; the log tells more under the id {request_id}"
+            problem = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+            await problem.response(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "none")
+            _requests.labels(scope["method"], route, status).inc()
+            _latency.labels(route).observe(seconds)
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(1000 * seconds, 1),
+                client=(scope.get("client") or ("",))[0],
+                error=error or scope["state"].get("error"),
+            )
+
+
+class Limited:
+    """Refuses bodies that are too large, or do not say how large they are.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = None
+        # no body of this API is so large that a client needs to send it before it knows its length
+        if "transfer-encoding" in headers:
+            refusal = ProblemError(
+                HTTPStatus.LENGTH_REQUIRED, "send Content-Length instead of Transfer-Encoding"
+            )
+        elif int(headers.get("content-length", "0")) > MOST_BYTES:
+            refusal = ProblemError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {MOST_BYTES:,} bytes"
+            )
+        if refusal is not None:
+            await refusal.response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class Guarded:
+    """Lets in who has a token, where tokens are set.
+
+    Parameters
+    ----------
+    app : ASGI application
+    tokens : mapping
+        What each token may do. None: all are let in.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Mapping[SecretStr, TokenScope]) -> None:
+        self._app = app
+        self._tokens = [
+            (token.get_secret_value().encode(), scope) for token, scope in tokens.items()
+        ]
+
+    def _scope_of(self, authorization: str) -> TokenScope | None:
+        kind, _, given = authorization.partition(" ")
+        found: TokenScope | None = None
+        # each is compared, and in constant time, so that time tells nothing
+        for token, scope in self._tokens:
+            if hmac.compare_digest(token, given.strip().encode()):
+                found = scope
+        return found if kind.lower() == "bearer" else None
+
+    def refusal(self, method: str, path: str, authorization: str) -> ProblemError | None:
+        """Why a request is refused; None where it is not."""
+        if not self._tokens or path == _OPEN:
+            return None
+        scope = self._scope_of(authorization)
+        if scope is None:
+            return ProblemError(
+                HTTPStatus.UNAUTHORIZED,
+                "this API wants a token that it knows: send Authorization: Bearer <token>",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if scope == "read" and method not in _READS:
+            return ProblemError(
+                HTTPStatus.FORBIDDEN, f"this token may only read: {method} needs another one"
+            )
+        return None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            authorization = Headers(scope=scope).get("authorization", "")
+            refusal = self.refusal(scope["method"], scope["path"], authorization)
+            if refusal is not None:
+                await refusal.response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

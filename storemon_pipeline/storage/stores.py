@@ -1,0 +1,100 @@
+"""One store: what all the tables hold of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+from sqlalchemy import Connection, func, select
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.evidence import read_evidence
+from storemon_pipeline.storage.polls import polled_stores
+from storemon_pipeline.storage.snapshots import read_business_hours
+from storemon_pipeline.storage.tables import (
+    business_hours,
+    polled_store,
+    store_status,
+    store_timezone,
+)
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """What the tables hold of a store.
+
+    Attributes
+    ----------
+    store_id : str
+    first_poll_utc, last_poll_utc : datetime
+    polls : int
+    timezone : str
+        The zone whose clock counts for it (rule 3).
+    weekdays_with_hours : int
+        On how many weekdays it has opening hours; 0 means always open.
+    """
+
+    store_id: str
+    first_poll_utc: datetime
+    last_poll_utc: datetime
+    polls: int
+    timezone: str
+    weekdays_with_hours: int
+
+
+def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
+    """What the tables hold of a store; None where it was never polled."""
+    this = polled_store.c.store_id == store_id
+    polls = select(func.count()).where(store_status.c.store_id == store_id).scalar_subquery()
+    zone = (
+        select(store_timezone.c.timezone_str)
+        .where(store_timezone.c.store_id == store_id)
+        .scalar_subquery()
+    )
+    weekdays = (
+        select(func.count(business_hours.c.day_of_week.distinct()))
+        .where(business_hours.c.store_id == store_id)
+        .scalar_subquery()
+    )
+    known = polled_store.c
+    row = connection.execute(
+        select(known.first_poll_utc, known.last_poll_utc, polls, zone, weekdays).where(this)
+    ).first()
+    if row is None:
+        return None
+    first, last, count, zone_name, days = row
+    return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), days)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTables:
+    """The tables that the intervals of a store are computed from.
+
+    Attributes
+    ----------
+    stores, weekly_hours, polls : DataFrame
+        As :func:`~storemon_pipeline.uptime.status.status_intervals` takes them.
+    """
+
+    stores: pd.DataFrame
+    weekly_hours: pd.DataFrame
+    polls: pd.DataFrame
+
+
+def read_store(
+    database: Database,
+    store: StoreRecord,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    rules: UptimeRules,
+) -> StoreTables:
+    """Read what a store's status within ``[start, end)`` depends on."""
+    with database.read() as connection:
+        stores = polled_stores(connection, end, (store.store_id,))
+        weekly = read_business_hours(connection, store.store_id)
+    stores = stores.assign(timezone=store.timezone)
+    polls = read_evidence(database, stores, weekly, start, end, rules)
+    return StoreTables(stores, weekly, polls)
