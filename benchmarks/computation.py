@@ -58,9 +58,7 @@ def figures(tables: Tables) -> pd.DataFrame:
     status = status_intervals(
         tables.stores, tables.polls, opened, tables.hours, start, as_of, request.rules
     )
-    exact = exact_figures(
-        observe(tables.stores, opened, status, request), request, len(tables.stores)
-    )
+    exact = exact_figures(observe(tables.stores, opened, status, request), request, tables.stores)
     return uptime_report(tables.stores, exact, request)
 
 

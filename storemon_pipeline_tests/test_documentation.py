@@ -23,8 +23,9 @@ from storemon_pipeline.defs.requested import ReportRequestConfig
 from storemon_pipeline.intake.files import KINDS
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.tables import metadata
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ROLLING, AskedReport, Window
+from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport
 from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.windows import ROLLING, Window
 from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, dagster, run, told_path
 
 README = (PROJECT / "README.md").read_text()

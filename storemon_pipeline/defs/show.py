@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import Table
 
-from storemon_pipeline.uptime.request import Window
+from storemon_pipeline.uptime.windows import Window
 
 OWNERS = ["team:operations"]
 

@@ -58,7 +58,7 @@ def store_results(
     request : ReportRequest
     """
     time = observe(stores, open_hours, status_intervals, request)
-    exact = exact_figures(time, request, len(stores))
+    exact = exact_figures(time, request, stores)
     return StoreResults(
         uptime_report(stores, exact, request),
         exact,

@@ -1,11 +1,13 @@
 """Opening hours and time zones -> when each store is open, as UTC intervals (rule 3).
 
-Weekly opening hours are wall times; :class:`Openings` knows them for all stores of a computation
-and places them on real dates. Whether a store was *up* while open is the business of
-:mod:`.status`.
+Opening hours are wall times: weekly ones, and special ones of single dates in their place.
+:class:`Openings` knows them for all stores of a computation and puts them on real dates. Whether a
+store was *up* while open is the business of :mod:`.status`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,44 +21,64 @@ _LATEST_CLOSING = 23 * 3_600_000_000 + 59 * 60_000_000  # 23:59:00
 _THURSDAY = 3  # 1970-01-01's weekday, counted from Monday
 
 
+@dataclass(frozen=True, slots=True)
+class OpeningHours:
+    """The opening hours of some stores, as they are written: wall times.
+
+    Attributes
+    ----------
+    weekly : DataFrame
+        ``store_id``, ``day_of_week`` (0 = Monday), ``start_time_local`` and ``end_time_local``
+        (``timedelta64``, since midnight; up to 24 hours), a row an opening.
+    special : DataFrame
+        ``store_id``, ``date`` (``datetime64``, a local date), ``start_time_local`` and
+        ``end_time_local`` (as above, or both NaT: closed on that date), a row an opening in place
+        of the weekday's.
+    """
+
+    weekly: pd.DataFrame
+    special: pd.DataFrame
+
+
 class Openings:
-    """The weekly openings of the stores of a computation, and their clocks.
+    """The openings of the stores of a computation, and their clocks.
 
     Parameters
     ----------
     stores : DataFrame
         ``store_id`` and ``timezone`` (a known IANA name), a row a store.
-    weekly_hours : DataFrame
-        ``store_id``, ``day_of_week`` (0 = Monday), ``start_time_local`` and ``end_time_local``
-        (``timedelta64``, since midnight; up to 24 hours), a row an opening. Rows of other stores
-        are passed over.
+    hours : OpeningHours
+        Rows of other stores are passed over.
     rules : UptimeRules
         ``missing_day`` and ``day_end`` are carried out here.
     """
 
-    def __init__(
-        self, stores: pd.DataFrame, weekly_hours: pd.DataFrame, rules: UptimeRules
-    ) -> None:
+    def __init__(self, stores: pd.DataFrame, hours: OpeningHours, rules: UptimeRules) -> None:
         self._stores = len(stores)
         self._zone, zones = pd.factorize(stores["timezone"])
         self._zones = [str(zone) for zone in zones]
+        weekly_hours, special = hours.weekly, _Special(stores, hours.special, rules)
+        self._special = special
         code = codes_of(weekly_hours["store_id"], stores["store_id"])
         known = code >= 0
         code = code[known]
         weekday = weekly_hours["day_of_week"].to_numpy(np.int64)[known]
         opens = _microseconds(weekly_hours["start_time_local"])[known]
         closes = _microseconds(weekly_hours["end_time_local"])[known]
-        if rules.day_end is DayEnd.MIDNIGHT:
-            closes = np.where(closes >= _LATEST_CLOSING, DAY, closes)
-        closes = np.where(closes <= opens, closes + DAY, closes)
+        closes = _closing(opens, closes, rules)
 
-        self._always_open = np.ones(self._stores, dtype=bool)
-        self._always_open[code] = False
+        has_weekly = np.zeros(self._stores, dtype=bool)
+        has_weekly[code] = True
+        self._always_open = ~has_weekly
+        self._always_open[special.code] = False
         store_day = code * 7 + weekday
-        if rules.missing_day is MissingDay.OPEN:
-            missing = np.ones(self._stores * 7, dtype=bool)
+        # the other days of a store that has nothing but special hours are open, whatever the rule
+        fills = ~self._always_open
+        if rules.missing_day is MissingDay.CLOSED:
+            fills &= ~has_weekly
+        if fills.any():
+            missing = np.repeat(fills, 7)
             missing[store_day] = False
-            missing &= np.repeat(~self._always_open, 7)
             whole_days = np.flatnonzero(missing)
             store_day = np.concatenate((store_day, whole_days))
             opens = np.concatenate((opens, np.zeros(len(whole_days), dtype=np.int64)))
@@ -91,13 +113,22 @@ class Openings:
             of clocks swallows is empty.
         """
         store_day = code * 7 + (date + _THURSDAY) % 7
-        asked, member = expand(self._count[store_day])
+        special = self._special.position(code, date)
+        is_special = special >= 0
+        asked, member = expand(np.where(is_special, 0, self._count[store_day]))
         opening = self._first[store_day][asked] + member
+        opens, closes = self._opens[opening], self._closes[opening]
+        if is_special.any():
+            which = np.flatnonzero(is_special)
+            of_special, special_opens, special_closes = self._special.openings(special[which])
+            asked = np.concatenate((asked, which[of_special]))
+            opens = np.concatenate((opens, special_opens))
+            closes = np.concatenate((closes, special_closes))
         zone, midnight = self._zone[code[asked]], date[asked] * DAY
         return (
             asked,
-            clocks.to_instant(zone, midnight + self._opens[opening]),
-            clocks.to_instant(zone, midnight + self._closes[opening]),
+            clocks.to_instant(zone, midnight + opens),
+            clocks.to_instant(zone, midnight + closes),
         )
 
     def between(self, start: int, end: int) -> Intervals:
@@ -155,13 +186,62 @@ class Openings:
         return is_open
 
 
+class _Special:
+    """The openings of single dates, by store and date."""
+
+    def __init__(self, stores: pd.DataFrame, special: pd.DataFrame, rules: UptimeRules) -> None:
+        code = codes_of(special["store_id"], stores["store_id"])
+        known = code >= 0
+        date = special["date"].to_numpy("datetime64[D]").astype(np.int64)[known]
+        times = special[["start_time_local", "end_time_local"]][known]
+        opens_at_all = times["start_time_local"].notna().to_numpy()
+        opens = _microseconds(times["start_time_local"])
+        closes = _closing(opens, _microseconds(times["end_time_local"]), rules)
+        self.code = code[known]
+        self._low = int(date.min()) if len(date) else 0
+        self._days = int(date.max()) - self._low + 1 if len(date) else 1
+        key = self._key(self.code, date)
+        self._keys, of_key = np.unique(key, return_inverse=True)
+        # a row without times is a date without an opening
+        of_opening = of_key[opens_at_all]
+        order = np.argsort(of_opening, kind="stable")
+        self._opens, self._closes = opens[opens_at_all][order], closes[opens_at_all][order]
+        self._count = np.bincount(of_opening, minlength=len(self._keys))
+        self._first = np.cumsum(self._count) - self._count
+
+    def _key(self, code: Int, date: Int) -> Int:
+        return code * self._days + (date - self._low)
+
+    def position(self, code: Int, date: Int) -> Int:
+        """Which special date each store's date is; -1 for those that are none."""
+        if not len(self._keys):
+            return np.full(len(code), -1)
+        key = self._key(code, date)
+        at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        within = (date >= self._low) & (date < self._low + self._days)
+        return np.where(within & (self._keys[at] == key), at, -1)
+
+    def openings(self, position: Int) -> tuple[Int, Int, Int]:
+        """Which of the dates an opening belongs to, and its wall times in microseconds."""
+        asked, member = expand(self._count[position])
+        opening = self._first[position][asked] + member
+        return asked, self._opens[opening], self._closes[opening]
+
+
+def _closing(opens: Int, closes: Int, rules: UptimeRules) -> Int:
+    """When openings end that are written so: at midnight (``day_end``), or on the next date."""
+    if rules.day_end is DayEnd.MIDNIGHT:
+        closes = np.where(closes >= _LATEST_CLOSING, DAY, closes)
+    return np.where(closes <= opens, closes + DAY, closes)
+
+
 def _microseconds(times: pd.Series) -> Int:
     return times.to_numpy("timedelta64[us]").astype(np.int64)
 
 
 def open_hours(
     stores: pd.DataFrame,
-    weekly_hours: pd.DataFrame,
+    hours: OpeningHours,
     start: pd.Timestamp,
     end: pd.Timestamp,
     rules: UptimeRules,
@@ -172,9 +252,8 @@ def open_hours(
     ----------
     stores : DataFrame
         ``store_id`` (text, sorted, no store twice) and ``timezone`` (a known IANA name).
-    weekly_hours : DataFrame
-        ``store_id``, ``day_of_week`` (0 = Monday), ``start_time_local``, ``end_time_local``
-        (``timedelta64``, up to 24 hours). A store without a row is always open.
+    hours : OpeningHours
+        A store without a row is always open.
     start, end : Timestamp
         UTC.
     rules : UptimeRules
@@ -188,7 +267,7 @@ def open_hours(
     Examples
     --------
     >>> stores = pd.DataFrame({"store_id": ["s1"], "timezone": ["America/New_York"]})
-    >>> hours = pd.DataFrame(
+    >>> weekly = pd.DataFrame(
     ...     {
     ...         "store_id": ["s1"],
     ...         "day_of_week": [0],
@@ -196,10 +275,14 @@ def open_hours(
     ...         "end_time_local": pd.to_timedelta(["12:00:00"]),
     ...     }
     ... )
+    >>> special = pd.DataFrame(
+    ...     {"store_id": [], "date": [], "start_time_local": [], "end_time_local": []}
+    ... ).astype({"date": "datetime64[s]", "start_time_local": "timedelta64[us]"})
+    >>> hours = OpeningHours(weekly, special)
     >>> monday = pd.Timestamp("2023-01-23 06:00Z"), pd.Timestamp("2023-01-24 05:00Z")
     >>> open_hours(stores, hours, *monday, UptimeRules())["open_utc"].iloc[0]
     Timestamp('2023-01-23 14:00:00+0000', tz='UTC')
     """
-    openings = Openings(stores, weekly_hours, rules)
+    openings = Openings(stores, hours, rules)
     intervals = openings.between(*instants_of([start, end]).tolist())
     return table_of(intervals, stores, "open_utc", "close_utc")

@@ -26,8 +26,8 @@ def _clocks(stores: pd.DataFrame, time: OpenTime) -> tuple[WallClocks, Int]:
     return WallClocks([str(name) for name in zones], time.line.start, time.line.end), zone
 
 
-def _within_spans(intervals: Intervals, request: ReportRequest, stores: int) -> Intervals:
-    start, end = request.store_spans(stores)
+def _within_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
+    start, end = request.store_spans(stores["timezone"])
     return intervals.clip(start[intervals.code], end[intervals.code])
 
 
@@ -50,7 +50,7 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
         of UTC), ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of), sorted
         by store and start.
     """
-    down = _within_spans(time.down, request, len(stores))
+    down = _within_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
     (as_of,) = instants_of([request.as_of]).tolist()
     zone_of_event = zone[down.code]
@@ -115,10 +115,8 @@ def downtime_by_hour(stores: pd.DataFrame, time: OpenTime, request: ReportReques
         each hour with open time, sorted.
     """
     clocks, zone = _clocks(stores, time)
-    opened = _by_local_hour(
-        _within_spans(time.open, request, len(stores)), clocks, zone, len(stores)
-    )
-    down = _by_local_hour(_within_spans(time.down, request, len(stores)), clocks, zone, len(stores))
+    opened = _by_local_hour(_within_spans(time.open, request, stores), clocks, zone, len(stores))
+    down = _by_local_hour(_within_spans(time.down, request, stores), clocks, zone, len(stores))
     some = np.flatnonzero(opened)
     opened, down = opened[some], down[some]
     return pd.DataFrame(

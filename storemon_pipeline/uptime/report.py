@@ -76,7 +76,7 @@ def hundredths(amount: Int, unit: Int | int) -> Int:
     return (200 * amount + unit) // (2 * np.asarray(unit, dtype=np.int64))
 
 
-def exact_figures(time: OpenTime, request: ReportRequest, stores: int) -> pd.DataFrame:
+def exact_figures(time: OpenTime, request: ReportRequest, stores: pd.DataFrame) -> pd.DataFrame:
     """Uptime, downtime and open time of each store and window, in microseconds, unrounded.
 
     Returns
@@ -85,7 +85,7 @@ def exact_figures(time: OpenTime, request: ReportRequest, stores: int) -> pd.Dat
         For each window ``uptime_…``, ``downtime_…``, ``unobserved_…`` and ``open_time_…`` + the
         window's column name; the first three add up to the fourth exactly.
     """
-    code = np.arange(stores)
+    code = np.arange(len(stores))
     measures = {
         "open_time": Measure(time.open, time.line),
         "uptime": Measure(time.up, time.line),
@@ -93,7 +93,7 @@ def exact_figures(time: OpenTime, request: ReportRequest, stores: int) -> pd.Dat
     }
     columns: dict[str, Int] = {}
     for window in request.windows:
-        start, end = request.bounds(window, stores)
+        start, end = request.bounds(window, stores["timezone"])
         lengths = {name: of.between(code, start, end) for name, of in measures.items()}
         lengths["unobserved"] = lengths["open_time"] - lengths["uptime"] - lengths["downtime"]
         for name in ("uptime", "downtime", "unobserved", "open_time"):

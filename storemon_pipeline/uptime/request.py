@@ -8,11 +8,11 @@ pydantic models, so that the launchpad, the database and the API say it in the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -23,37 +23,9 @@ from pydantic import (
 )
 
 from storemon_pipeline.uptime.intervals import Int
-from storemon_pipeline.uptime.rules import HOUR, UptimeRules
+from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.tables import instants_of
-
-
-class Window(StrEnum):
-    """A span of time that figures are told for (rule 2)."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    RANGE = "range"
-
-    @property
-    def column(self) -> str:
-        """How the window is called in the names of the report's columns."""
-        return "range" if self is Window.RANGE else f"last_{self.value}"
-
-    @property
-    def unit(self) -> int:
-        """Microseconds in the unit of its figures: minutes for the hour, hours for all else."""
-        return HOUR // 60 if self is Window.HOUR else HOUR
-
-
-ROLLING = {
-    Window.HOUR: timedelta(hours=1),
-    Window.DAY: timedelta(hours=24),
-    Window.WEEK: timedelta(hours=168),
-    Window.MONTH: timedelta(hours=720),
-}
-"""The windows that end at as_of, and how long they are: spans of real time (rule 2)."""
+from storemon_pipeline.uptime.windows import CALENDAR, ROLLING, Window, calendar_bounds
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 """Between which years a report may be asked for: far from where calendars and clocks end."""
@@ -124,7 +96,11 @@ class AskedReport(BaseModel):
     )
     windows: tuple[Window, ...] = Field(
         default=DEFAULT_WINDOWS,
-        description="Any of hour, day, week, month (30 days), and range with start and end.",
+        description=(
+            "Any of hour, day, week, month (30 days), range with start and end; and, in each "
+            "store's own calendar, today, yesterday, last_calendar_week (Monday to Sunday), "
+            "this_calendar_month, last_calendar_month."
+        ),
     )
     start: Instant | None = Field(
         default=None, description="The beginning of the window `range`, with end."
@@ -188,37 +164,48 @@ class ReportRequest(BaseModel):
     store_ids: tuple[str, ...] | None
     rules: UptimeRules
 
-    def bounds(self, window: Window, stores: int) -> tuple[Int, Int]:
-        """Where a window begins and ends for each of ``stores`` stores (rule 2).
+    def bounds(self, window: Window, timezones: pd.Series) -> tuple[Int, Int]:
+        """Where a window begins and ends for each store (rule 2).
 
-        Rolling windows and ranges are the same for all.
+        Parameters
+        ----------
+        window : Window
+        timezones : Series of text, shape (stores,)
+            The stores' zones: known IANA names. Only calendar windows ask for them.
 
         Returns
         -------
         start, end : int64 arrays, shape (stores,)
             Microseconds since 1970.
         """
-        start = self.start if window is Window.RANGE else self.as_of - ROLLING[window]
-        first, last = instants_of([start, self.as_of])
-        return np.full(stores, first), np.full(stores, last)
+        (as_of,) = instants_of([self.as_of]).tolist()
+        if window in CALENDAR:
+            return calendar_bounds(window, as_of, timezones)
+        (start,) = instants_of([self._earliest(window)]).tolist()
+        return np.full(len(timezones), start), np.full(len(timezones), as_of)
 
-    def store_spans(self, stores: int) -> tuple[Int, Int]:
+    def store_spans(self, timezones: pd.Series) -> tuple[Int, Int]:
         """The whole span of the windows of each store: earliest start, latest end (Outages).
 
         Returns
         -------
         start, end : int64 arrays, shape (stores,)
         """
-        starts, ends = zip(*(self.bounds(window, stores) for window in self.windows), strict=True)
+        starts, ends = zip(
+            *(self.bounds(window, timezones) for window in self.windows), strict=True
+        )
         return np.minimum.reduce(starts), np.maximum.reduce(ends)
+
+    def _earliest(self, window: Window) -> datetime:
+        """Where a window begins; for a calendar window, before where it does for any store."""
+        if window is Window.RANGE and self.start is not None:
+            return self.start
+        return self.as_of - (ROLLING | CALENDAR)[window]
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """What must be looked at to answer: the span over all windows and stores, up to as_of."""
-        starts = [
-            self.start if w is Window.RANGE else self.as_of - ROLLING[w] for w in self.windows
-        ]
-        return min(start for start in starts if start is not None), self.as_of
+        """What must be looked at to answer: all windows of all stores are within, up to as_of."""
+        return min(map(self._earliest, self.windows)), self.as_of
 
 
 def resolve(asked: AskedReport, *, newest_poll: datetime, now: datetime) -> ReportRequest:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Bool, Int, Intervals, Line, contains, expand
-from storemon_pipeline.uptime.open_hours import Openings
+from storemon_pipeline.uptime.open_hours import OpeningHours, Openings
 from storemon_pipeline.uptime.rules import ClosedPolls, Interpolation, UptimeRules
 from storemon_pipeline.uptime.tables import (
     codes_of,
@@ -146,7 +146,7 @@ def _merge_equal(stretches: Intervals, active: Bool) -> tuple[Intervals, Bool]:
 def without_evidence(
     stores: pd.DataFrame,
     polls: pd.DataFrame,
-    weekly_hours: pd.DataFrame,
+    hours: OpeningHours,
     start: pd.Timestamp,
     rules: UptimeRules,
 ) -> Bool:
@@ -154,7 +154,7 @@ def without_evidence(
 
     Parameters
     ----------
-    stores, polls, weekly_hours, start, rules
+    stores, polls, hours, start, rules
         As for :func:`status_intervals`.
 
     Returns
@@ -165,7 +165,7 @@ def without_evidence(
     before = _sorted_polls(polls, stores, first - 1)
     missing = np.ones(len(stores), dtype=bool)
     if rules.closed_polls is ClosedPolls.IGNORE:
-        newest = _newest_in_hours(before, Openings(stores, weekly_hours, rules))
+        newest = _newest_in_hours(before, Openings(stores, hours, rules))
         missing[before.code[newest]] = False
     else:
         missing[before.code] = False
@@ -176,7 +176,7 @@ def status_intervals(
     stores: pd.DataFrame,
     polls: pd.DataFrame,
     open_hours: pd.DataFrame,
-    weekly_hours: pd.DataFrame,
+    hours: OpeningHours,
     start: pd.Timestamp,
     as_of: pd.Timestamp,
     rules: UptimeRules,
@@ -194,7 +194,7 @@ def status_intervals(
         one, also before ``start``, was made in hours.
     open_hours : DataFrame
         Of :func:`~storemon_pipeline.uptime.open_hours.open_hours` over ``[start, as_of)``.
-    weekly_hours : DataFrame
+    hours : OpeningHours
         As given to it; they tell which of the polls before ``start`` were made in hours.
     start, as_of : Timestamp
         UTC.
@@ -209,7 +209,7 @@ def status_intervals(
     """
     first, last = instants_of([start, as_of]).tolist()
     known = _sorted_polls(polls, stores, last)
-    openings = Openings(stores, weekly_hours, rules)
+    openings = Openings(stores, hours, rules)
     within = known.at >= first
     past = np.flatnonzero(~within)
     counts = within.copy()
