@@ -1,0 +1,97 @@
+"""Whether each store met its target, what is left of its downtime budget, and how its outages were.
+
+A target is the least share of a store's observed open time that it is to be up, in percent. An
+outage is a downtime event (Outages): a stretch of downtime within one open interval, cut to the
+window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.report import OpenTime, hundredths
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.tables import instants_of
+
+_SCALE = 100_000  # a target is told to a thousandth of a percent
+_MINUTE = HOUR // 60
+_Float = npt.NDArray[np.float64]
+
+
+def service_levels(
+    stores: pd.DataFrame, time: OpenTime, exact: pd.DataFrame, request: ReportRequest
+) -> pd.DataFrame:
+    """Service levels of each store and window.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, ``target_pct`` (float64, 0 to 100, at most three decimals).
+    time : OpenTime
+        Of the same stores and request.
+    exact : DataFrame
+        Of :func:`~storemon_pipeline.uptime.report.exact_figures`, for the same.
+    request : ReportRequest
+
+    Returns
+    -------
+    DataFrame
+        ``target_pct``; then for each window, + its column name: ``met_`` (boolean, NA where
+        nothing was observed), ``downtime_budget_`` and ``budget_left_`` (float64, in the unit of
+        the window's figures; less than nothing where it is overdrawn), ``outages_`` (int64),
+        ``mean_minutes_to_recovery_`` (of outages that are over), ``mean_hours_between_outages_``
+        (uptime by outages) and ``longest_outage_minutes_`` (float64, NaN where there is none to
+        tell of).
+    """
+    target = np.rint(stores["target_pct"].to_numpy(np.float64) * (_SCALE // 100)).astype(np.int64)
+    (as_of,) = instants_of([request.as_of]).tolist()
+    columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
+    for window in request.windows:
+        name = window.column
+        up, down = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
+        budget = _share(up + down, _SCALE - target)
+        columns[f"met_{name}"] = pd.array(
+            np.where(up + down > 0, down <= budget, None), dtype="boolean"
+        )
+        columns[f"downtime_budget_{name}"] = hundredths(budget, window.unit) / 100
+        columns[f"budget_left_{name}"] = hundredths(budget - down, window.unit) / 100
+
+        start, end = request.bounds(window, stores["timezone"])
+        outages = time.down.clip(start[time.down.code], end[time.down.code])
+        length = outages.end - outages.start
+        count = np.bincount(outages.code, minlength=len(stores))
+        over = outages.end < as_of
+        recovered = np.bincount(outages.code[over], minlength=len(stores))
+        # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+        until_over = np.bincount(
+            outages.code[over], weights=length[over], minlength=len(stores)
+        ).astype(np.int64)
+        longest = np.zeros(len(stores), dtype=np.int64)
+        np.maximum.at(longest, outages.code, length)
+        columns[f"outages_{name}"] = count
+        columns[f"mean_minutes_to_recovery_{name}"] = _mean(until_over, recovered, _MINUTE)
+        columns[f"mean_hours_between_outages_{name}"] = _mean(up, count, HOUR)
+        columns[f"longest_outage_minutes_{name}"] = _mean(longest, np.minimum(count, 1), _MINUTE)
+    return pd.DataFrame(columns)
+
+
+def _share(whole: Int, part: Int) -> Int:
+    """``whole * part / _SCALE``, rounded down, where the product may exceed 64 bits.
+
+    Examples
+    --------
+    >>> _share(np.array([1_000_001]), np.array([500])).tolist()
+    [5000]
+    """
+    times, rest = np.divmod(whole, _SCALE)
+    return times * part + rest * part // _SCALE
+
+
+def _mean(total: Int, count: Int, unit: int) -> _Float:
+    """``total / count`` in a unit, to two decimals; NaN where there is nothing to divide by."""
+    some = count > 0
+    return np.where(some, hundredths(total, np.where(some, count, 1) * unit) / 100, np.nan)
