@@ -54,17 +54,19 @@ def service_levels(
         name = window.column
         up, down = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
         budget = _share(up + down, _SCALE - target)
-        columns[f"met_{name}"] = pd.array(
-            np.where(up + down > 0, down <= budget, None), dtype="boolean"
-        )
+        columns[f"met_{name}"] = pd.arrays.BooleanArray(down <= budget, mask=up + down == 0)
         columns[f"downtime_budget_{name}"] = hundredths(budget, window.unit) / 100
         columns[f"budget_left_{name}"] = hundredths(budget - down, window.unit) / 100
 
         start, end = request.bounds(window, stores["timezone"])
-        outages = time.down.clip(start[time.down.code], end[time.down.code])
+        whole = time.down
+        within = (whole.start < end[whole.code]) & (whole.end > start[whole.code])
+        whole = whole.take(within)
+        outages = whole.clip(start[whole.code], end[whole.code])
         length = outages.end - outages.start
         count = np.bincount(outages.code, minlength=len(stores))
-        over = outages.end < as_of
+        # one that goes on beyond the window, or at as_of, is not over by then
+        over = (whole.end == outages.end) & (whole.end < as_of)
         recovered = np.bincount(outages.code[over], minlength=len(stores))
         # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
         until_over = np.bincount(
