@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storemon_pipeline.intake.errors import IntakeError
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
 
 _HEADER_BYTES = 2**20
@@ -177,7 +177,8 @@ class Content:
     def _as_text(self, data: bytes, first_line: int) -> bytes:
         """The data itself, if it is UTF-8 text."""
         try:
-            data.decode()
+            # what is ASCII need not be made a text of to know that it could be
+            _ = data.isascii() or data.decode()
         except UnicodeDecodeError as error:
             line = first_line + data.count(b"\n", 0, error.start)
             msg = (
@@ -226,7 +227,7 @@ class Content:
             data = rest + part
             end = data.rfind(b"\n") + 1
             if not end and len(data) > BLOCK_BYTES:
-                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 32 MiB long"
+                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 16 MiB long"
                 raise IntakeError(msg)
             rest = data[end:]
             if end:

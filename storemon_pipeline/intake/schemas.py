@@ -16,8 +16,10 @@ import pandas as pd
 import pandera.pandas as pa
 import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
+from pyarrow import ArrowInvalid
 from pyarrow import array as arrow_array
 from pyarrow import string as arrow_text
+from pyarrow import timestamp as arrow_timestamp
 
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
@@ -84,12 +86,27 @@ def read_timestamps(text: pd.Series) -> pd.Series:
     -------
     Series of ``datetime64[us, UTC]``
     """
-    shaped = text.where(_fullmatch(text, _TIMESTAMP.pattern))
-    plain = shaped.str.removesuffix("UTC").str.rstrip()
-    instants = pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce")
-    exact = instants.astype("datetime64[us, UTC]")
+    shaped = _fullmatch(text, _TIMESTAMP.pattern)
+    exact = _usual_timestamps(text) if shaped.all() else None
+    if exact is None:
+        plain = text.where(shaped).str.removesuffix("UTC").str.rstrip()
+        instants = pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce")
+        exact = instants.astype("datetime64[us, UTC]")
     # the calendar has no year 0, and neither database can give such an instant back
     return exact.where(exact >= _FIRST_INSTANT)
+
+
+def _usual_timestamps(text: pd.Series) -> pd.Series | None:
+    """Instants of a timestamp's shape; None where one has an offset or is not in the calendar.
+
+    Arrow reads them in a fraction of the time, but cannot say which of them it could not read.
+    """
+    plain = pc.ascii_rtrim(arrow_array(text, arrow_text()), " \t\n\f\rUTCZ")
+    try:
+        instants = plain.cast(arrow_timestamp("us"))
+    except ArrowInvalid:
+        return None
+    return pd.Series(instants.to_numpy(), index=text.index).dt.tz_localize("UTC")
 
 
 def _read_wall_times(text: pd.Series) -> pd.Series:
@@ -117,11 +134,17 @@ def _wall_time_text(times: pd.Series) -> pd.Series:
     return whole
 
 
+def _statuses(text: pd.Series) -> pd.Series:
+    """Statuses without spaces around them, in small letters; each that differs is made once."""
+    which, known = pd.factorize(text)
+    return pd.Series(pd.Series(known).str.strip().str.lower().take(which).array, index=text.index)
+
+
 def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
     latest = now + MAX_AHEAD
     read = text.assign(
         timestamp_utc=read_timestamps(text["timestamp_utc"]),
-        status=text["status"].str.strip().str.lower(),
+        status=_statuses(text["status"]),
     )
     schema = pa.DataFrameSchema(
         {

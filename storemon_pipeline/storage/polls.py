@@ -21,7 +21,7 @@ from storemon_pipeline.uptime.intervals import Int, Line
 from storemon_pipeline.uptime.tables import instants_of
 
 _SQLITE_UPSERT = """
-INSERT INTO store_status (store_id, timestamp_utc, status) VALUES (?, ?, ?)
+INSERT INTO store_status (store_id, timestamp_utc, status) VALUES {rows}
 ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 """
 _POSTGRESQL_STAGE = """
@@ -35,7 +35,7 @@ ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 WHERE known.status <> excluded.status
 """
 _SQLITE_STORES = """
-INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES (?, ?, ?)
+INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES {rows}
 ON CONFLICT (store_id) DO UPDATE SET
     first_poll_utc = min(known.first_poll_utc, excluded.first_poll_utc),
     last_poll_utc = max(known.last_poll_utc, excluded.last_poll_utc)
