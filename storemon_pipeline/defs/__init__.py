@@ -20,3 +20,9 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.failures`        what a person is told when a run fails
 ======================  ========================================================================
 """
+
+import gc
+
+# Dagster is loaded by now and stays: half a million objects that the garbage collector would look
+# through again and again while all else is loaded, for a quarter of a second of every run
+gc.freeze()

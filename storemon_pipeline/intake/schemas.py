@@ -110,9 +110,12 @@ def _usual_timestamps(text: pd.Series) -> pd.Series | None:
 
 
 def _read_wall_times(text: pd.Series) -> pd.Series:
-    shaped = text.where(_fullmatch(text, _WALL_TIME.pattern))
-    times = pd.to_timedelta(_with_seconds(shaped), errors="coerce")
-    return times.astype("timedelta64[us]")
+    # the same few hundred times of day again and again, each read once
+    which, known = pd.factorize(text)
+    texts = pd.Series(known, dtype="str")
+    shaped = texts.where(_fullmatch(texts, _WALL_TIME.pattern))
+    times = pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
+    return pd.Series(times.array.take(which), index=text.index)
 
 
 def _with_seconds(text: pd.Series) -> pd.Series:
@@ -121,23 +124,26 @@ def _with_seconds(text: pd.Series) -> pd.Series:
 
 def _wall_time_text(times: pd.Series) -> pd.Series:
     """``HH:MM:SS``, with six digits of fraction where there is one."""
-    total = times.dt.total_seconds().astype("int64")
-    text: pd.Series = (
+    which, known = pd.factorize(times)
+    each = pd.Series(known, dtype="timedelta64[us]")
+    total = each.dt.total_seconds().astype("int64")
+    text = (
         (total // 3600).astype("str").str.zfill(2)
         + ":"
         + (total // 60 % 60).astype("str").str.zfill(2)
         + ":"
         + (total % 60).astype("str").str.zfill(2)
     )
-    fraction = times.dt.microseconds
-    whole: pd.Series = text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
-    return whole
+    fraction = each.dt.microseconds
+    whole = text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
+    return pd.Series(whole.array.take(which), index=times.index)
 
 
 def _statuses(text: pd.Series) -> pd.Series:
     """Statuses without spaces around them, in small letters; each that differs is made once."""
     which, known = pd.factorize(text)
-    return pd.Series(pd.Series(known).str.strip().str.lower().take(which).array, index=text.index)
+    statuses = pd.Series(known, dtype="str").str.strip().str.lower()
+    return pd.Series(statuses.array.take(which), index=text.index)
 
 
 def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:

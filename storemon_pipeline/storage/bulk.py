@@ -20,6 +20,8 @@ from storemon_pipeline.ahead import one_ahead
 from storemon_pipeline.uptime.intervals import Int
 
 _COPIED_ROWS = 250_000
+# few, so that the texts of one part find room where those of the last were
+_LISTED_ROWS = 20_000
 _INSERTED_ROWS = 50  # of three columns or four: each value is a parameter, old SQLites take 999
 _SENT_BYTES = 2**18
 
@@ -64,8 +66,8 @@ def execute_many(connection: Connection, statement: str, rows: pa.Table) -> None
     row = f"({', '.join('?' * rows.num_columns)})"
     width = rows.num_columns * _INSERTED_ROWS
     cursor = connection.connection.cursor()
-    for first in range(0, len(rows), _COPIED_ROWS):
-        part = rows.slice(first, _COPIED_ROWS)
+    for first in range(0, len(rows), _LISTED_ROWS):
+        part = rows.slice(first, _LISTED_ROWS)
         columns = [_as_text(column).to_pylist() for column in part.columns]
         values = list(chain.from_iterable(zip(*columns, strict=True)))
         whole = len(values) - len(values) % width
