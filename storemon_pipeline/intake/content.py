@@ -21,6 +21,7 @@ BLOCK_BYTES = 16 * 2**20
 """How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
 
 _HEADER_BYTES = 2**20
+_PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay in the cache
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -149,7 +150,7 @@ class Content:
             line that was the last: then this object is of no further use.
         """
         left, last = size, b""
-        while left and (part := self._read(min(left, BLOCK_BYTES))):
+        while left and (part := self._read(min(left, _PASSED_BYTES))):
             self._hash.update(part)
             left -= len(part)
             last = part[-1:]
@@ -160,7 +161,7 @@ class Content:
 
     def skip_to_end(self) -> None:
         """Pass over all that is left, whole lines or not."""
-        while part := self._read(BLOCK_BYTES):
+        while part := self._read(_PASSED_BYTES):
             self._hash.update(part)
 
     def _skip_line_end(self) -> bool:

@@ -98,15 +98,13 @@ def _order(store: Int, at: Int) -> Int:
     except OverflowError:  # a poll of long ago among those of many stores
         order = np.lexsort((at, store))
         same = (np.diff(store[order]) == 0) & (np.diff(at[order]) == 0)
-        kept: Int = order[np.append(~same, True)]
-        return kept
-    order = np.argsort(key)
-    same = np.diff(key[order]) == 0
-    if not same.any():
-        return order
-    # which of two is later is told by their positions, which only the slower sort heeds
-    order = np.argsort(key, kind="stable")
-    kept = order[np.append(~same, True)]
+    else:
+        order = np.argsort(key)
+        same = np.diff(key[order]) == 0
+        if same.any():
+            # which is later is told by their positions, which only the slower sort heeds
+            order = np.argsort(key, kind="stable")
+    kept: Int = order[np.append(~same, True)]
     return kept
 
 
