@@ -40,6 +40,19 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     return len(unique)
 
 
+def weekdays_with_hours(connection: Connection) -> pd.DataFrame:
+    """On how many weekdays each store has opening hours.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``weekdays`` (int64).
+    """
+    store = business_hours.c.store_id
+    weekdays = func.count(business_hours.c.day_of_week.distinct()).label("weekdays")
+    return pd.read_sql(select(store, weekdays).group_by(store), connection)
+
+
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a small table, for SQLAlchemy."""
     return [
