@@ -20,3 +20,9 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.failures`        what a person is told when a run fails
 ======================  ========================================================================
 """
+
+import gc
+
+# what Dagster has loaded stays until the process ends: Python's garbage collector, which would go
+# through all of it again and again while the rest is loaded, and at the end, need not look at it
+gc.freeze()

@@ -13,7 +13,7 @@ import pandas as pd
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
 from storemon_pipeline.storage.polls import polled_stores
-from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
+from storemon_pipeline.storage.snapshots import read_timezones, weekdays_with_hours
 from storemon_pipeline.uptime.wall_clock import known_timezones
 
 _SHOWN = 20
@@ -55,9 +55,9 @@ def table_checks(
     """Look for stores about which the tables say too little."""
     with storemon.database.read() as connection:
         stores = polled_stores(connection, datetime.now(UTC))
-        hours = read_business_hours(connection)
+        weekdays = weekdays_with_hours(connection)
         zones = read_timezones(connection)
-    found = find_gaps(stores, hours, zones)
+    found = find_gaps(stores, weekdays, zones)
     selected = {key.name for key in context.selected_asset_check_keys}
     for name, (asset, _) in _SPECS.items():
         if name in selected:
@@ -65,7 +65,7 @@ def table_checks(
 
 
 def find_gaps(
-    stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame
+    stores: pd.DataFrame, weekdays: pd.DataFrame, zones: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """The stores that fail each check, with what is known of them.
 
@@ -73,8 +73,8 @@ def find_gaps(
     ----------
     stores : DataFrame
         ``store_id``, ``last_poll_utc``.
-    hours : DataFrame
-        ``store_id``, ``day_of_week``.
+    weekdays : DataFrame
+        ``store_id``, ``weekdays``: on how many it has opening hours.
     zones : DataFrame
         ``store_id``, ``timezone_str``.
 
@@ -83,17 +83,20 @@ def find_gaps(
     dict
         Check's name -> DataFrame with ``store_id`` and one more column.
     """
-    silent = stores[stores["last_poll_utc"] < stores["last_poll_utc"].max() - timedelta(days=1)]
-    without_hours = stores[~stores["store_id"].isin(hours["store_id"])]
-    days = hours.groupby("store_id")["day_of_week"].nunique()
-    days = days[days.index.isin(stores["store_id"])]
-    missing = (_WEEKDAYS - days)[days < _WEEKDAYS].rename("weekdays_without_hours").reset_index()
-    named = stores.merge(zones, on="store_id", how="left")
-    unknown = named[~named["timezone_str"].isin(list(known_timezones()))]
+    known = stores.merge(weekdays, on="store_id", how="left").merge(
+        zones, on="store_id", how="left"
+    )
+    silent = known[known["last_poll_utc"] < known["last_poll_utc"].max() - timedelta(days=1)]
+    without_hours = known[known["weekdays"].isna()]
+    missing = known[known["weekdays"] < _WEEKDAYS]
+    missing = missing.assign(
+        weekdays_without_hours=(_WEEKDAYS - missing["weekdays"]).astype("int64")
+    )
+    unknown = known[~known["timezone_str"].isin(list(known_timezones()))]
     return {
         "polled_within_a_day": silent[["store_id", "last_poll_utc"]],
         "every_store_has_hours": without_hours[["store_id", "last_poll_utc"]],
-        "every_weekday_has_hours": missing,
+        "every_weekday_has_hours": missing[["store_id", "weekdays_without_hours"]],
         "every_store_has_a_timezone": unknown[["store_id", "timezone_str"]].fillna(""),
     }
 

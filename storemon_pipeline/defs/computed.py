@@ -9,7 +9,7 @@ from storemon_pipeline.defs.failures import record_failed_report
 from storemon_pipeline.defs.io import RunTable, TableSlices
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns
-from storemon_pipeline.storage.evidence import read_evidence
+from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.uptime import open_hours as hours
 from storemon_pipeline.uptime import status
 from storemon_pipeline.uptime.request import ReportRequest
@@ -42,10 +42,10 @@ def open_hours(
 ) -> TableSlices:
     """Place the weekly hours on real dates."""
     start, end = map(pd.Timestamp, report_request.span)
-    weekly = weekly_hours.all()
 
     def slices() -> Iterator[pd.DataFrame]:
         for stores in store_slices(polled_stores.all(), report_request.span):
+            weekly = weekly_hours.of_stores(stores)
             yield hours.open_hours(stores, weekly, start, end, report_request.rules)
             context.log.info("Open hours of %s", said(stores))
 
@@ -82,22 +82,18 @@ def status_intervals(
 ) -> TableSlices:
     """Say for which stretch of time each poll speaks."""
     start, as_of = map(pd.Timestamp, report_request.span)
-    weekly = weekly_hours.all()
+    rules = report_request.rules
+
+    def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        weekly = weekly_hours.of_stores(stores)
+        polls = read_evidence(storemon.database, stores, weekly, start, as_of, rules)
+        return stores, weekly, polls
 
     def slices() -> Iterator[pd.DataFrame]:
-        for stores in store_slices(polled_stores.all(), report_request.span):
-            polls = read_evidence(
-                storemon.database, stores, weekly, start, as_of, report_request.rules
-            )
-            yield status.status_intervals(
-                stores,
-                polls,
-                open_hours.of_stores(stores),
-                weekly,
-                start,
-                as_of,
-                report_request.rules,
-            )
+        parts = store_slices(polled_stores.all(), report_request.span)
+        for stores, weekly, polls in read_ahead(read, parts):
+            opened = open_hours.of_stores(stores)
+            yield status.status_intervals(stores, polls, opened, weekly, start, as_of, rules)
             context.log.info(
                 "Status intervals of %s from %s polls", said(stores), f"{len(polls):,}"
             )

@@ -35,6 +35,7 @@ TABLES = (
 )
 _NEWEST = ".newest_intermediate"
 _CONTINUES = "continues"
+_ROW_GROUP = 100_000
 
 
 class RunFiles:
@@ -212,7 +213,7 @@ class RequestIOManager(_RunScopedIOManager):
 
 
 class TableIOManager(_RunScopedIOManager):
-    """Keeps a table, or slices of one, as Parquet, a row group a slice."""
+    """Keeps a table, or slices of one, as Parquet, in row groups that are read one by one."""
 
     def dump_to_path(
         self, context: dg.OutputContext, obj: pd.DataFrame | TableSlices, path: UPath
@@ -224,13 +225,14 @@ class TableIOManager(_RunScopedIOManager):
         with part.open("wb") as file:
             writer = None
             for table in slices:
+                arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
                 # the ids of a slice as plain text, which reads the same whatever slice it is
-                plain = table.assign(store_id=table["store_id"].astype("str"))
-                arrow = pa.Table.from_pandas(plain, preserve_index=False)
+                ids = arrow["store_id"].cast(pa.string())
+                arrow = arrow.set_column(arrow.column_names.index("store_id"), "store_id", ids)
                 writer = writer or parquet.ParquetWriter(file, arrow.schema)
-                writer.write_table(arrow, row_group_size=max(1, len(arrow)))
+                writer.write_table(arrow, row_group_size=_ROW_GROUP)
                 rows += len(arrow)
-                first = plain.head(PREVIEW_ROWS) if first is None else first
+                first = table.head(PREVIEW_ROWS) if first is None else first
             if writer:
                 writer.close()
         part.rename(path)

@@ -25,7 +25,7 @@ from storemon_pipeline.storage.report_files import (
     REPORT,
     REPORT_FULL,
     ReportFiles,
-    append_results,
+    appending,
     short_report,
 )
 from storemon_pipeline.uptime.fleet import Fleet, store_results
@@ -133,7 +133,7 @@ def reported(
     files = ReportFiles(storemon.settings.reports_path, context.run.run_id)
     with told_as_failure():
         record_start(storemon, context.run, report_request)
-        with files.writing(names) as opened:
+        with files.writing(names) as opened, appending(opened) as append:
             for part in store_slices(stores, report_request.span):
                 results = store_results(
                     part,
@@ -141,7 +141,7 @@ def reported(
                     status_intervals.of_stores(part),
                     report_request,
                 )
-                append_results(opened, results, header=not fleet.figures)
+                append(results)
                 fleet.add(results)
                 context.log.info("Figures of %s", said(part))
             checks = _checks(fleet, len(stores)) if "uptime_report" in selected else []

@@ -193,10 +193,10 @@ def weekly_hours(
     context: dg.AssetExecutionContext, storemon: Storemon, polled_stores: RunTable
 ) -> pd.DataFrame:
     """Read the opening hours of the report's stores."""
-    stores = polled_stores.all()["store_id"]
+    stores = polled_stores.all()[["store_id"]]
     with storemon.database.read() as connection:
         hours = read_business_hours(connection)
-    hours = hours[hours["store_id"].isin(stores)].reset_index(drop=True)
+    hours = hours.merge(stores, on="store_id")
     context.log.info(
         "%s openings of %s stores; the other %s are always open",
         f"{len(hours):,}",

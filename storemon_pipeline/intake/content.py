@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from storemon_pipeline.intake.errors import IntakeError
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
 
 _HEADER_BYTES = 2**20
+_PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay in the cache
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -149,7 +150,7 @@ class Content:
             line that was the last: then this object is of no further use.
         """
         left, last = size, b""
-        while left and (part := self._read(min(left, BLOCK_BYTES))):
+        while left and (part := self._read(min(left, _PASSED_BYTES))):
             self._hash.update(part)
             left -= len(part)
             last = part[-1:]
@@ -160,7 +161,7 @@ class Content:
 
     def skip_to_end(self) -> None:
         """Pass over all that is left, whole lines or not."""
-        while part := self._read(BLOCK_BYTES):
+        while part := self._read(_PASSED_BYTES):
             self._hash.update(part)
 
     def _skip_line_end(self) -> bool:
@@ -177,7 +178,8 @@ class Content:
     def _as_text(self, data: bytes, first_line: int) -> bytes:
         """The data itself, if it is UTF-8 text."""
         try:
-            data.decode()
+            # what is ASCII need not be made a text of to know that it could be
+            _ = data.isascii() or data.decode()
         except UnicodeDecodeError as error:
             line = first_line + data.count(b"\n", 0, error.start)
             msg = (
@@ -226,7 +228,7 @@ class Content:
             data = rest + part
             end = data.rfind(b"\n") + 1
             if not end and len(data) > BLOCK_BYTES:
-                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 32 MiB long"
+                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 16 MiB long"
                 raise IntakeError(msg)
             rest = data[end:]
             if end:

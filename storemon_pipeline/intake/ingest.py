@@ -8,7 +8,8 @@ corrects an earlier one; opening hours and time zones are snapshots.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Literal
 import pandas as pd
 from sqlalchemy import Connection
 
+from storemon_pipeline.ahead import one_ahead
 from storemon_pipeline.intake.content import Block, Content, compression_of, content_sha256
 from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
 from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind, find_files
@@ -192,11 +194,12 @@ class _Ingestion:
                 self._record(replace(same, file=path.name))
             return _unchanged(path, same)
         content, reading = _open(path, kind, before)
-        with content:
+        # of the two, the thread that reads ahead ends first
+        with content, closing(self._checked_rows(content, kind)) as checked_rows:
             bad: list[pd.DataFrame] = []
             good: list[pd.DataFrame] = []
             count = 0
-            for rows, checked in self._checked_rows(content, kind):
+            for rows, checked in checked_rows:
                 count += rows
                 bad.append(checked.bad)
                 good.append(checked.good)
@@ -248,23 +251,26 @@ class _Ingestion:
     def _record(self, read: IngestedFile) -> int:
         return record_file(self.connection, read, ingested_at=self.now, run_id=self.run_id)
 
-    def _checked_rows(self, content: Content, kind: FileKind) -> Iterator[tuple[int, CheckedRows]]:
+    def _checked_rows(self, content: Content, kind: FileKind) -> Generator[tuple[int, CheckedRows]]:
         """How many rows each block has, and the good and the bad ones among them."""
         header = read_header(content.header(), kind, content.path.name)
-        for block in _row_blocks(content, header, kind):
-            rows = read_rows(block, header)
-            checked = check_rows(rows.text, kind, self.now)
-            lines = checked.bad[LINE].tolist()
-            texts = lines_text(block, lines)
-            bad = pd.concat([rows.bad_rows, bad_rows_table(lines, texts, checked.bad["reason"])])
-            yield rows.count, CheckedRows(checked.good, bad.sort_values(LINE))
-            self.log.info(
-                "%s: read up to line %s, %s bad rows among the last %s",
-                content.path.name,
-                f"{content.lines:,}",
-                f"{len(bad):,}",
-                f"{rows.count:,}",
-            )
+        blocks = ((block, read_rows(block, header)) for block in _row_blocks(content, header, kind))
+        with one_ahead(blocks) as blocks_and_rows:
+            for block, rows in blocks_and_rows:
+                checked = check_rows(rows.text, kind, self.now)
+                lines = checked.bad[LINE].tolist()
+                texts = lines_text(block, lines)
+                bad = pd.concat(
+                    [rows.bad_rows, bad_rows_table(lines, texts, checked.bad["reason"])]
+                )
+                yield rows.count, CheckedRows(checked.good, bad.sort_values(LINE))
+                self.log.info(
+                    "%s: read up to line %s, %s bad rows among the last %s",
+                    content.path.name,
+                    f"{block.first_line + rows.lines - 1:,}",
+                    f"{len(bad):,}",
+                    f"{rows.count:,}",
+                )
 
 
 def _same_content(

@@ -60,11 +60,14 @@ class Rows:
         ``line_number``, ``row_text``, ``reason``: the lines that are no row.
     count : int
         How many rows there are, good and bad; blank lines are none.
+    lines : int
+        How many lines there are.
     """
 
     text: pd.DataFrame
     bad_rows: pd.DataFrame
     count: int
+    lines: int
 
 
 def read_header(line: bytes, kind: FileKind, file: str) -> Header:
@@ -122,7 +125,8 @@ def read_rows(block: Block, header: Header) -> Rows:
     length = ends - starts - 1
     blank = (length == 0) | ((length == 1) & (data[starts] == ord("\r")))
     malformed = np.zeros(len(ends), dtype=bool)
-    if b'"' in block.data or block.data.count(b"\r") > block.data.count(b"\r\n"):
+    returns = block.data.count(b"\r")
+    if b'"' in block.data or (returns and returns > block.data.count(b"\r\n")):
         malformed = ~_well_formed(block.data, ends)
     usable = np.flatnonzero(~blank & ~malformed)
     lines = block.data
@@ -151,7 +155,8 @@ def read_rows(block: Block, header: Header) -> Rows:
         reasons.get(number - block.first_line) or _malformed(line)
         for number, line in zip(numbers, texts, strict=True)
     ]
-    return Rows(text, bad_rows_table(numbers, texts, said), int(len(ends) - blank.sum()))
+    count = int(len(ends) - blank.sum())
+    return Rows(text, bad_rows_table(numbers, texts, said), count, len(ends))
 
 
 def _malformed(line: str) -> str:

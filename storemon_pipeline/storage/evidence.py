@@ -8,6 +8,12 @@ stretches, each four times as long as the one before.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
 import pandas as pd
 
 from storemon_pipeline.storage.database import Database
@@ -15,8 +21,12 @@ from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import without_evidence
 
+Part = TypeVar("Part")
+Read = TypeVar("Read")
+
 LOOK_BACK = pd.Timedelta(days=2)
 _LONGER = 4
+_AHEAD = 2
 _INSTANT = pd.Timedelta(microseconds=1)
 
 
@@ -83,3 +93,26 @@ def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
     }
     together["timestamp_utc"] = pd.concat([p["timestamp_utc"] for p in parts], ignore_index=True)
     return pd.DataFrame(together)
+
+
+def read_ahead(read: Callable[[Part], Read], parts: Iterable[Part]) -> Iterator[Read]:
+    """Read part after part, the next two of them by threads while one is worked with.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a part; may run in several threads at once.
+    parts : iterable
+
+    Yields
+    ------
+    object
+        What ``read`` gave for each part, in order.
+    """
+    left = iter(parts)
+    with ThreadPoolExecutor(max_workers=_AHEAD) as threads:
+        reading = deque(threads.submit(read, part) for part in islice(left, _AHEAD))
+        while reading:
+            done = reading.popleft().result()
+            reading.extend(threads.submit(read, part) for part in islice(left, 1))
+            yield done

@@ -21,7 +21,7 @@ from storemon_pipeline.uptime.intervals import Int, Line
 from storemon_pipeline.uptime.tables import instants_of
 
 _SQLITE_UPSERT = """
-INSERT INTO store_status (store_id, timestamp_utc, status) VALUES (?, ?, ?)
+INSERT INTO store_status (store_id, timestamp_utc, status) VALUES {rows}
 ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 """
 _POSTGRESQL_STAGE = """
@@ -35,7 +35,7 @@ ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
 WHERE known.status <> excluded.status
 """
 _SQLITE_STORES = """
-INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES (?, ?, ?)
+INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES {rows}
 ON CONFLICT (store_id) DO UPDATE SET
     first_poll_utc = min(known.first_poll_utc, excluded.first_poll_utc),
     last_poll_utc = max(known.last_poll_utc, excluded.last_poll_utc)
@@ -68,37 +68,44 @@ WHERE store_id >= :first AND store_id <= :last
 
 def _in_order(polls: pd.DataFrame) -> pa.Table:
     """Polls sorted by store and time; of two of one store at one instant the later row."""
-    ids = pa.array(polls["store_id"], pa.string()).dictionary_encode()
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.unify_dictionaries().combine_chunks()
+    ids, statuses = _encoded(polls["store_id"]), _encoded(polls["status"])
     names = ids.dictionary.to_numpy(zero_copy_only=False)
     rank = np.empty(len(names), dtype=np.int64)
     rank[np.argsort(names)] = np.arange(len(names))
-    store = rank[ids.indices.to_numpy(zero_copy_only=False)]
     at = instants_of(polls["timestamp_utc"])
-    order = _order(store, at)
-    same = (store[order][1:] == store[order][:-1]) & (at[order][1:] == at[order][:-1])
-    kept = order[np.append(~same, True)]
+    kept = _order(rank[ids.indices.to_numpy()], at)
     return pa.table(
         {
             "store_id": ids.take(pa.array(kept)),
             "timestamp_utc": pa.array(at[kept], pa.timestamp("us")),
-            "status": pa.array(polls["status"], pa.string()).take(pa.array(kept)),
+            "status": statuses.take(pa.array(kept)),
         }
     )
 
 
+def _encoded(text: pd.Series) -> pa.DictionaryArray:
+    """Text that is the same again and again, each that differs once."""
+    encoded = pa.array(text, pa.string()).dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    return encoded
+
+
 def _order(store: Int, at: Int) -> Int:
-    """Positions by store and time; those of one store and instant stay in their order."""
+    """Positions by store and time; of those of one store and instant only the last."""
     try:
         key = Line(int(at.min()), int(at.max()), int(store.max()) + 1).key(store, at)
     except OverflowError:  # a poll of long ago among those of many stores
-        return np.lexsort((at, store))
-    order = np.argsort(key)
-    if (np.diff(key[order]) == 0).any():
-        # which of two is later is told by their positions, which only the slower sort heeds
-        order = np.argsort(key, kind="stable")
-    return order
+        order = np.lexsort((at, store))
+        same = (np.diff(store[order]) == 0) & (np.diff(at[order]) == 0)
+    else:
+        order = np.argsort(key)
+        same = np.diff(key[order]) == 0
+        if same.any():
+            # which is later is told by their positions, which only the slower sort heeds
+            order = np.argsort(key, kind="stable")
+    kept: Int = order[np.append(~same, True)]
+    return kept
 
 
 def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:

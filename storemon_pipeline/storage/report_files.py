@@ -7,7 +7,8 @@ the latter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
@@ -23,7 +24,10 @@ from storemon_pipeline.uptime.fleet import StoreResults
 REPORT, REPORT_FULL = "report.csv", "report_full.csv"
 EVENTS, BY_HOUR = "downtime_events.csv", "downtime_by_hour.csv"
 
+_WRITERS = 2
 _TWO_DECIMALS = pa.decimal128(18, 2)
+# for each batch Arrow waits until no other thread is running Python, so these are few
+_AS_IT_IS = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=100_000)
 
 
 def short_report(figures: pd.DataFrame) -> pd.DataFrame:
@@ -101,6 +105,14 @@ def _offset_text(seconds: int) -> str:
     return f"{text}:{left % 60:02}" if left % 60 else text
 
 
+_TABLES: dict[str, Callable[[StoreResults], pd.DataFrame]] = {
+    REPORT: lambda results: short_report(results.figures),
+    REPORT_FULL: lambda results: full_report(results.figures),
+    EVENTS: lambda results: event_rows(results.events),
+    BY_HOUR: lambda results: results.by_hour,
+}
+
+
 def append_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
     """Write a table's rows as CSV: numbers with two decimals, nothing for what is missing.
 
@@ -114,8 +126,8 @@ def append_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
     """
     columns: dict[str, pa.Array] = {}
     for name, column in table.items():
-        if pd.api.types.is_float_dtype(column.dtype):
-            columns[str(name)] = pa.array(column, from_pandas=True).cast(_TWO_DECIMALS)
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            columns[str(name)] = _number_text(column)
         elif isinstance(column.dtype, pd.CategoricalDtype):
             categories = pa.array(column.cat.categories.astype(object), pa.string())
             columns[str(name)] = categories.take(pa.array(column.cat.codes.to_numpy()))
@@ -123,21 +135,51 @@ def append_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
             columns[str(name)] = pa.array(column, from_pandas=True)
     if header:  # by hand, since Arrow puts column names in quotes
         file.write((",".join(columns) + "\n").encode())
-    csv.write_csv(
-        pa.table(columns), file, csv.WriteOptions(include_header=False, quoting_style="none")
-    )
+    csv.write_csv(pa.table(columns), file, _AS_IT_IS)
 
 
-def append_results(files: dict[str, BinaryIO], results: StoreResults, *, header: bool) -> None:
-    """Write what a report says of some stores to those of its files that are open."""
-    tables = {
-        REPORT: lambda: short_report(results.figures),
-        REPORT_FULL: lambda: full_report(results.figures),
-        EVENTS: lambda: event_rows(results.events),
-        BY_HOUR: lambda: results.by_hour,
-    }
-    for name, file in files.items():
-        append_csv(file, tables[name](), header=header)
+def _number_text(column: pd.Series) -> pa.Array:
+    """Numbers as text: there are few different ones, each of them is put into words once."""
+    numbers = pa.array(column, from_pandas=True).dictionary_encode()
+    different = numbers.dictionary
+    if pa.types.is_floating(different.type):
+        different = different.cast(_TWO_DECIMALS)
+    return different.cast(pa.string()).take(numbers.indices)
+
+
+@contextmanager
+def appending(files: dict[str, BinaryIO]) -> Iterator[Callable[[StoreResults], None]]:
+    """Write what a report says of its stores to those of its files that are open.
+
+    Yields
+    ------
+    callable
+        Takes the results of some stores. Threads write them while the next are computed; at the
+        end, all are written.
+    """
+    writing: list[Future[None]] = []
+    with ThreadPoolExecutor(max_workers=_WRITERS) as threads:
+
+        def append(results: StoreResults) -> None:
+            header = not writing
+            # so that no more than two slices are in memory, and each file's are in order
+            _finish(writing)
+            writing[:] = [
+                threads.submit(_append, name, file, results, header=header)
+                for name, file in files.items()
+            ]
+
+        yield append
+        _finish(writing)
+
+
+def _append(name: str, file: BinaryIO, results: StoreResults, *, header: bool) -> None:
+    append_csv(file, _TABLES[name](results), header=header)
+
+
+def _finish(writing: list[Future[None]]) -> None:
+    for one in writing:
+        one.result()
 
 
 class ReportFiles:

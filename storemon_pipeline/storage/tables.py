@@ -131,7 +131,6 @@ report = Table(
     "report",
     metadata,
     Column("report_id", Text, primary_key=True, comment="the id of the Dagster run"),
-    Column("run_id", Text, comment="the run that makes it now: another one once it was retried"),
     Column("status", Text, nullable=False),
     Column(
         "request",
@@ -143,6 +142,7 @@ report = Table(
     Column("finished_at", UtcDateTime),
     Column("stores", Integer),
     Column("error", Text),
+    Column("run_id", Text, comment="the run that makes it now: another one once it was retried"),
     CheckConstraint(
         "status IN ('Queued', 'Running', 'Complete', 'Failed', 'Canceled')",
         name="report_status_is_known",

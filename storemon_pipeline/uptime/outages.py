@@ -63,7 +63,8 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
             "end_offset": clocks.offset(zone_of_event, down.end).astype("timedelta64[us]"),
             "minutes": hundredths(down.end - down.start, _MINUTE) / 100,
             "ongoing": down.end == as_of,
-        }
+        },
+        copy=False,
     )
 
 
@@ -127,5 +128,6 @@ def downtime_by_hour(stores: pd.DataFrame, time: OpenTime, request: ReportReques
             "open_minutes": hundredths(opened, _MINUTE) / 100,
             "downtime_minutes": hundredths(down, _MINUTE) / 100,
             "downtime_pct": percent(down, opened),
-        }
+        },
+        copy=False,
     )

@@ -98,7 +98,7 @@ def exact_figures(time: OpenTime, request: ReportRequest, stores: pd.DataFrame) 
         lengths["unobserved"] = lengths["open_time"] - lengths["uptime"] - lengths["downtime"]
         for name in ("uptime", "downtime", "unobserved", "open_time"):
             columns[f"{name}_{window.column}"] = lengths[name]
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def uptime_report(

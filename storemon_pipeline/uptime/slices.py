@@ -11,8 +11,10 @@ from datetime import datetime
 
 import pandas as pd
 
-STORE_HOURS = 4_000_000
-"""Stores x hours of a slice: a week of 23,800 stores."""
+STORE_HOURS = 1_200_000
+"""Stores x hours of a slice: a week of 7,100 stores.
+
+Larger ones take longer: the system has to find memory for each of their arrays anew."""
 
 
 def store_slices(stores: pd.DataFrame, span: tuple[datetime, datetime]) -> Iterator[pd.DataFrame]:

@@ -59,7 +59,8 @@ def table_of(intervals: Intervals, stores: pd.DataFrame, start: str, end: str) -
             "store_id": store_ids(intervals.code, stores["store_id"]),
             start: timestamps_of(intervals.start),
             end: timestamps_of(intervals.end),
-        }
+        },
+        copy=False,
     )
 
 

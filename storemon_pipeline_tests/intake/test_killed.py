@@ -4,8 +4,11 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 
-from storemon_pipeline.intake import content
+import pytest
+
+from storemon_pipeline.intake import content, ingest
 from storemon_pipeline_tests.intake.place import HOURS, LOG, POLLS, ZONES, Place, gz, text
 
 ROWS = 10_000
@@ -71,6 +74,33 @@ def test_wherever_it_is_killed_nothing_has_changed_and_the_next_one_does_all(
     assert [row[0] for row in place.rows("store_status")] == ["1", "new", "old"]
     assert [row[0] for row in place.rows("business_hours")] == ["new"]
     assert len(place.quarantined()) == 10
+
+
+def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_changed(
+    either_place: Place, monkeypatch
+):
+    place = either_place
+    monkeypatch.setattr(content, "BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(ingest, "BATCH_ROWS", 1)
+    place.put_all(store="old")
+    place.take_in()
+    before = place.dump()
+    put_many(place)
+    read_rows, threads = ingest.read_rows, threading.active_count()
+
+    def read_rows_until_memory_ends(block, header):
+        if block.first_line > ROWS // 2:
+            raise MemoryError("no room")
+        return read_rows(block, header)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "read_rows", read_rows_until_memory_ends)
+        with pytest.raises(MemoryError, match="no room"):
+            place.take_in()
+    assert place.dump() == before
+    assert threading.active_count() == threads
+    place.take_in()
+    assert len(place.polls()) == ROWS - ROWS // 100 + 1
 
 
 INGEST = f"""

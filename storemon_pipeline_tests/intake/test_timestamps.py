@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
+from storemon_pipeline.intake.schemas import read_timestamps
 from storemon_pipeline_tests.intake.place import NOW, POLLS, Place
 
 ACCEPTED = {
@@ -91,6 +93,14 @@ def test_an_instant_is_read_alone_as_among_others(place: Place, said):
     place.put("store_status.csv", POLLS, f"1,active,{said}")
     place.take_in()
     assert place.instants() == {"1": ACCEPTED[said]}
+
+
+def test_how_an_instant_is_read_does_not_depend_on_those_beside_it():
+    said = pd.Series([*ACCEPTED, *REFUSED], index=range(7, 7 + len(ACCEPTED) + len(REFUSED)))
+    together = read_timestamps(said.astype("str"))
+    alone = [read_timestamps(said.astype("str").loc[[at]]) for at in said.index]
+    pd.testing.assert_series_equal(pd.concat(alone), together)
+    assert together.isna().sum() == len(REFUSED)
 
 
 def test_what_is_no_instant_is_a_bad_row(place: Place):

@@ -49,7 +49,6 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
     ]
     assert columns["report"] == [
         "report_id",
-        "run_id",
         "status",
         "request",
         "as_of",
@@ -57,6 +56,7 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
         "finished_at",
         "stores",
         "error",
+        "run_id",
     ]
     assert keys == ["store_id", "timestamp_utc"]
 

@@ -1,5 +1,6 @@
 """A report reads few polls, and they say all that everybody's whole history would."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -9,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy import delete
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.evidence import read_evidence
+from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.storage.polls import polled_stores, upsert_polls
 from storemon_pipeline.storage.tables import polled_store, store_status
 from storemon_pipeline.uptime.open_hours import open_hours
@@ -92,3 +93,26 @@ def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
     stores = stores_of(silent_fleet, AS_OF, {})
     read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
     assert read.loc[read["store_id"] == "once", "timestamp_utc"].tolist() == [long_ago]
+
+
+def test_parts_are_read_in_order_and_no_more_than_two_ahead():
+    asked: list[int] = []
+
+    def parts() -> Iterator[int]:
+        for part in range(6):
+            asked.append(part)
+            yield part
+
+    given = []
+    for part in read_ahead(lambda part: part * 10, parts()):
+        given.append(part)
+        assert len(asked) <= len(given) + 2
+    assert given == [0, 10, 20, 30, 40, 50]
+    assert list(read_ahead(str, [])) == []
+
+
+def test_a_part_that_cannot_be_read_stops_the_reading():
+    parts = read_ahead(lambda part: 1 / part, [1, 0, 1])
+    assert next(parts) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(parts)

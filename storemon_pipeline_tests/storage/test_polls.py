@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import inspect
 
+from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import (
     newest_poll,
@@ -79,6 +80,26 @@ def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
     ]
     assert put(database, *reversed(polls)) == len(polls)
     assert got(database, ["1"]) == polls
+
+
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 99, 100, 101, 250])
+def test_polls_go_in_however_many_there_are(database: Database, monkeypatch, count):
+    monkeypatch.setattr(bulk, "_COPIED_ROWS", 60)
+    monkeypatch.setattr(bulk, "_LISTED_ROWS", 110)
+    ids = [f"{n:03}" for n in range(count)]
+    for status in ("active", "inactive"):  # new ones, then such as are known
+        polls = [(store, NOON, status) for store in ids]
+        assert put(database, *polls) == count
+        assert got(database, ids) == polls
+
+
+def test_of_two_polls_of_a_store_at_an_instant_the_later_row_counts(database: Database):
+    long_ago = datetime(1, 1, 1, tzinfo=UTC)
+    for first in (NOON, long_ago):  # the latter with so many stores that they need another sort
+        ids = [f"{n:03}" for n in range(400)]
+        rows = [(s, at, x) for x in ("active", "inactive") for at in (NOON, first) for s in ids]
+        assert put(database, *rows) == 400 * len({NOON, first})
+        assert {status for _, _, status in got(database, ids)} == {"inactive"}
 
 
 def test_polls_have_the_types_that_the_computation_wants(database: Database):

@@ -1,9 +1,11 @@
 """The files of a report appear under their names when all of them are whole, or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from upath import UPath
 
@@ -13,7 +15,7 @@ from storemon_pipeline.storage.report_files import (
     REPORT,
     REPORT_FULL,
     ReportFiles,
-    append_results,
+    appending,
 )
 from storemon_pipeline.uptime.fleet import StoreResults
 
@@ -149,9 +151,9 @@ def results(store: str) -> StoreResults:
 
 def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir: UPath):
     report = ReportFiles(reports_dir, "a-run")
-    with report.writing(NAMES) as files:
-        append_results(files, results("1"), header=True)
-        append_results(files, results("2"), header=False)
+    with report.writing(NAMES) as files, appending(files) as append:
+        append(results("1"))
+        append(results("2"))
     lines = {name: data.decode().split("\n") for name, data in contents(report.directory).items()}
     assert lines[REPORT] == [
         "store_id,uptime_last_hour,downtime_last_hour",
@@ -164,3 +166,11 @@ def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir
     ] + [""]
     assert [line[:1] for line in lines[EVENTS]] == ["s", "1", "2", ""]
     assert lines[BY_HOUR] == ["store_id,day_of_week,open_minutes", "1,2,60.00", "2,2,60.00", ""]
+
+
+def test_results_that_cannot_be_written_leave_no_file(reports_dir: UPath):
+    report = ReportFiles(reports_dir, "a-run")
+    broken = replace(results("1"), by_hour=pd.DataFrame({"store_id": [object()]}))
+    with pytest.raises(pa.ArrowInvalid), report.writing(NAMES) as files, appending(files) as append:
+        append(broken)
+    assert contents(report.directory) == {}

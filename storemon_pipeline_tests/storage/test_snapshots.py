@@ -9,6 +9,7 @@ from storemon_pipeline.storage.snapshots import (
     read_business_hours,
     read_timezones,
     replace_snapshot,
+    weekdays_with_hours,
 )
 from storemon_pipeline.storage.tables import business_hours, store_timezone
 
@@ -71,6 +72,18 @@ def test_opening_hours_are_read_as_times_since_midnight_in_order(database: Datab
         (store, day, pd.Timedelta(start), pd.Timedelta(end))
         for store, day, start, end in sorted(rows)
     ]
+
+
+def test_weekdays_with_hours_are_counted_once_each(database: Database):
+    assert weekdays(database) == []
+    split = [("b", day, start, "24:00:00") for day in (0, 0, 3) for start in ("09:00:00", "10:00")]
+    put(database, business_hours, HOURS, *split, ("a", 6, "00:00:00", "24:00:00"))
+    assert weekdays(database) == [("a", 1), ("b", 2)]
+
+
+def weekdays(database: Database) -> list[tuple[str, int]]:
+    with database.read() as connection:
+        return sorted(weekdays_with_hours(connection).itertuples(index=False, name=None))
 
 
 def test_opening_hours_have_the_same_types_when_there_are_none(database: Database):
