@@ -15,7 +15,12 @@ from storemon_pipeline.defs.io import request_io_manager, table_io_manager
 from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
 from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
 from storemon_pipeline.defs.reported import reported
-from storemon_pipeline.defs.requested import polled_stores_asset, report_request, weekly_hours
+from storemon_pipeline.defs.requested import (
+    polled_stores_asset,
+    report_request,
+    special_dates,
+    weekly_hours,
+)
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.retention import retention_job, retention_schedule
 from storemon_pipeline.defs.sensors import SENSORS
@@ -41,6 +46,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             report_request,
             polled_stores_asset,
             weekly_hours,
+            special_dates,
             open_hours,
             status_intervals,
             reported,

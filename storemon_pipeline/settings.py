@@ -136,6 +136,15 @@ class Settings(BaseSettings):
         description="A file with a larger share of bad rows than this is refused whole.",
     )
 
+    target_pct: float = Field(
+        default=99.0,
+        ge=0,
+        le=100,
+        decimal_places=3,
+        description=(
+            "The uptime that a store is to have, in percent, where service_levels.csv says nothing."
+        ),
+    )
     keep_polls_days: Days = Field(
         default=None,
         description=(

@@ -124,9 +124,9 @@ def status(
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
     rules = UptimeRules()
     known = read_store(services.database, store, since, until, rules)
-    hours = open_hours(known.stores, known.weekly_hours, since, until, rules)
+    opened = open_hours(known.stores, known.hours, since, until, rules)
     intervals = status_intervals(
-        known.stores, known.polls, hours, known.weekly_hours, since, until, rules
+        known.stores, known.polls, opened, known.hours, since, until, rules
     )
     return resources.StoreStatus(
         store_id=store.store_id,
@@ -134,7 +134,7 @@ def status(
         start=since.to_pydatetime(),
         end=until.to_pydatetime(),
         status_intervals=_records(intervals),
-        open_intervals=_records(hours),
+        open_intervals=_records(opened),
     )
 
 

@@ -12,6 +12,7 @@ from storemon_pipeline.defs.show import OWNERS, columns
 from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.uptime import open_hours as hours
 from storemon_pipeline.uptime import status
+from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
 
@@ -30,8 +31,8 @@ _GROUP = "intervals"
         )
     },
     description=(
-        "When each store is open within the span of the windows, in UTC: its weekly hours placed "
-        "on real dates by its own clock, overlaps merged (rule 3)."
+        "When each store is open within the span of the windows, in UTC: its opening "
+        "hours placed on real dates by its own clock, overlaps merged (rule 3)."
     ),
 )
 def open_hours(
@@ -39,14 +40,15 @@ def open_hours(
     report_request: ReportRequest,
     polled_stores: RunTable,
     weekly_hours: RunTable,
+    special_dates: RunTable,
 ) -> TableSlices:
-    """Place the weekly hours on real dates."""
+    """Place the opening hours on real dates."""
     start, end = map(pd.Timestamp, report_request.span)
 
     def slices() -> Iterator[pd.DataFrame]:
         for stores in store_slices(polled_stores.all(), report_request.span):
-            weekly = weekly_hours.of_stores(stores)
-            yield hours.open_hours(stores, weekly, start, end, report_request.rules)
+            written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
+            yield hours.open_hours(stores, written, start, end, report_request.rules)
             context.log.info("Open hours of %s", said(stores))
 
     return TableSlices(slices())
@@ -78,22 +80,23 @@ def status_intervals(
     report_request: ReportRequest,
     polled_stores: RunTable,
     weekly_hours: RunTable,
+    special_dates: RunTable,
     open_hours: RunTable,
 ) -> TableSlices:
     """Say for which stretch of time each poll speaks."""
     start, as_of = map(pd.Timestamp, report_request.span)
     rules = report_request.rules
 
-    def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        weekly = weekly_hours.of_stores(stores)
-        polls = read_evidence(storemon.database, stores, weekly, start, as_of, rules)
-        return stores, weekly, polls
+    def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, OpeningHours, pd.DataFrame]:
+        written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
+        polls = read_evidence(storemon.database, stores, written, start, as_of, rules)
+        return stores, written, polls
 
     def slices() -> Iterator[pd.DataFrame]:
         parts = store_slices(polled_stores.all(), report_request.span)
-        for stores, weekly, polls in read_ahead(read, parts):
+        for stores, written, polls in read_ahead(read, parts):
             opened = open_hours.of_stores(stores)
-            yield status.status_intervals(stores, polls, opened, weekly, start, as_of, rules)
+            yield status.status_intervals(stores, polls, opened, written, start, as_of, rules)
             context.log.info(
                 "Status intervals of %s from %s polls", said(stores), f"{len(polls):,}"
             )

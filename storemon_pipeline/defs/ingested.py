@@ -1,6 +1,6 @@
-"""The assets made from raw files: store_status, business_hours, store_timezones.
+"""The assets made from raw files: polls, hours, time zones; if there are, special hours, targets.
 
-One step makes all three, in one transaction, so that a file that is refused leaves every table as
+One step makes all of them, in one transaction, so that a file that is refused leaves every table as
 it was; any of them can still be materialized alone.
 """
 
@@ -17,6 +17,8 @@ from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
+    SERVICE_LEVELS,
+    SPECIAL_HOURS,
     STORE_STATUS,
     STORE_TIMEZONES,
     FileKind,
@@ -29,6 +31,8 @@ RAW_ASSETS: dict[str, FileKind] = {
     "store_status": STORE_STATUS,
     "business_hours": BUSINESS_HOURS,
     "store_timezones": STORE_TIMEZONES,
+    "special_hours": SPECIAL_HOURS,
+    "service_levels": SERVICE_LEVELS,
 }
 BAD_ROWS = "no_bad_rows"
 
@@ -45,6 +49,14 @@ _DESCRIPTIONS = {
     "store_timezones": (
         "Each store's IANA time zone, from `timezones.csv` or `store_timezones.csv`. A snapshot: a "
         "new file replaces it whole. A store without one is in America/Chicago."
+    ),
+    "special_hours": (
+        "Openings of single dates in place of the weekday's: holidays, planned closures. From "
+        "`special_hours.csv`, if there is one. A snapshot: a new file replaces it whole."
+    ),
+    "service_levels": (
+        "The uptime that each store is to have, where it is another than `STOREMON_TARGET_PCT`. "
+        "From `service_levels.csv`, if there is one. A snapshot: a new file replaces it whole."
     ),
 }
 

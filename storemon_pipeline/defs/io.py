@@ -30,6 +30,7 @@ REQUEST = "report_request.json"
 TABLES = (
     "polled_stores.parquet",
     "weekly_hours.parquet",
+    "special_dates.parquet",
     "open_hours.parquet",
     "status_intervals.parquet",
 )

@@ -1,6 +1,6 @@
-"""The assets that settle what a report is about: report_request, polled_stores, weekly_hours.
+"""The assets that settle what a report is about: its request, its stores, their opening hours.
 
-``report_request`` is the only place with run config. The other two are the tables as they are when
+``report_request`` is the only place with run config. The others are the tables as they are when
 the run begins, so that all that follows is made from one state of them.
 """
 
@@ -21,7 +21,12 @@ from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, some_ids
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
-from storemon_pipeline.storage.snapshots import read_business_hours, read_timezones
+from storemon_pipeline.storage.snapshots import (
+    read_business_hours,
+    read_service_levels,
+    read_special_hours,
+    read_timezones,
+)
 from storemon_pipeline.uptime.request import (
     DEFAULT_WINDOWS,
     AskedReport,
@@ -132,7 +137,7 @@ def report_request(
 
 @dg.asset(
     name="polled_stores",
-    deps=["store_status", "store_timezones"],
+    deps=["store_status", "store_timezones", "service_levels"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
     owners=OWNERS,
@@ -145,6 +150,7 @@ def report_request(
             last_poll_utc="timestamp: the newest poll at or before as_of",
             timezone="text: the zone whose clock counts",
             timezone_str="text: what the file says, if anything",
+            target_pct="float: the uptime that it is to have",
         )
     },
     description=(
@@ -158,11 +164,13 @@ def polled_stores_asset(
     """Find the stores of the report."""
     with storemon.database.read() as connection:
         stores = polled_stores(connection, report_request.as_of, report_request.store_ids)
-        zones = read_timezones(connection)
+        zones, targets = read_timezones(connection), read_service_levels(connection)
     stores = stores.merge(zones, on="store_id", how="left")
     # a few hundred names, each looked up once
     names = {name: effective_timezone(name) for name in stores["timezone_str"].dropna().unique()}
     stores["timezone"] = stores["timezone_str"].map(names).fillna(effective_timezone(None))
+    stores = stores.merge(targets, on="store_id", how="left")
+    stores["target_pct"] = stores["target_pct"].fillna(storemon.settings.target_pct)
     known = stores["timezone_str"].isin(list(known_timezones()))
     context.log.info(
         "%s stores were polled at or before as_of; %s have no known time zone",
@@ -204,3 +212,38 @@ def weekly_hours(
         f"{len(stores) - hours['store_id'].nunique():,}",
     )
     return hours
+
+
+@dg.asset(
+    deps=["special_hours"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy", "pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text",
+            date="date: in the store's calendar",
+            start_time_local="duration: since midnight; none: closed",
+            end_time_local="duration: since midnight, up to 24 hours; none: closed",
+        )
+    },
+    description=(
+        "The openings of single dates of the report's stores, in place of the weekday's, as they "
+        "were when it was made."
+    ),
+)
+def special_dates(
+    context: dg.AssetExecutionContext, storemon: Storemon, polled_stores: RunTable
+) -> pd.DataFrame:
+    """Read the special hours of the report's stores."""
+    stores = polled_stores.all()[["store_id"]]
+    with storemon.database.read() as connection:
+        special = read_special_hours(connection).merge(stores, on="store_id")
+    context.log.info(
+        "%s rows of special hours of %s stores",
+        f"{len(special):,}",
+        f"{special['store_id'].nunique():,}",
+    )
+    return special

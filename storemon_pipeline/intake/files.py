@@ -28,12 +28,15 @@ class FileKind:
         Column -> the names it may have in a header.
     is_log : bool
         True where files add up, and grow; False where a file is a snapshot that replaces the last.
+    is_optional : bool
+        True where most people have no such file.
     """
 
     table_name: str
     names: tuple[str, ...]
     columns: dict[str, tuple[str, ...]]
     is_log: bool = False
+    is_optional: bool = False
 
 
 STORE_STATUS = FileKind(
@@ -61,7 +64,24 @@ STORE_TIMEZONES = FileKind(
     ("timezones", "store_timezones"),
     {"store_id": ("store_id",), "timezone_str": ("timezone_str",)},
 )
-KINDS = (STORE_STATUS, BUSINESS_HOURS, STORE_TIMEZONES)
+SPECIAL_HOURS = FileKind(
+    "special_hours",
+    ("special_hours",),
+    {
+        "store_id": ("store_id",),
+        "date": ("date",),
+        "start_time_local": ("start_time_local",),
+        "end_time_local": ("end_time_local",),
+    },
+    is_optional=True,
+)
+SERVICE_LEVELS = FileKind(
+    "service_level",
+    ("service_levels",),
+    {"store_id": ("store_id",), "target_pct": ("target_pct",)},
+    is_optional=True,
+)
+KINDS = (STORE_STATUS, BUSINESS_HOURS, STORE_TIMEZONES, SPECIAL_HOURS, SERVICE_LEVELS)
 
 
 @dataclass(frozen=True, slots=True)

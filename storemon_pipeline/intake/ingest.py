@@ -359,7 +359,7 @@ def _too_many(report: FileReport, max_bad_share: float) -> TooManyBadRowsError:
 
 def _say(report: TableReport, kind: FileKind, data_dir: Path, log: logging.Logger) -> None:
     """Tell in the log what came of a table."""
-    if not report.files:
+    if not report.files and (report.table_rows or not kind.is_optional):
         log.warning(
             "There is no %s in %s: %s stays as it is, with %s rows",
             " or ".join(f"{name}.csv" for name in kind.names),

@@ -23,11 +23,14 @@ from pyarrow import timestamp as arrow_timestamp
 
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
+    SERVICE_LEVELS,
+    SPECIAL_HOURS,
     STORE_STATUS,
     STORE_TIMEZONES,
     FileKind,
 )
 from storemon_pipeline.intake.rows import LINE
+from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR
 
 MAX_AHEAD = timedelta(minutes=10)
 """How far after the moment of ingestion a poll may be stamped."""
@@ -37,6 +40,8 @@ _TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
     r"(?:\s*(?:UTC|Z|[+-]\d\d(?::?[0-5]\d)?))?"
 )
+_DATE = r"\d{4}-\d\d-\d\d"
+_PERCENT = r"\d{1,3}(?:\.\d{1,3})?"
 _WALL_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
 _MIDNIGHT = pd.Timedelta(hours=24)
 _FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
@@ -44,6 +49,8 @@ _FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
 # how a timestamp ends that is not the beginning of a longer one
 _WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
 
+_START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
+_END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
 _ID_RULE = "must be a letter or digit followed by at most 63 letters, digits or ._:-"
 
 
@@ -139,6 +146,12 @@ def _wall_time_text(times: pd.Series) -> pd.Series:
     return pd.Series(whole.array.take(which), index=times.index)
 
 
+def _wall_time_or_nothing(times: pd.Series) -> pd.Series:
+    """As :func:`_wall_time_text`; nothing where there is no time: closed."""
+    none = times.isna()
+    return _wall_time_text(times.fillna(pd.Timedelta(0))).mask(none, "")
+
+
 def _statuses(text: pd.Series) -> pd.Series:
     """Statuses without spaces around them, in small letters; each that differs is made once."""
     which, known = pd.factorize(text)
@@ -185,22 +198,72 @@ def _opening_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa
         end_time_local=_read_wall_times(text["end_time_local"]),
     )
 
-    def is_time(error: str, upto: Callable[[pd.Series], pd.Series]) -> pa.Column:
-        return pa.Column(
-            "timedelta64[us]", pa.Check(upto, ignore_na=False, error=error), nullable=True
-        )
-
     schema = pa.DataFrameSchema(
         {
             "store_id": _store_id(),
             "day_of_week": pa.Column(
                 "str", pa.Check.str_matches("^[0-6]$", error="must be 0 (Monday) to 6 (Sunday)")
             ),
-            "start_time_local": is_time(
-                "must be a time of day from 00:00:00 to 23:59:59", lambda t: t < _MIDNIGHT
+            "start_time_local": _time_of_day(_START_RULE, lambda t: t < _MIDNIGHT),
+            "end_time_local": _time_of_day(_END_RULE, lambda t: t <= _MIDNIGHT),
+        }
+    )
+    return read, schema
+
+
+def _time_of_day(error: str, upto: Callable[[pd.Series], pd.Series]) -> pa.Column:
+    return pa.Column("timedelta64[us]", pa.Check(upto, ignore_na=False, error=error), nullable=True)
+
+
+def _special_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
+    times = text[["start_time_local", "end_time_local"]]
+    closed = (times["start_time_local"].str.strip() == "") & (
+        times["end_time_local"].str.strip() == ""
+    )
+    shaped = text["date"].where(_fullmatch(text["date"], _DATE))
+    read = text.assign(
+        date=pd.to_datetime(shaped, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]"),
+        start_time_local=_read_wall_times(times["start_time_local"]),
+        end_time_local=_read_wall_times(times["end_time_local"]),
+    )
+    schema = pa.DataFrameSchema(
+        {
+            "store_id": _store_id(),
+            "date": pa.Column(
+                "datetime64[us]",
+                pa.Check(
+                    lambda dates: dates.dt.year.between(FIRST_YEAR, LAST_YEAR),
+                    ignore_na=False,
+                    error=f"must be a date like 2023-12-25, from {FIRST_YEAR} to {LAST_YEAR}",
+                ),
+                nullable=True,
             ),
-            "end_time_local": is_time(
-                "must be a time of day from 00:00:00 to 24:00:00", lambda t: t <= _MIDNIGHT
+            "start_time_local": _time_of_day(
+                f"{_START_RULE}, or both times empty: closed", lambda t: (t < _MIDNIGHT) | closed
+            ),
+            "end_time_local": _time_of_day(
+                f"{_END_RULE}, or both times empty: closed", lambda t: (t <= _MIDNIGHT) | closed
+            ),
+        }
+    )
+    return read, schema
+
+
+def _service_levels(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
+    shaped = text["target_pct"].str.strip()
+    shaped = shaped.where(_fullmatch(shaped, _PERCENT))
+    read = text.assign(target_pct=pd.to_numeric(shaped, errors="coerce").astype("float64"))
+    schema = pa.DataFrameSchema(
+        {
+            "store_id": _store_id(),
+            "target_pct": pa.Column(
+                "float64",
+                pa.Check(
+                    lambda target: target.between(0, 100),
+                    ignore_na=False,
+                    error="must be a percentage from 0 to 100, with at most three decimals",
+                ),
+                nullable=True,
             ),
         }
     )
@@ -227,6 +290,8 @@ _READERS = {
     STORE_STATUS.table_name: _polls,
     BUSINESS_HOURS.table_name: _opening_hours,
     STORE_TIMEZONES.table_name: _timezones,
+    SPECIAL_HOURS.table_name: _special_hours,
+    SERVICE_LEVELS.table_name: _service_levels,
 }
 
 
@@ -258,6 +323,12 @@ def check_rows(text: pd.DataFrame, kind: FileKind, now: datetime) -> CheckedRows
             day_of_week=good["day_of_week"].astype("int64"),
             start_time_local=_wall_time_text(good["start_time_local"]),
             end_time_local=_wall_time_text(good["end_time_local"]),
+        )
+    if kind is SPECIAL_HOURS:
+        good = good.assign(
+            date=good["date"].dt.strftime("%Y-%m-%d"),
+            start_time_local=_wall_time_or_nothing(good["start_time_local"]),
+            end_time_local=_wall_time_or_nothing(good["end_time_local"]),
         )
     return CheckedRows(good, bad)
 

@@ -14,10 +14,9 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Float, Integer, SmallInteger, Table, Text, text
 
 from storemon_pipeline.ahead import one_ahead
-from storemon_pipeline.uptime.intervals import Int
 
 _COPIED_ROWS = 250_000
 # few, so that the texts of one part find room where those of the last were
@@ -29,6 +28,7 @@ _SENT_BYTES = 2**18
 _COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
 _COPY_EPOCH = int(np.datetime64("2000-01-01", "us").astype(np.int64))
+_COPY_NUMBERS = {pa.int16(): ">i2", pa.int64(): ">i8", pa.float64(): ">f8"}
 _NOTHING = pa.scalar(b"", pa.large_binary())
 
 _MONTH_EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
@@ -38,6 +38,28 @@ _KEY_MONTH = "ALTER TABLE {name} ADD PRIMARY KEY (store_id, timestamp_utc)"
 _ATTACH_MONTH = (
     "ALTER TABLE store_status ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')"
 )
+
+
+# the first that a column's type is: a SmallInteger is an Integer too
+_ARROW_TYPES = (
+    (SmallInteger, pa.int16()),
+    (Integer, pa.int64()),
+    (Float, pa.float64()),
+    (Text, pa.string()),
+)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The columns of a table of texts and numbers, as Arrow has them."""
+    return pa.schema(
+        [
+            (
+                column.name,
+                next(arrow for kind, arrow in _ARROW_TYPES if isinstance(column.type, kind)),
+            )
+            for column in table.columns
+        ]
+    )
 
 
 def instant_text(instant: datetime) -> str:
@@ -119,15 +141,15 @@ def _field(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(column.type):
         instants = column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
         return _number_field(instants - _COPY_EPOCH, ">i8")
-    if pa.types.is_integer(column.type):  # the one whole number is the day of the week, a smallint
-        return _number_field(column.to_numpy(), ">i2")
+    if kind := _COPY_NUMBERS.get(column.type):
+        return _number_field(column.to_numpy(), kind)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     texts = encoded.dictionary.cast(pa.large_binary())
     lengths = _bytes_of(pc.binary_length(texts).to_numpy().astype(">i4"))
     return pc.binary_join_element_wise(lengths, texts, _NOTHING).take(encoded.indices)
 
 
-def _number_field(numbers: Int, kind: str) -> pa.Array:
+def _number_field(numbers: np.ndarray, kind: str) -> pa.Array:
     fields = np.empty(len(numbers), dtype=[("length", ">i4"), ("number", kind)])
     fields["length"] = fields.dtype["number"].itemsize
     fields["number"] = numbers

@@ -18,6 +18,7 @@ import pandas as pd
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
+from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import without_evidence
 
@@ -33,7 +34,7 @@ _INSTANT = pd.Timedelta(microseconds=1)
 def read_evidence(
     database: Database,
     stores: pd.DataFrame,
-    weekly_hours: pd.DataFrame,
+    hours: OpeningHours,
     start: pd.Timestamp,
     as_of: pd.Timestamp,
     rules: UptimeRules,
@@ -45,7 +46,7 @@ def read_evidence(
     database : Database
     stores : DataFrame
         ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, a row a store.
-    weekly_hours : DataFrame
+    hours : OpeningHours
         They tell which polls count.
     start, as_of : Timestamp
         UTC.
@@ -59,7 +60,7 @@ def read_evidence(
     """
     since = start - LOOK_BACK
     parts = [read_polls(database, stores["store_id"], since, as_of)]
-    left = stores[without_evidence(stores, parts[0], weekly_hours, start, rules)]
+    left = stores[without_evidence(stores, parts[0], hours, start, rules)]
     wanted = pd.DataFrame(
         {
             "store_id": left["store_id"],
@@ -78,7 +79,7 @@ def read_evidence(
         wanted["since"] = (wanted["until"] - length).clip(lower=wanted["first_poll_utc"])
         found = read_polls_of_each(database, wanted)
         parts.append(found)
-        still = without_evidence(wanted, found, weekly_hours, start, rules)
+        still = without_evidence(wanted, found, hours, start, rules)
         wanted = wanted[still].assign(until=wanted["since"][still])
     return _together(parts)
 

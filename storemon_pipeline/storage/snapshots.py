@@ -1,4 +1,4 @@
-"""business_hours and store_timezone: snapshots, replaced whole and read whole."""
+"""The snapshots, each replaced whole: business and special hours, time zones, service levels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
-from sqlalchemy import Connection, Integer, Table, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from storemon_pipeline.storage import bulk
-from storemon_pipeline.storage.tables import business_hours, store_timezone
+from storemon_pipeline.storage.tables import (
+    business_hours,
+    service_level,
+    special_hours,
+    store_timezone,
+)
+from storemon_pipeline.uptime.open_hours import OpeningHours
 
 _TIMES = ("start_time_local", "end_time_local")
 
@@ -24,7 +30,7 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     connection : Connection
         Of :meth:`~storemon_pipeline.storage.database.Database.write`.
     table : Table
-        One of the two snapshots.
+        One of the snapshots.
     rows : DataFrame
         The table's columns; of rows with one key the last counts.
 
@@ -36,7 +42,9 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     keys = [column.name for column in table.primary_key]
     unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
     connection.execute(delete(table))
-    bulk.insert_rows(connection, table.name, pa.Table.from_pandas(unique, preserve_index=False))
+    columns = bulk.arrow_schema(table)
+    arrow = pa.Table.from_pandas(unique, columns, preserve_index=False)
+    bulk.insert_rows(connection, table.name, arrow)
     return len(unique)
 
 
@@ -66,6 +74,13 @@ def count_rows(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
+def read_opening_hours(connection: Connection, store_id: str) -> OpeningHours:
+    """The weekly and the special openings of one store."""
+    return OpeningHours(
+        read_business_hours(connection, store_id), read_special_hours(connection, store_id)
+    )
+
+
 def read_business_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
     """All weekly openings, or those of one store.
 
@@ -75,17 +90,44 @@ def read_business_hours(connection: Connection, store_id: str | None = None) -> 
         ``store_id`` (text), ``day_of_week`` (int64, 0 = Monday), ``start_time_local``,
         ``end_time_local`` (``timedelta64[us]`` since midnight), sorted.
     """
-    if store_id is None:
-        hours = _read(connection, business_hours)
-    else:
-        query = select(business_hours).where(business_hours.c.store_id == store_id)
-        hours = pd.read_sql(query, connection)
+    hours = _read(connection, business_hours, store_id)
     hours["day_of_week"] = hours["day_of_week"].astype("int64")
     for column in _TIMES:
-        # the same few hundred times of day again and again, each read once
-        which, texts = pd.factorize(hours[column])
-        hours[column] = pd.to_timedelta(texts).as_unit("us").take(which)
+        hours[column] = _times(hours[column])
     return hours.sort_values(["store_id", "day_of_week", *_TIMES], ignore_index=True)
+
+
+def _times(text: pd.Series) -> pd.TimedeltaIndex:
+    # the same few hundred times of day again and again, each read once
+    which, texts = pd.factorize(text)
+    return pd.to_timedelta(texts).as_unit("us").take(which)
+
+
+def read_special_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
+    """All openings of single dates, or those of one store.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``date`` (``datetime64[us]``), ``start_time_local``,
+        ``end_time_local`` (``timedelta64[us]`` since midnight, both NaT: closed), sorted.
+    """
+    hours = _read(connection, special_hours, store_id)
+    hours["date"] = pd.to_datetime(hours["date"], format="%Y-%m-%d").astype("datetime64[us]")
+    for column in _TIMES:
+        hours[column] = _times(hours[column].mask(hours[column] == "", "NaT"))
+    return hours.sort_values(["store_id", "date", *_TIMES], ignore_index=True)
+
+
+def read_service_levels(connection: Connection) -> pd.DataFrame:
+    """The targets of stores that have one of their own.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``target_pct`` (float64).
+    """
+    return _read(connection, service_level)
 
 
 def read_timezones(connection: Connection) -> pd.DataFrame:
@@ -99,7 +141,9 @@ def read_timezones(connection: Connection) -> pd.DataFrame:
     return _read(connection, store_timezone)
 
 
-def _read(connection: Connection, table: Table) -> pd.DataFrame:
+def _read(connection: Connection, table: Table, store_id: str | None = None) -> pd.DataFrame:
+    if store_id is not None:
+        return pd.read_sql(select(table).where(table.c.store_id == store_id), connection)
     if connection.dialect.name == "sqlite":
         return pd.read_sql(select(table), connection)
     # all at once, several times as fast as row by row
@@ -108,13 +152,9 @@ def _read(connection: Connection, table: Table) -> pd.DataFrame:
     cursor.copy_expert(f"COPY {table.name} TO STDOUT (FORMAT csv, HEADER)", rows)
     cursor.close()
     rows.seek(0)
-    types = {
-        column.name: pa.int64() if isinstance(column.type, Integer) else pa.string()
-        for column in table.columns
-    }
     read: pd.DataFrame = csv.read_csv(
         rows,
         parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(column_types=types),
+        convert_options=csv.ConvertOptions(column_types=bulk.arrow_schema(table)),
     ).to_pandas()
     return read

@@ -11,13 +11,14 @@ from sqlalchemy import Connection, func, select
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.evidence import read_evidence
 from storemon_pipeline.storage.polls import polled_stores
-from storemon_pipeline.storage.snapshots import read_business_hours
+from storemon_pipeline.storage.snapshots import read_opening_hours
 from storemon_pipeline.storage.tables import (
     business_hours,
     polled_store,
     store_status,
     store_timezone,
 )
+from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.wall_clock import effective_timezone
 
@@ -75,12 +76,12 @@ class StoreTables:
 
     Attributes
     ----------
-    stores, weekly_hours, polls : DataFrame
+    stores, hours, polls
         As :func:`~storemon_pipeline.uptime.status.status_intervals` takes them.
     """
 
     stores: pd.DataFrame
-    weekly_hours: pd.DataFrame
+    hours: OpeningHours
     polls: pd.DataFrame
 
 
@@ -94,7 +95,7 @@ def read_store(
     """Read what a store's status within ``[start, end)`` depends on."""
     with database.read() as connection:
         stores = polled_stores(connection, end, (store.store_id,))
-        weekly = read_business_hours(connection, store.store_id)
+        hours = read_opening_hours(connection, store.store_id)
     stores = stores.assign(timezone=store.timezone)
-    polls = read_evidence(database, stores, weekly, start, end, rules)
-    return StoreTables(stores, weekly, polls)
+    polls = read_evidence(database, stores, hours, start, end, rules)
+    return StoreTables(stores, hours, polls)

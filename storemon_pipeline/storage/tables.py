@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -91,6 +92,24 @@ store_timezone = Table(
     Column("store_id", StoreId, primary_key=True),
     Column("timezone_str", Text, nullable=False),
     comment="Each store's time zone as the file names it, known or not.",
+)
+
+special_hours = Table(
+    "special_hours",
+    metadata,
+    Column("store_id", StoreId, primary_key=True),
+    Column("date", Text, primary_key=True, comment="YYYY-MM-DD, in the store's calendar"),
+    Column("start_time_local", Text, primary_key=True, comment="HH:MM:SS[.ffffff], empty: closed"),
+    Column("end_time_local", Text, primary_key=True, comment="as the start, up to 24:00:00"),
+    comment="Openings of single dates, in place of the weekday's.",
+)
+
+service_level = Table(
+    "service_level",
+    metadata,
+    Column("store_id", StoreId, primary_key=True),
+    Column("target_pct", Float(53), nullable=False, comment="uptime, % of observed open time"),
+    comment="Each store's target, where it is another than the fleet's.",
 )
 
 ingested_file = Table(
@@ -181,4 +200,38 @@ idempotency_key = Table(
     Column("request_id", ForeignKey(report_request.c.request_id), nullable=False),
     Index("idempotency_key_by_request", "request_id"),
     comment="Keys by which clients repeat a request without asking for another report.",
+)
+
+report_figure = Table(
+    "report_figure",
+    metadata,
+    Column("store_id", StoreId, primary_key=True),
+    Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
+    Column("window", Text, primary_key=True, comment="as in the names of the report's columns"),
+    Column("uptime", BigInteger, nullable=False, comment="microseconds, as all of them"),
+    Column("downtime", BigInteger, nullable=False),
+    Column("unobserved", BigInteger, nullable=False),
+    Index("report_figure_by_report", "report_id"),
+    # the key is the table: SQLite stores a store's rows together
+    sqlite_with_rowid=False,
+    comment="The figures of complete reports, exact: what trends and comparisons are made from.",
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("store_id", StoreId, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("down_since", UtcDateTime, nullable=False),
+    Column("noticed_at", UtcDateTime, nullable=False),
+    Column("payload", JSON, nullable=False, comment="what is sent"),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime, comment="null: sent, or nobody is to be told"),
+    Column("sent_at", UtcDateTime),
+    Column("last_error", Text),
+    CheckConstraint("kind IN ('down', 'recovered')", name="alert_kind_is_known"),
+    Index("alert_by_store", "store_id", "down_since"),
+    Index("alert_by_next_attempt", "next_attempt_at"),
+    comment="Stores that were noticed to be down for long, or up again, and who was told when.",
 )

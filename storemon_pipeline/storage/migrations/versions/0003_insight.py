@@ -1,0 +1,75 @@
+"""Special hours, service levels, the figures of past reports, and alerts."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Make the four tables."""
+    instant = sa.DateTime(timezone=True)
+    # sorted and compared by code points, as everywhere in the project
+    store_id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    op.create_table(
+        "special_hours",
+        sa.Column("store_id", store_id, primary_key=True),
+        sa.Column("date", sa.Text, primary_key=True, comment="YYYY-MM-DD, in the store's calendar"),
+        sa.Column(
+            "start_time_local",
+            sa.Text,
+            primary_key=True,
+            comment="HH:MM:SS[.ffffff], empty: closed",
+        ),
+        sa.Column(
+            "end_time_local", sa.Text, primary_key=True, comment="as the start, up to 24:00:00"
+        ),
+        comment="Openings of single dates, in place of the weekday's.",
+    )
+    op.create_table(
+        "service_level",
+        sa.Column("store_id", store_id, primary_key=True),
+        sa.Column(
+            "target_pct", sa.Float(53), nullable=False, comment="uptime, % of observed open time"
+        ),
+        comment="Each store's target, where it is another than the fleet's.",
+    )
+    op.create_table(
+        "report_figure",
+        sa.Column("store_id", store_id, primary_key=True),
+        sa.Column(
+            "report_id",
+            sa.Text,
+            sa.ForeignKey("report.report_id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column(
+            "window", sa.Text, primary_key=True, comment="as in the names of the report's columns"
+        ),
+        sa.Column("uptime", sa.BigInteger, nullable=False, comment="microseconds, as all of them"),
+        sa.Column("downtime", sa.BigInteger, nullable=False),
+        sa.Column("unobserved", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+        comment=(
+            "The figures of complete reports, exact: what trends and comparisons are made from."
+        ),
+    )
+    op.create_index("report_figure_by_report", "report_figure", ["report_id"])
+    op.create_table(
+        "alert",
+        sa.Column("alert_id", sa.Text, primary_key=True),
+        sa.Column("store_id", store_id, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("down_since", instant, nullable=False),
+        sa.Column("noticed_at", instant, nullable=False),
+        sa.Column("payload", sa.JSON, nullable=False, comment="what is sent"),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_attempt_at", instant, comment="null: sent, or nobody is to be told"),
+        sa.Column("sent_at", instant),
+        sa.Column("last_error", sa.Text),
+        sa.CheckConstraint("kind IN ('down', 'recovered')", name="alert_kind_is_known"),
+        comment="Stores that were noticed to be down for long, or up again, and who was told when.",
+    )
+    op.create_index("alert_by_store", "alert", ["store_id", "down_since"])
+    op.create_index("alert_by_next_attempt", "alert", ["next_attempt_at"])
