@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from storemon_pipeline.uptime.fleet import StoreResults, store_results
-from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
@@ -44,8 +44,8 @@ def request_of(case: Case) -> ReportRequest:
     return resolve(asked, newest_poll=case.as_of, now=case.as_of)
 
 
-def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The stores, polls and weekly hours of a case as tables."""
+def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
+    """The stores, polls and opening hours of a case as tables."""
     polls = pd.DataFrame(case.polls, columns=["store_id", "timestamp_utc", "status"])
     polls["timestamp_utc"] = pd.to_datetime(polls["timestamp_utc"], utc=True).astype(
         "datetime64[us, UTC]"
@@ -54,12 +54,20 @@ def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     last = known.groupby("store_id")["timestamp_utc"].max().sort_index()
     stores = pd.DataFrame({"store_id": last.index.astype("str"), "last_poll_utc": last.array})
     stores["timezone"] = [effective_timezone(case.zones.get(s)) for s in stores["store_id"]]
-    hours = pd.DataFrame(
+    weekly = pd.DataFrame(
         case.hours, columns=["store_id", "day_of_week", "start_time_local", "end_time_local"]
     )
-    for column in ("start_time_local", "end_time_local"):
-        hours[column] = pd.to_timedelta(hours[column].astype("int64"), unit="us")
-    return stores, polls, hours
+    special = pd.DataFrame(
+        [(store_id, day, *(times or (None, None))) for store_id, day, times in case.special],
+        columns=["store_id", "date", "start_time_local", "end_time_local"],
+    )
+    special["date"] = pd.to_datetime(special["date"]).astype("datetime64[s]")
+    for table in (weekly, special):
+        for column in ("start_time_local", "end_time_local"):
+            table[column] = pd.to_timedelta(table[column].astype("Int64"), unit="us").astype(
+                "timedelta64[us]"
+            )
+    return stores, polls, OpeningHours(weekly, special)
 
 
 def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreResults]:
@@ -81,6 +89,7 @@ def agrees(case: Case) -> None:
         case.polls,
         case.hours,
         case.zones,
+        special=case.special,
         as_of=case.as_of,
         windows=case.windows,
         rules=case.rules,
