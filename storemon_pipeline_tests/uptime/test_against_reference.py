@@ -1,7 +1,8 @@
 """The fast computation and the slow one agree, to the microsecond before rounding, on any input."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -13,17 +14,22 @@ from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.wall_clock import effective_timezone
-from storemon_pipeline_tests.uptime.reference import ReferenceStore, reference_report
-from storemon_pipeline_tests.uptime.strategies import Case, cases
+from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline_tests.uptime.reference import (
+    CALENDAR_WINDOWS,
+    MICROSECOND,
+    ReferenceStore,
+    bounds,
+    reference_report,
+)
+from storemon_pipeline_tests.uptime.strategies import CLOCK_CHANGES, Case, cases
 
 HOUR = 3_600_000_000
 MINUTE = HOUR // 60
 
 
 def microseconds(instant: datetime) -> int:
-    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // pd.Timedelta(
-        microseconds=1
-    ).to_pytimedelta()
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
 
 
 def request_of(case: Case) -> ReportRequest:
@@ -135,6 +141,21 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
         hour: (rounded(opened, MINUTE), rounded(down, MINUTE))
         for hour, (opened, down) in expected.by_hour.items()
     }
+
+
+@pytest.mark.parametrize("minutes", [-60, 0, 30, 1440])
+def test_calendar_windows_agree_near_every_change_of_clocks(minutes: int) -> None:
+    # A random as_of is seldom within the hour that a clock shows twice over midnight.
+    for zone, change in CLOCK_CHANGES:
+        for off in (-MICROSECOND, timedelta()):
+            as_of = change + timedelta(minutes=minutes) + off
+            asked = AskedReport(as_of=as_of, windows=[Window(name) for name in CALENDAR_WINDOWS])
+            request = resolve(asked, newest_poll=as_of, now=as_of)
+            for name in CALENDAR_WINDOWS:
+                start, end = bounds(name, as_of, ZoneInfo(zone))
+                got = request.bounds(Window(name), pd.Series([zone]))
+                assert (*got[0], *got[1]) == (microseconds(start), microseconds(end)), (zone, name)
+                assert request.span[0] <= start <= end <= request.span[1]
 
 
 @given(cases())
