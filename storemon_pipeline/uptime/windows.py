@@ -94,6 +94,9 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     each = np.arange(len(names))
     now = np.full(len(names), as_of)
     today = clocks.to_local(each, now) // DAY
+    # A day that has begun stays the day, also where the clock goes back over its midnight from
+    # 00:01 and shows the date before for an hour more.
+    today += clocks.to_instant(each, (today + 1) * DAY) <= as_of
     first, end = _days(window, today)
     start = clocks.to_instant(each, first * DAY)
     until = now if end is None else clocks.to_instant(each, end * DAY)

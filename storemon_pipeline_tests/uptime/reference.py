@@ -24,10 +24,23 @@ Poll = tuple[str, datetime, str]
 """store_id, instant in UTC, 'active' or 'inactive'."""
 HoursRow = tuple[str, int, int, int]
 """store_id, weekday (0 = Monday), start and end in microseconds of the wall clock since 00:00."""
+WallTimes = tuple[int, int]
+"""Start and end of an opening, in microseconds of the wall clock since 00:00."""
+SpecialRow = tuple[str, date, WallTimes | None]
+"""store_id, local date, an opening on it; None where both times are empty: closed."""
 Interval = tuple[datetime, datetime]
 """Half-open [start, end) in UTC."""
-Window = Interval
-"""A span asked for; `bounds` is the one place that knows what a window looks like."""
+Window = Interval | str
+"""A span asked for: one of real time, or the name of one of each store's calendar.
+
+`bounds` is the one place that knows what a window looks like."""
+CALENDAR_WINDOWS = (
+    "today",
+    "yesterday",
+    "last_calendar_week",
+    "this_calendar_month",
+    "last_calendar_month",
+)
 Status = str | None
 """'active', 'inactive', or None where nothing was observed."""
 
@@ -89,12 +102,14 @@ class StoreFigures:
 class ReferenceStore:
     """All that the report says about one store.
 
-    `figures` is keyed by window. The rest covers the whole span of the windows: `events` are
-    (start, end, ongoing), `by_hour` is (open, downtime) in microseconds keyed by local (weekday,
-    hour), and `open_intervals` are clipped to the span.
+    `figures` is keyed by window. The rest covers `span`, the whole span of the store's windows:
+    `of_span` are its figures, `events` are (start, end, ongoing), `by_hour` is (open, downtime) in
+    microseconds keyed by local (weekday, hour), and `open_intervals` are clipped to the span.
     """
 
     figures: dict[str, StoreFigures]
+    span: Interval
+    of_span: StoreFigures
     events: list[tuple[datetime, datetime, bool]]
     by_hour: dict[tuple[int, int], tuple[int, int]]
     open_intervals: list[Interval]
@@ -106,6 +121,7 @@ def reference_report(
     hours: Sequence[HoursRow],
     zones: Mapping[str, str],
     *,
+    special: Sequence[SpecialRow] = (),
     as_of: datetime,
     windows: Mapping[str, Window],
     rules: ReferenceRules,
@@ -117,6 +133,7 @@ def reference_report(
             polls_of_store(polls, store_id, as_of),
             OpeningHours(
                 [(day, start, end) for owner, day, start, end in hours if owner == store_id],
+                [(day, times) for owner, day, times in special if owner == store_id],
                 zone_of(store_id, zones),
                 rules,
             ),
@@ -137,7 +154,7 @@ def report_on_store(
 ) -> ReferenceStore:
     """The sections Figures and Outages for one store, whose polls are sorted and not empty."""
     zone = opening_hours.zone
-    limits = {name: bounds(window, zone) for name, window in windows.items()}
+    limits = {name: bounds(window, as_of, zone) for name, window in windows.items()}
     span_start = min(start for start, _ in limits.values())
     span_end = max(end for _, end in limits.values())
     open_intervals = opening_hours.between(span_start, span_end)
@@ -148,6 +165,8 @@ def report_on_store(
     downtime = [(start, end) for start, end, status in stretches if status == "inactive"]
     return ReferenceStore(
         figures={name: figures_within(window, stretches) for name, window in limits.items()},
+        span=(span_start, span_end),
+        of_span=figures_within((span_start, span_end), stretches),
         events=[(start, end, end == as_of) for start, end in downtime],
         by_hour=by_hour(open_intervals, downtime, zone),
         open_intervals=open_intervals,
@@ -155,13 +174,43 @@ def report_on_store(
     )
 
 
-def bounds(window: Window, zone: ZoneInfo) -> Interval:
+def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
     """Rule 2: where a window starts and ends for a store in this zone.
 
-    Rolling windows and ranges are the same span of real time for every store, so the zone says
-    nothing here; a window of the local calendar would be the one that asks it.
+    Rolling windows and ranges are the same span of real time for every store. A calendar window is
+    whole local days, up to the first instant of the day after its last, or those begun up to as_of.
     """
-    return window
+    if not isinstance(window, str):
+        return window
+    today = calendar_day(as_of, zone)
+    this_monday = today - today.weekday() * DAY
+    this_month = today.replace(day=1)
+    last_month = (this_month - DAY).replace(day=1)
+    if window == "today":
+        return first_instant(today, zone), as_of
+    if window == "yesterday":
+        # By its date: where that was skipped (Apia had no 30 December 2011), there is nothing of it.
+        return first_instant(today - DAY, zone), first_instant(today, zone)
+    if window == "last_calendar_week":
+        return first_instant(this_monday - 7 * DAY, zone), first_instant(this_monday, zone)
+    if window == "this_calendar_month":
+        return first_instant(this_month, zone), as_of
+    if window == "last_calendar_month":
+        return first_instant(last_month, zone), first_instant(this_month, zone)
+    raise ValueError(f"{window!r} is none of {CALENDAR_WINDOWS}")
+
+
+def calendar_day(instant: datetime, zone: ZoneInfo) -> date:
+    """Rule 2: the day that an instant is in, from a day's first instant to the next one's.
+
+    Nearly always the date on the wall. But where the clock goes back from 00:01 to 23:01, the new
+    day has begun, although the wall shows the date before for an hour more: a day that has ended
+    does not come back, or it would be yesterday, then today, then yesterday again.
+    """
+    day = wall_clock(instant, zone).date() + DAYS_AROUND * DAY
+    while first_instant(day, zone) > instant:
+        day -= DAY
+    return day
 
 
 def polls_of_store(
@@ -213,27 +262,43 @@ def instant_of_wall_time(wall: datetime, zone: ZoneInfo) -> datetime:
     return last
 
 
+def first_instant(day: date, zone: ZoneInfo) -> datetime:
+    """Rules 2 and 3: when a local date begins: at the first of two midnights, or after the gap."""
+    return instant_of_wall_time(datetime.combine(day, time()), zone)
+
+
 class OpeningHours:
-    """Rule 3 for one store: when it is open, for any date near or far."""
+    """Rule 3 for one store: when it is open, for any date near or far.
+
+    `rows` are (weekday, start, end) of its weekly hours, `special` are its openings on single dates
+    in their place, with None for a date that it is closed on.
+    """
 
     def __init__(
-        self, rows: Sequence[tuple[int, int, int]], zone: ZoneInfo, rules: ReferenceRules
+        self,
+        rows: Sequence[tuple[int, int, int]],
+        special: Sequence[tuple[date, WallTimes | None]],
+        zone: ZoneInfo,
+        rules: ReferenceRules,
     ) -> None:
         self.zone = zone
         self.rows = rows
+        self.special = special
         self.rules = rules
         self._openings_by_day: dict[date, list[Interval]] = {}
 
     def is_open(self, instant: datetime) -> bool:
         """Rule 4: in hours means open <= t < close for some opening."""
-        if not self.rows:
+        if not self.rows and not self.special:
             return True
         today = wall_clock(instant, self.zone).date()
         return any(start <= instant < end for start, end in self._openings(today, today))
 
     def between(self, start: datetime, end: datetime) -> list[Interval]:
         """Rule 3: the union of the openings within [start, end), as separate open intervals."""
-        if not self.rows:
+        if start >= end:  # `today` at midnight
+            return []
+        if not self.rows and not self.special:
             return [(start, end)]
         first_day = wall_clock(start, self.zone).date()
         last_day = wall_clock(end, self.zone).date()
@@ -257,10 +322,18 @@ class OpeningHours:
             day += DAY
 
     def _openings_of_day(self, day: date) -> list[Interval]:
-        """Rule 3: the openings that begin on a local date of a store that has hours."""
+        """Rule 3: the openings that begin on a local date of a store that has hours.
+
+        What began on the date before and goes on past midnight is an opening of that date: special
+        hours do not stand in its place.
+        """
         rows = [(start, end) for weekday, start, end in self.rows if weekday == day.weekday()]
-        if not rows and self.rules.missing_day == "open":
-            rows = [(0, MICROSECONDS_OF_DAY)]  # to the next day's first instant
+        if any(special_day == day for special_day, _ in self.special):
+            rows = [times for special_day, times in self.special if special_day == day and times]
+        elif not self.rows or (not rows and self.rules.missing_day == "open"):
+            # To the next day's first instant. `missing_day` is about a store that has rows for
+            # other weekdays; without any weekly row each of its days is open.
+            rows = [(0, MICROSECONDS_OF_DAY)]
         openings = []
         for start, written_end in rows:
             end = written_end

@@ -2,7 +2,8 @@
 
 What belongs here: how to draw the inputs of `reference_report`. A case leans towards what the rules
 are about: changes of clocks (at midnight too), openings that overlap, touch or run past midnight,
-polls exactly on the edge of something, corrections, stores without hours, polls or a time zone.
+special hours, calendar windows at the midnights that they begin and end with, polls exactly on the
+edge of something, corrections, stores without hours, polls or a time zone.
 
 Draws are few and coarse (a row of hours for several weekdays, a series of polls at one distance),
 so that a case is quick to make and shrinks to a few polls and rows. What has to hold for a case is
@@ -12,20 +13,27 @@ the business of the tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import product
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 from storemon_pipeline_tests.uptime.reference import (
+    CALENDAR_WINDOWS,
     DAY,
     HOUR,
     MICROSECOND,
     HoursRow,
     Poll,
     ReferenceRules,
+    SpecialRow,
+    WallTimes,
     Window,
+    bounds,
+    calendar_day,
+    first_instant,
     instant_of_wall_time,
     wall_clock,
     zone_of,
@@ -38,6 +46,7 @@ class Case:
 
     polls: list[Poll]
     hours: list[HoursRow]
+    special: list[SpecialRow]
     zones: dict[str, str]
     as_of: datetime
     windows: dict[str, Window]
@@ -129,35 +138,55 @@ CARRIES = tuple(
 def cases(draw: st.DrawFn) -> Case:
     """A whole case: one to four stores around one reference instant."""
     changing_zone, change = draw(st.sampled_from(CLOCK_CHANGES))
-    as_of = draw(reference_instants(change))
+    as_of = draw(reference_instants(changing_zone, change))
     rules = draw(report_rules())
     windows = draw(windows_before(as_of))
     polls: list[Poll] = []
     hours: list[HoursRow] = []
+    special: list[SpecialRow] = []
     zones: dict[str, str] = {}
     for store_id in STORE_IDS[: draw(st.integers(1, len(STORE_IDS)))]:
-        zone = draw(zone_names(changing_zone))
-        if zone is not None:
-            zones[store_id] = zone
+        name = draw(zone_names(changing_zone))
+        if name is not None:
+            zones[store_id] = name
+        zone = zone_of(store_id, zones)
         times = NOTABLE_TIMES + times_of_change(changing_zone, change)
-        rows = [(store_id, *row) for row in draw(weekly_hours(times))]
-        edges = [as_of, *(start for start, _ in windows.values())]
-        edges += draw(opening_edges(rows, store_id, zones, as_of))
-        hours += rows
+        weekly = draw(weekly_hours(times))
+        edges = [edge for window in windows.values() for edge in bounds(window, as_of, zone)]
+        notable_days = [calendar_day(instant, zone) for instant in (as_of, change, *edges)]
+        dates = draw(special_hours(times, notable_days))
+        edges += [as_of, *draw(opening_edges(weekly, dates, zone, as_of))]
+        hours += [(store_id, *row) for row in weekly]
+        special += [(store_id, *row) for row in dates]
         polls += [(store_id, *poll) for poll in draw(store_polls(as_of, edges, rules))]
     if draw(st.booleans()):
         # Files are in no order; that of two polls at one instant is what says which one wins.
         polls.reverse()
-    return Case(polls, hours, zones, as_of, windows, rules)
+        special.reverse()
+    return Case(polls, hours, special, zones, as_of, windows, rules)
 
 
 @st.composite
-def reference_instants(draw: st.DrawFn, change: datetime) -> datetime:
-    """An as_of near a change of clocks, or anywhere in 25 years."""
-    nearness = draw(st.sampled_from((DAY, 2 * HOUR, 8 * DAY, 32 * DAY, None)))
+def reference_instants(draw: st.DrawFn, zone: str, change: datetime) -> datetime:
+    """An as_of near a change of clocks, or anywhere in 25 years; or where a day of it begins."""
+    nearness = draw(st.sampled_from((DAY, 2 * HOUR, 8 * DAY, 62 * DAY, None)))
     if nearness is None:
-        return FIRST_AS_OF + draw(lengths(LAST_AS_OF - FIRST_AS_OF))
-    return change - HOUR + draw(lengths(nearness))
+        as_of = FIRST_AS_OF + draw(lengths(LAST_AS_OF - FIRST_AS_OF))
+    else:
+        as_of = change - HOUR + draw(lengths(nearness))
+    beginning = draw(st.sampled_from((None, None, None, "day", "week", "month")))
+    if beginning is None:
+        return as_of
+    day = calendar_day(as_of, ZoneInfo(zone))
+    if beginning == "week":
+        day -= day.weekday() * DAY
+    elif beginning == "month":
+        day = day.replace(day=1)
+    # On the day itself, on the last one before, and at the midnight between them.
+    off = draw(st.sampled_from((*[timedelta()] * 3, MICROSECOND, -MICROSECOND, HOUR, -HOUR, None)))
+    if off is None:
+        off = draw(lengths(2 * DAY)) - DAY
+    return first_instant(day, ZoneInfo(zone)) + off
 
 
 def times_of_change(zone: str, change: datetime) -> tuple[int, ...]:
@@ -192,17 +221,19 @@ def report_rules(draw: st.DrawFn) -> ReferenceRules:
 
 @st.composite
 def windows_before(draw: st.DrawFn, as_of: datetime) -> dict[str, Window]:
-    """One to five windows that end at as_of."""
-    names = draw(
-        st.lists(st.sampled_from((*ROLLING_WINDOWS, "range")), min_size=1, max_size=5, unique=True)
-    )
-    starts = {
-        name: as_of - ROLLING_WINDOWS[name]
-        if name in ROLLING_WINDOWS
-        else as_of - MICROSECOND - draw(lengths(40 * DAY))
-        for name in names
-    }
-    return {name: (start, as_of) for name, start in starts.items()}
+    """One to five windows before as_of: of real time, of the calendar, or of both."""
+    of_real_time = (*ROLLING_WINDOWS, "range")
+    kinds = st.sampled_from((of_real_time, CALENDAR_WINDOWS, of_real_time + CALENDAR_WINDOWS))
+    names = draw(st.lists(st.sampled_from(draw(kinds)), min_size=1, max_size=5, unique=True))
+    windows: dict[str, Window] = {}
+    for name in names:
+        if name in CALENDAR_WINDOWS:
+            windows[name] = name
+        elif name == "range":
+            windows[name] = (as_of - MICROSECOND - draw(lengths(40 * DAY)), as_of)
+        else:
+            windows[name] = (as_of - ROLLING_WINDOWS[name], as_of)
+    return windows
 
 
 def zone_names(changing_zone: str) -> st.SearchStrategy[str | None]:
@@ -211,45 +242,85 @@ def zone_names(changing_zone: str) -> st.SearchStrategy[str | None]:
 
 
 @st.composite
-def weekly_hours(draw: st.DrawFn, times: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Rows of one store: none, or up to four openings, each on some of the weekdays."""
-    rows: list[tuple[int, int, int]] = []
+def openings(draw: st.DrawFn, times: tuple[int, ...], number: int) -> list[WallTimes]:
+    """Openings as they are written, of any one day."""
+    drawn: list[WallTimes] = []
     any_time = st.sampled_from(times) | st.integers(0, 86_399).map(
         lambda second: second * SECOND_OF_CLOCK
     )
     previous_end = 0
-    # Mostly few and plain: a store that is never closed has no openings to get wrong.
-    for _ in range(draw(st.sampled_from((0, 1, 1, 1, 2, 2, 3, 4)))):
+    for _ in range(number):
         shape = draw(st.sampled_from(("plain",) * 3 + ("touches the last", "equal", "to midnight")))
         start = draw(any_time) if shape != "touches the last" else previous_end
         end = start if shape == "equal" else draw(any_time)
         if shape == "to midnight":
             end = MIDNIGHT_END
+        drawn.append((start, end))
+        previous_end = end % MIDNIGHT_END
+    return drawn
+
+
+@st.composite
+def weekly_hours(draw: st.DrawFn, times: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Rows of one store: none, or up to four openings, each on some of the weekdays."""
+    rows: list[tuple[int, int, int]] = []
+    # Mostly few and plain: a store that is never closed has no openings to get wrong.
+    for opening in draw(openings(times, draw(st.sampled_from((0, 1, 1, 1, 2, 2, 3, 4))))):
         # A bit for each weekday without this row: one draw, and it shrinks to every day.
         left_out = draw(st.integers(0, 126))
-        rows += [(day, start, end) for day in range(7) if not left_out >> day & 1]
-        previous_end = end % MIDNIGHT_END
+        rows += [(day, *opening) for day in range(7) if not left_out >> day & 1]
+    return rows
+
+
+@st.composite
+def special_hours(
+    draw: st.DrawFn, times: tuple[int, ...], notable_days: list[date]
+) -> list[tuple[date, WallTimes | None]]:
+    """Rows of one store: mostly none, or some dates in a row, closed or with openings."""
+    rows: list[tuple[date, WallTimes | None]] = []
+    for _ in range(draw(st.sampled_from((0, 0, 1, 1, 2, 3)))):
+        day = draw(st.sampled_from(notable_days))
+        # On the day that the edge of a window is in, and around; within the windows; far away.
+        distance = draw(st.sampled_from((1, 1, 35, 4500)))
+        day += draw(st.integers(-distance, 1 if distance == 35 else distance)) * DAY
+        of_one_day: list[WallTimes | None] = []
+        of_one_day += draw(openings(times, draw(st.sampled_from((0, 1, 1, 2, 3)))))
+        # A date that is said to be closed, and has openings as well, has those.
+        if not of_one_day or draw(st.integers(0, 9)) == 9:
+            of_one_day.append(None)
+        length = draw(st.sampled_from((1, 1, 2, 4)))
+        rows += [(day + number * DAY, times) for number in range(length) for times in of_one_day]
     return rows
 
 
 @st.composite
 def opening_edges(
-    draw: st.DrawFn, rows: list[HoursRow], store_id: str, zones: dict[str, str], as_of: datetime
+    draw: st.DrawFn,
+    weekly: list[tuple[int, int, int]],
+    special: list[tuple[date, WallTimes | None]],
+    zone: ZoneInfo,
+    as_of: datetime,
 ) -> list[datetime]:
-    """Some instants at which this store opens or closes on a date up to five weeks before as_of."""
-    if not rows:
-        return []
-    zone = zone_of(store_id, zones)
-    edges = []
-    for _ in range(draw(st.integers(1, 4))):
-        _, _, start, end = draw(st.sampled_from(rows))
-        days_before = draw(st.integers(-1, 35))
-        midnight = (as_of.astimezone(zone) - days_before * DAY).replace(
-            hour=0, minute=0, second=0, microsecond=0, fold=0, tzinfo=None
-        )
-        edge = draw(st.sampled_from((start, end)))
-        edges.append(instant_of_wall_time(midnight + edge * MICROSECOND, zone))
-    return edges
+    """Some instants at which a store opens or closes, or would if a date had no other hours.
+
+    Of its weekly hours on a date up to five weeks before as_of; of special ones, however far away
+    they are, on their date, which begins and ends at such instants too.
+    """
+    walls: list[tuple[date, int]] = []
+    today = as_of.astimezone(zone).date()
+    if weekly:
+        for _ in range(draw(st.integers(1, 4))):
+            _, start, end = draw(st.sampled_from(weekly))
+            day = today - draw(st.integers(-1, 35)) * DAY
+            walls.append((day, draw(st.sampled_from((start, end)))))
+    if special:
+        for _ in range(draw(st.integers(1, 3))):
+            day, times = draw(st.sampled_from(special))
+            walls.append((day, draw(st.sampled_from((*(times or ()), 0, MIDNIGHT_END)))))
+    return [
+        instant_of_wall_time(datetime.combine(day, time()) + wall * MICROSECOND, zone)
+        for day, wall in walls
+    ]
 
 
 @st.composite

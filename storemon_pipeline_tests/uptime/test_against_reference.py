@@ -1,29 +1,35 @@
 """The fast computation and the slow one agree, to the microsecond before rounding, on any input."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from storemon_pipeline.uptime.fleet import StoreResults, store_results
-from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.wall_clock import effective_timezone
-from storemon_pipeline_tests.uptime.reference import ReferenceStore, reference_report
-from storemon_pipeline_tests.uptime.strategies import Case, cases
+from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline_tests.uptime.reference import (
+    CALENDAR_WINDOWS,
+    MICROSECOND,
+    ReferenceStore,
+    bounds,
+    reference_report,
+)
+from storemon_pipeline_tests.uptime.strategies import CLOCK_CHANGES, Case, cases
 
 HOUR = 3_600_000_000
 MINUTE = HOUR // 60
 
 
 def microseconds(instant: datetime) -> int:
-    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // pd.Timedelta(
-        microseconds=1
-    ).to_pytimedelta()
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
 
 
 def request_of(case: Case) -> ReportRequest:
@@ -44,8 +50,8 @@ def request_of(case: Case) -> ReportRequest:
     return resolve(asked, newest_poll=case.as_of, now=case.as_of)
 
 
-def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The stores, polls and weekly hours of a case as tables."""
+def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
+    """The stores, polls and opening hours of a case as tables."""
     polls = pd.DataFrame(case.polls, columns=["store_id", "timestamp_utc", "status"])
     polls["timestamp_utc"] = pd.to_datetime(polls["timestamp_utc"], utc=True).astype(
         "datetime64[us, UTC]"
@@ -54,12 +60,20 @@ def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     last = known.groupby("store_id")["timestamp_utc"].max().sort_index()
     stores = pd.DataFrame({"store_id": last.index.astype("str"), "last_poll_utc": last.array})
     stores["timezone"] = [effective_timezone(case.zones.get(s)) for s in stores["store_id"]]
-    hours = pd.DataFrame(
+    weekly = pd.DataFrame(
         case.hours, columns=["store_id", "day_of_week", "start_time_local", "end_time_local"]
     )
-    for column in ("start_time_local", "end_time_local"):
-        hours[column] = pd.to_timedelta(hours[column].astype("int64"), unit="us")
-    return stores, polls, hours
+    special = pd.DataFrame(
+        [(store_id, day, *(times or (None, None))) for store_id, day, times in case.special],
+        columns=["store_id", "date", "start_time_local", "end_time_local"],
+    )
+    special["date"] = pd.to_datetime(special["date"]).astype("datetime64[s]")
+    for table in (weekly, special):
+        for column in ("start_time_local", "end_time_local"):
+            table[column] = pd.to_timedelta(table[column].astype("Int64"), unit="us").astype(
+                "timedelta64[us]"
+            )
+    return stores, polls, OpeningHours(weekly, special)
 
 
 def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreResults]:
@@ -81,6 +95,7 @@ def agrees(case: Case) -> None:
         case.polls,
         case.hours,
         case.zones,
+        special=case.special,
         as_of=case.as_of,
         windows=case.windows,
         rules=case.rules,
@@ -126,6 +141,21 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
         hour: (rounded(opened, MINUTE), rounded(down, MINUTE))
         for hour, (opened, down) in expected.by_hour.items()
     }
+
+
+@pytest.mark.parametrize("minutes", [-60, 0, 30, 1440])
+def test_calendar_windows_agree_near_every_change_of_clocks(minutes: int) -> None:
+    # A random as_of is seldom within the hour that a clock shows twice over midnight.
+    for zone, change in CLOCK_CHANGES:
+        for off in (-MICROSECOND, timedelta()):
+            as_of = change + timedelta(minutes=minutes) + off
+            asked = AskedReport(as_of=as_of, windows=[Window(name) for name in CALENDAR_WINDOWS])
+            request = resolve(asked, newest_poll=as_of, now=as_of)
+            for name in CALENDAR_WINDOWS:
+                start, end = bounds(name, as_of, ZoneInfo(zone))
+                got = request.bounds(Window(name), pd.Series([zone]))
+                assert (*got[0], *got[1]) == (microseconds(start), microseconds(end)), (zone, name)
+                assert request.span[0] <= start <= end <= request.span[1]
 
 
 @given(cases())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -23,6 +23,7 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from hypothesis import given, settings
 
 from storemon_pipeline_tests.uptime.reference import (
+    CALENDAR_WINDOWS,
     DAY,
     HOUR,
     MICROSECOND,
@@ -32,8 +33,9 @@ from storemon_pipeline_tests.uptime.reference import (
     Poll,
     ReferenceRules,
     ReferenceStore,
+    SpecialRow,
     StoreFigures,
-    Window,
+    bounds,
     instant_of_wall_time,
     reference_report,
     time_by_hour,
@@ -42,10 +44,7 @@ from storemon_pipeline_tests.uptime.reference import (
 from storemon_pipeline_tests.uptime.strategies import Case, cases
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NOT_YET = {"calendar_windows", "special_hours"}
-GOLDEN_CASES = sorted(
-    folder.name for folder in GOLDEN.iterdir() if folder.is_dir() and folder.name not in NOT_YET
-)
+GOLDEN_CASES = sorted(folder.name for folder in GOLDEN.iterdir() if folder.is_dir())
 WITH_HOURS_OF_THE_WEEK = [
     name for name in GOLDEN_CASES if (GOLDEN / name / "expected_by_hour.csv").exists()
 ]
@@ -132,6 +131,24 @@ def read_hours(path: Path) -> list[HoursRow]:
     return hours
 
 
+def read_special_hours(path: Path) -> list[SpecialRow]:
+    """Valid rows of special hours, of which a store need not have any; both times empty: closed."""
+    special: list[SpecialRow] = []
+    for row in read_rows(path) if path.exists() else ():
+        try:
+            store_id = check_store_id(row["store_id"])
+            day = date.fromisoformat(row["date"])
+            if row["start_time_local"] == row["end_time_local"] == "":
+                special.append((store_id, day, None))
+                continue
+            start = parse_wall_time(row["start_time_local"], DAY // MICROSECOND - 1)
+            end = parse_wall_time(row["end_time_local"], DAY // MICROSECOND)
+        except ValueError:
+            continue
+        special.append((store_id, day, (start, end)))
+    return special
+
+
 def read_zones(path: Path) -> dict[str, str]:
     """Time zones as written; whether one exists is for the rules to say."""
     return {row["store_id"]: row["timezone_str"] for row in read_rows(path)}
@@ -152,21 +169,28 @@ def read_golden(name: str) -> Case:
     return Case(
         polls=polls,
         hours=read_hours(folder / "menu_hours.csv"),
+        special=read_special_hours(folder / "special_hours.csv"),
         zones=read_zones(folder / "timezones.csv"),
         as_of=as_of,
-        windows={window: (as_of - ROLLING_WINDOWS[window], as_of) for window in request["windows"]},
+        windows={
+            window: (as_of - ROLLING_WINDOWS[window], as_of)
+            if window in ROLLING_WINDOWS
+            else window
+            for window in request["windows"]
+        },
         rules=ReferenceRules(**choices),
     )
 
 
-def report_on(case: Case, **more_windows: Window) -> dict[str, ReferenceStore]:
+def report_on(case: Case) -> dict[str, ReferenceStore]:
     """The reference's report of a case."""
     return reference_report(
         case.polls,
         case.hours,
         case.zones,
+        special=case.special,
         as_of=case.as_of,
-        windows={**case.windows, **more_windows},
+        windows=case.windows,
         rules=case.rules,
     )
 
@@ -192,7 +216,9 @@ def test_figures_are_those_of_the_golden_case(name: str) -> None:
         for window, figures in report[row["store_id"]].figures.items():
             unit = timedelta(minutes=1) if window == "hour" else HOUR
             for figure in ("uptime", "downtime", "unobserved"):
-                column = f"{figure}_last_{window}"
+                column = (
+                    f"{figure}_last_{window}" if window in ROLLING_WINDOWS else f"{figure}_{window}"
+                )
                 columns.add(column)
                 assert is_rounded(row[column], getattr(figures, figure), unit), (row, column)
         assert columns == set(row), "a column that nothing was held against"
@@ -237,7 +263,7 @@ def test_hours_of_the_week_are_those_of_the_golden_case(name: str) -> None:
 
 
 def test_golden_cases_are_all_there() -> None:
-    assert len(GOLDEN_CASES) == 18
+    assert len(GOLDEN_CASES) == 20
     assert len(WITH_HOURS_OF_THE_WEEK) == 3
 
 
@@ -284,13 +310,23 @@ def test_wall_time_is_the_first_of_two_and_the_end_of_a_gap(
     assert found == datetime.fromisoformat(instant)
 
 
-def opening_hours(zone: str, *rows: tuple[int, str, str], **rules: str) -> OpeningHours:
-    """Opening hours of one store, with times as they are written."""
+def opening_hours(
+    zone: str,
+    *rows: tuple[int, str, str],
+    special: Sequence[tuple[str, str, str]] = (),
+    **rules: str,
+) -> OpeningHours:
+    """Opening hours of one store, with dates and times as they are written."""
     day_length = DAY // MICROSECOND
+
+    def wall_times(start: str, end: str) -> tuple[int, int]:
+        return parse_wall_time(start, day_length), parse_wall_time(end, day_length)
+
     return OpeningHours(
+        [(weekday, *wall_times(start, end)) for weekday, start, end in rows],
         [
-            (weekday, parse_wall_time(start, day_length), parse_wall_time(end, day_length))
-            for weekday, start, end in rows
+            (date.fromisoformat(day), wall_times(start, end) if start else None)
+            for day, start, end in special
         ],
         ZoneInfo(zone),
         ReferenceRules(**rules),  # type: ignore[arg-type]
@@ -381,6 +417,149 @@ def test_opening_that_runs_into_a_skipped_day_ends_with_the_day_before() -> None
 
 
 @pytest.mark.parametrize(
+    ("zone", "as_of", "window", "start", "end"),
+    [
+        # Wednesday the 20th begins nowhere at the same time.
+        ("America/Los_Angeles", "20T05:30", "today", "19T07:00", "20T05:30"),
+        ("Australia/Sydney", "20T05:30", "today", "19T13:00", "20T05:30"),
+        ("UTC", "20T05:30", "yesterday", "19T00:00", "20T00:00"),
+        ("UTC", "20T05:30", "last_calendar_week", "11T00:00", "18T00:00"),
+        ("UTC", "20T05:30", "this_calendar_month", "01T00:00", "20T05:30"),
+        # The clocks go forward on the 10th: that day has 23 hours, its week 167.
+        ("America/New_York", "11T04:00", "yesterday", "10T05:00", "11T04:00"),
+        ("America/New_York", "11T04:00", "last_calendar_week", "04T05:00", "11T04:00"),
+        # At a day's first instant nothing of it has passed, and the one before is complete.
+        ("UTC", "11T00:00", "today", "11T00:00", "11T00:00"),
+        ("UTC", "11T00:00", "last_calendar_week", "04T00:00", "11T00:00"),
+        ("UTC", "10T23:59:59.999999", "yesterday", "09T00:00", "10T00:00"),
+        ("UTC", "10T23:59:59.999999", "last_calendar_week", "2024-02-26T00:00", "04T00:00"),
+        ("UTC", "01T00:00", "this_calendar_month", "01T00:00", "01T00:00"),
+        ("UTC", "01T00:00", "last_calendar_month", "2024-02-01T00:00", "01T00:00"),
+        ("UTC", "2024-02-29T23:59", "last_calendar_month", "2024-01-01T00:00", "2024-02-01T00:00"),
+        ("UTC", "2024-01-01T12:00", "last_calendar_month", "2023-12-01T00:00", "2024-01-01T00:00"),
+        # Beirut's Sunday begins at 01:00; Havana's at the first of two midnights.
+        ("Asia/Beirut", "2023-03-26T00:00", "today", "2023-03-25T22:00", "2023-03-26T00:00"),
+        ("Asia/Beirut", "2023-03-26T22:00", "yesterday", "2023-03-25T22:00", "2023-03-26T21:00"),
+        ("America/Havana", "2019-11-03T04:30", "today", "2019-11-03T04:00", "2019-11-03T04:30"),
+        ("America/Havana", "2019-11-03T05:30", "today", "2019-11-03T04:00", "2019-11-03T05:30"),
+        # Beirut's Saturday has 23:00-24:00 twice and goes on through both.
+        ("Asia/Beirut", "2022-10-29T21:30", "today", "2022-10-28T21:00", "2022-10-29T21:30"),
+        # St John's Sunday has begun when the clock goes back to Saturday's 23:01.
+        ("America/St_Johns", "2010-11-07T02:45", "today", "2010-11-07T02:30", "2010-11-07T02:45"),
+        (
+            "America/St_Johns",
+            "2010-11-07T02:45",
+            "yesterday",
+            "2010-11-06T02:30",
+            "2010-11-07T02:30",
+        ),
+        # Apia's Saturday follows upon a Friday that did not take place.
+        ("Pacific/Apia", "2011-12-30T10:00", "today", "2011-12-30T10:00", "2011-12-30T10:00"),
+        ("Pacific/Apia", "2011-12-30T11:00", "yesterday", "2011-12-30T10:00", "2011-12-30T10:00"),
+        ("Pacific/Apia", "2011-12-31T11:00", "yesterday", "2011-12-30T10:00", "2011-12-31T10:00"),
+        ("Pacific/Apia", "2011-12-30T09:59", "yesterday", "2011-12-28T10:00", "2011-12-29T10:00"),
+        (
+            "Pacific/Apia",
+            "2012-01-02T10:00",
+            "last_calendar_week",
+            "2011-12-26T10:00",
+            "2012-01-01T10:00",
+        ),
+    ],
+)
+def test_calendar_window_is_of_the_stores_days(
+    zone: str, as_of: str, window: str, start: str, end: str
+) -> None:
+    def utc(written: str) -> datetime:
+        return datetime.fromisoformat(f"{'' if '-' in written else '2024-03-'}{written}+00:00")
+
+    assert bounds(window, utc(as_of), ZoneInfo(zone)) == (utc(start), utc(end))
+
+
+def test_window_of_no_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="next_calendar_week"):
+        bounds("next_calendar_week", datetime(2024, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
+    assert set(CALENDAR_WINDOWS) == set(read_golden("calendar_windows").windows)
+
+
+@pytest.mark.parametrize(
+    ("special", "expected"),
+    [
+        # Monday to Wednesday 22:00-02:00; Tuesday is 2022-01-04.
+        ((), ("03T22/04T02", "04T22/05T02", "05T22/06T02")),
+        # Closed: what began on Monday goes on until it ends.
+        ((("04", "", ""),), ("03T22/04T02", "05T22/06T02")),
+        ((("04", "12:00:00", "14:00:00"),), ("03T22/04T02", "04T12/04T14", "05T22/06T02")),
+        # Overlapping Monday's, touching Wednesday's.
+        (
+            (("04", "01:00:00", "03:00:00"), ("04", "21:00:00", "22:00:00"), ("05", "", "")),
+            ("03T22/04T03", "04T21/04T22"),
+        ),
+        (
+            (("04", "20:00:00", "23:59:00"), ("05", "00:00:00", "01:00:00")),
+            ("03T22/04T02", "04T20/05T01"),
+        ),
+        # Equal times: 24 hours; an opening counts also where another row says closed.
+        ((("04", "22:00:00", "22:00:00"),), ("03T22/04T02", "04T22/06T02")),
+        (
+            (("04", "", ""), ("04", "12:00:00", "14:00:00")),
+            ("03T22/04T02", "04T12/04T14", "05T22/06T02"),
+        ),
+        # A date of a weekday without hours, and one far away.
+        (
+            (("06", "12:00:00", "14:00:00"),),
+            ("03T22/04T02", "04T22/05T02", "05T22/06T02", "06T12/06T14"),
+        ),
+        ((("2031-01-04", "", ""),), ("03T22/04T02", "04T22/05T02", "05T22/06T02")),
+    ],
+)
+def test_special_hours_stand_in_place_of_the_weekdays(
+    special: Sequence[tuple[str, str, str]], expected: Sequence[str]
+) -> None:
+    store = opening_hours(
+        "UTC",
+        *((weekday, "22:00:00", "02:00:00") for weekday in (0, 1, 2)),
+        special=[
+            (day if "-" in day else f"2022-01-{day}", start, end) for day, start, end in special
+        ],
+        missing_day="closed",
+    )
+    intervals = [
+        interval(*(f"2022-01-{edge}:00:00Z" for edge in written.split("/"))) for written in expected
+    ]
+    assert store.between(*interval("2022-01-03T00:00:00Z", "2022-01-08T00:00:00Z")) == intervals
+    for opened, closed in intervals:
+        assert [store.is_open(edge) for edge in (opened, closed)] == [True, False]
+        assert [store.is_open(edge - MICROSECOND) for edge in (opened, closed)] == [False, True]
+
+
+@pytest.mark.parametrize("missing_day", ["open", "closed"])
+def test_store_with_special_hours_only_is_open_on_all_its_other_days(missing_day: str) -> None:
+    closed = ("2023-03-26", "", "")  # Beirut's 23-hour day
+    store = opening_hours("Asia/Beirut", special=[closed], missing_day=missing_day)
+    start, end = day_of("2023-03-26", "Asia/Beirut")
+    assert store.between(start - 9 * DAY, end + 9 * DAY) == [
+        (start - 9 * DAY, start),
+        (end, end + 9 * DAY),
+    ]
+    assert store.is_open(start - MICROSECOND)
+    assert not store.is_open(start)
+    assert not store.is_open(end - MICROSECOND)
+    assert store.is_open(end)
+    assert store.is_open(end - 4000 * DAY)
+
+
+def test_special_hours_of_a_skipped_day_are_nothing() -> None:
+    store = opening_hours(
+        "Pacific/Apia",
+        special=[("2011-12-29", "", ""), ("2011-12-30", "10:00:00", "12:00:00")],
+    )
+    assert store.between(*interval("2011-12-29T10:00:00Z", "2012-01-02T00:00:00Z")) == [
+        interval("2011-12-30T10:00:00Z", "2012-01-02T00:00:00Z")
+    ]
+
+
+@pytest.mark.parametrize(
     ("zone", "start", "end", "expected"),
     [
         # 01:30-02:00 is cut out of the night by half an hour forward: 02 has 30 minutes.
@@ -451,8 +630,11 @@ def test_status_changes_at_whole_microseconds(
 def test_figures_add_up_to_open_time(case: Case) -> None:
     report = report_on(case)
     assert list(report) == sorted({poll[0] for poll in case.polls if poll[1] <= case.as_of})
-    for store in report.values():
-        for name, (window_start, window_end) in case.windows.items():
+    for store_id, store in report.items():
+        zone = zone_of(store_id, case.zones)
+        for name, window in case.windows.items():
+            window_start, window_end = bounds(window, case.as_of, zone)
+            assert store.span[0] <= window_start <= window_end <= store.span[1] <= case.as_of
             figures = store.figures[name]
             open_time = sum(
                 max(0, (min(end, window_end) - max(start, window_start)) // MICROSECOND)
@@ -466,9 +648,9 @@ def test_figures_add_up_to_open_time(case: Case) -> None:
 @settings(max_examples=100, deadline=None)
 @given(cases())
 def test_events_add_up_to_the_downtime_of_the_span(case: Case) -> None:
-    for store in report_on(case, span=span_of(case)).values():
+    for store in report_on(case).values():
         lengths = [(end - start) // MICROSECOND for start, end, _ in store.events]
-        assert sum(lengths) == store.figures["span"].downtime
+        assert sum(lengths) == store.of_span.downtime
         assert all(length > 0 for length in lengths)
         for start, end, ongoing in store.events:
             assert any(opened <= start and end <= closed for opened, closed in store.open_intervals)
@@ -481,15 +663,8 @@ def test_events_add_up_to_the_downtime_of_the_span(case: Case) -> None:
 @settings(max_examples=100, deadline=None)
 @given(cases())
 def test_hours_of_the_week_add_up_to_the_span(case: Case) -> None:
-    for store in report_on(case, span=span_of(case)).values():
+    for store in report_on(case).values():
         assert all(0 <= down <= opened for opened, down in store.by_hour.values())
         assert all(opened > 0 for opened, _ in store.by_hour.values())
-        figures = store.figures["span"]
-        assert sum(opened for opened, _ in store.by_hour.values()) == figures.open_time
-        assert sum(down for _, down in store.by_hour.values()) == figures.downtime
-
-
-def span_of(case: Case) -> Window:
-    """The whole span of the windows; asked for as a window more, it changes nothing else."""
-    starts, ends = zip(*case.windows.values(), strict=True)
-    return min(starts), max(ends)
+        assert sum(opened for opened, _ in store.by_hour.values()) == store.of_span.open_time
+        assert sum(down for _, down in store.by_hour.values()) == store.of_span.downtime
