@@ -140,7 +140,6 @@ class Settings(BaseSettings):
         default=99.0,
         ge=0,
         le=100,
-        decimal_places=3,
         description=(
             "The uptime that a store is to have, in percent, where service_levels.csv says nothing."
         ),
