@@ -1,5 +1,6 @@
 """Some of the assets can be made alone: they go on from what one earlier run has left, whole."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,25 @@ def test_where_no_run_has_left_anything_it_is_said_what_to_run(
     told = failure(materialize(instance, "uptime_report"), "report")
     assert told == "no run has left open_hours yet: run report_job, which makes all of a report"
     assert table("report") == []
+
+
+def test_where_the_newest_run_was_removed_it_is_said_what_to_run(
+    instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
+) -> None:
+    shutil.rmtree(report_dir(complete.run_id))
+    told = failure(materialize(instance, "uptime_report"), "report")
+    assert "run report_job, which makes all of a report" in told
+    assert not report_dir(complete.run_id).exists()
+
+
+def test_where_the_run_that_the_newest_one_went_on_from_was_removed_it_is_said_what_to_run(
+    instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
+) -> None:
+    newest = materialize(instance, "status_intervals")
+    assert newest.success
+    shutil.rmtree(report_dir(complete.run_id))
+    told = failure(materialize(instance, "uptime_report"), "report")
+    assert "run report_job, which makes all of a report" in told
 
 
 def test_a_whole_chain_without_ingestion_is_what_the_next_run_goes_on_from(
