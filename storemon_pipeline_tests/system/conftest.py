@@ -13,9 +13,7 @@ from storemon_pipeline_tests.system.parts import System, wait_for
 
 
 @pytest.fixture(scope="package")
-def system(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
-) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> Iterator[System]:
     """The deployment, once the sample has been ingested, which its sensor does by itself."""
     with new_database(postgresql_server) as database_url:
         system = System(tmp_path_factory.mktemp("system"), database_url)

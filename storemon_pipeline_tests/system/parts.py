@@ -12,14 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagster as dg
 import httpx
 import yaml
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from storemon_pipeline_tests.defs.running import PROJECT, copy_data
 
@@ -76,7 +77,7 @@ _RUNS = """
 query ($filter: RunsFilter) {
   runsOrError(filter: $filter) {
     ... on Runs {
-      results { runId jobName status creationTime endTime tags { key value } }
+      results { runId jobName status endTime tags { key value } }
     }
   }
 }
@@ -92,12 +93,17 @@ query ($runId: ID!) {
 """
 
 
-def wait_for(what: str, look: Callable[[], Found], seconds: float = REPORT_SECONDS) -> Found:
+def wait_for(
+    what: str,
+    look: Callable[[], Found],
+    seconds: float = REPORT_SECONDS,
+    every: float = _LOOK_SECONDS,
+) -> Found:
     """What ``look`` gives, once it gives something; says what was waited for if it never does."""
     give_up_at = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}, saw {found!r}"
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(every)
     return found
 
 
@@ -156,17 +162,12 @@ class Part:
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self._process.wait()
-            self._process = None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -212,6 +213,8 @@ class System:
             directory.mkdir()
         copy_data(PROJECT / "data", data_dir)
         (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+        # its tables, before two processes at once want to make them
+        dg.DagsterInstance.from_config(str(home)).dispose()
         workspace = self.place / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": code_port, "location_name": _LOCATION}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -230,16 +233,16 @@ class System:
             "STOREMON_DAGSTER_URL": self.ui_url,
             "STOREMON_API_PORT": str(api_port),
         }
-        self.api = httpx.Client(
-            base_url=f"http://127.0.0.1:{api_port}", timeout=60
-        )
+        self.api = httpx.Client(base_url=f"http://127.0.0.1:{api_port}", timeout=60)
         self._graphql = httpx.Client(base_url=self.ui_url, timeout=60)
         tools = Path(sys.executable).parent
         local = ["-h", "127.0.0.1", "-p"]
         self.code_server = self._part(
             "code server",
-            [f"{tools}/dagster", "code-server", "start", "-m", "storemon_pipeline.definitions"]
-            + [*local, str(code_port), "--location-name", _LOCATION],
+            [
+                *(f"{tools}/dagster", "code-server", "start", *local, str(code_port)),
+                *("-m", "storemon_pipeline.definitions", "--location-name", _LOCATION),
+            ],
             lambda: listens(code_port),
         )
         self.webserver = self._part(
@@ -302,7 +305,11 @@ class System:
         return answer.json()
 
     def until(
-        self, report_id: str, status: str, seconds: float = REPORT_SECONDS
+        self,
+        report_id: str,
+        status: str,
+        seconds: float = REPORT_SECONDS,
+        every: float = _LOOK_SECONDS,
     ) -> dict[str, Any]:
         """What the API tells of a report once it has a status, which it is to come to."""
 
@@ -313,7 +320,7 @@ class System:
                 return None
             return report
 
-        return wait_for(f"report {report_id} to be {status}", look, seconds)
+        return wait_for(f"report {report_id} to be {status}", look, seconds, every)
 
     def until_known(self, report_id: str) -> None:
         """Wait until a run that was started elsewhere is a report in the API."""
@@ -397,6 +404,15 @@ class System:
         """What Dagster has noted of a run, oldest first."""
         return self.graphql(_EVENTS, runId=run_id)["logsForRun"]["events"]
 
+    def begun_at(self, run_id: str) -> float:
+        """When a run was taken from the queue."""
+        (event,) = [event for event in self.events(run_id) if event["eventType"] == "RUN_STARTING"]
+        return int(event["timestamp"]) / 1000
+
+    def oldest_first(self, job: str) -> list[str]:
+        """The runs of a job, in the order they were launched."""
+        return [run["runId"] for run in reversed(self._runs(pipelineName=job))]
+
     def pid(self, run_id: str) -> int:
         """The process of a run, as Dagster names it."""
         messages = " ".join(event["message"] for event in self.events(run_id))
@@ -416,11 +432,10 @@ class System:
     @contextmanager
     def holding(self, table: str = "business_hours") -> Iterator[None]:
         """Let no run come past the step that reads a table: whatever is at work stays so."""
-        engine = create_engine(self.database_url)
+        engine = create_engine(self.database_url, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
             yield
-        engine.dispose()
 
 
 def _run_id(launched: Mapping[str, Any]) -> str:

@@ -43,9 +43,7 @@ def killed(system: System) -> Killed:
         for run_id in asked.values():
             os.kill(system.pid(run_id), signal.SIGKILL)
         start = time.monotonic()
-        failed = {
-            strategy: system.until(run_id, "Failed") for strategy, run_id in asked.items()
-        }
+        failed = {strategy: system.until(run_id, "Failed") for strategy, run_id in asked.items()}
     return Killed(failed, time.monotonic() - start)
 
 
@@ -96,7 +94,7 @@ def test_a_report_that_is_canceled_in_the_queue_never_runs(system: System) -> No
         assert system.api.delete(f"/v1/reports/{report_id}").status_code == httpx.codes.ACCEPTED
         assert system.run(report_id)["status"] == "CANCELED"
     system.until(report_id, "Canceled")
-    begun = ("PIPELINE_DEQUEUED", "PIPELINE_START", "STEP_START")
+    begun = ("RUN_STARTING", "RUN_START", "STEP_START")
     assert not any(event["eventType"] in begun for event in system.events(report_id))
 
 
