@@ -7,14 +7,6 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-# a shell starts what goes to the background with SIGINT ignored, and so it would stay
-define UNBLOCK_SIGINT
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-endef
-export UNBLOCK_SIGINT
-
 .PHONY: help
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -40,9 +32,8 @@ report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a re
 	@echo "The report is in $${STOREMON_REPORTS_DIR:-reports}/report.csv"
 
 .PHONY: dev
-dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI and daemon, on 127.0.0.1
-	@exec $(BIN)/python -c "$$UNBLOCK_SIGINT" \
-		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${STOREMON_UI_PORT:-3000}
+dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Dagster's UI and daemon and the API, on 127.0.0.1
+	@exec $(BIN)/python -m storemon_pipeline.dev
 
 .PHONY: test
 test: lint  ## lint, types, tests, coverage
