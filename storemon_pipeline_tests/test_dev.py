@@ -101,7 +101,7 @@ class Development:
         assert not is_taken(self.api_port)
 
 
-def start(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
+def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
     """Start `make dev`, as a command within a line of shell."""
     (place / "home").mkdir(exist_ok=True)
     command = (
@@ -134,7 +134,7 @@ def development(own_place: Path) -> Iterator[Callable[..., Development]]:
     def started_with(**options: str) -> Development:
         ui_port, api_port = free_ports(2)
         ports = {"ui_port": ui_port, "api_port": api_port}
-        started.append(start(own_place, **(ports | options)))
+        started.append(start_dev(own_place, **(ports | options)))
         return started[-1]
 
     yield started_with
