@@ -10,8 +10,6 @@ import pytest
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System, wait_for
 
-pytestmark = pytest.mark.xdist_group("system")
-
 
 def test_a_report_asked_for_over_rest_is_a_run_and_has_the_figures_of_the_command_line(
     system: System, by_command: ByCommand

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System, wait_for
-
-pytestmark = pytest.mark.xdist_group("system")
 
 
 def runs_of(system: System, request_id: str) -> list[str]:

@@ -12,8 +12,6 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System, wait_for
 
-pytestmark = pytest.mark.xdist_group("system")
-
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # it is to talk to this machine only, as root in a container too
 QUIET = (

@@ -14,8 +14,6 @@ import pytest
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System, wait_for
 
-pytestmark = pytest.mark.xdist_group("system")
-
 STRATEGIES = ("ALL_STEPS", "FROM_FAILURE")
 HELD_STEP = "weekly_hours"
 # dagster.yaml looks every 10 s, the code server and the sensor every 5 s

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System
-
-pytestmark = pytest.mark.xdist_group("system")
 
 
 def test_a_run_of_the_command_line_is_a_report(system: System, by_command: ByCommand) -> None:

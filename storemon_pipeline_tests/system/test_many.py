@@ -14,8 +14,6 @@ from storemon_pipeline_tests.defs.running import PROJECT
 from storemon_pipeline_tests.system.conftest import ByCommand
 from storemon_pipeline_tests.system.parts import System, wait_for
 
-pytestmark = pytest.mark.xdist_group("system")
-
 MOST = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["run_queue"]["max_concurrent_runs"]
 
 
