@@ -7,14 +7,6 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-# a shell starts what goes to the background with SIGINT ignored, and so it would stay
-define UNBLOCK_SIGINT
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-endef
-export UNBLOCK_SIGINT
-
 .PHONY: help
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -40,14 +32,15 @@ report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a re
 	@echo "The report is in $${STOREMON_REPORTS_DIR:-reports}/report.csv"
 
 .PHONY: dev
-dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI and daemon, on 127.0.0.1
-	@exec $(BIN)/python -c "$$UNBLOCK_SIGINT" \
-		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${STOREMON_UI_PORT:-3000}
+dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Dagster's UI and daemon and the API, on 127.0.0.1
+	@exec $(BIN)/python -m storemon_pipeline.dev
 
 .PHONY: test
 test: lint  ## lint, types, tests, coverage
 	@$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 2 --cov --cov-report=
+	$(BIN)/pytest -q -n 2 --ignore=storemon_pipeline_tests/system --cov --cov-report=
+	@echo "A whole deployment, which is started once"
+	$(BIN)/pytest -q storemon_pipeline_tests/system --cov --cov-append --cov-report=
 	$(BIN)/coverage report
 
 .PHONY: bench

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -52,18 +53,27 @@ def postgresql_server() -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(scope="session")
-def postgresql_database(postgresql_server: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database that only this process uses."""
+@contextmanager
+def new_database(postgresql_server: str) -> Iterator[str]:
+    """Make a PostgreSQL database, give its URL, and drop it with whatever is connected to it."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     name = f"storemon_{uuid4().hex}"
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database that only this process uses."""
+    with new_database(postgresql_server) as url:
+        yield url
 
 
 @pytest.fixture

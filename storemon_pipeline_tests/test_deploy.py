@@ -28,6 +28,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.settings import Settings
 from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, execute, rows, told_path
+from storemon_pipeline_tests.test_documentation import anchors
 
 CONFIG = PROJECT / "deploy" / "dagster.yaml"
 PAGE = (PROJECT / "deploy" / "README.md").read_text()
@@ -187,10 +188,12 @@ def variables() -> set[str]:
 
 
 def test_every_variable_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE))
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, flags=re.MULTILINE))
     assert {name for name in documented if name.startswith("DAGSTER_POSTGRES_")} == variables()
     settings = {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
-    assert documented - variables() - settings == {"DAGSTER_HOME"}
+    # test_compose.py sees to those
+    of_compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "deploy/compose.yaml").read_text()))
+    assert documented - variables() - settings - of_compose == {"DAGSTER_HOME"}
 
 
 @pytest.mark.parametrize("missing", sorted(variables()))
@@ -230,8 +233,19 @@ def test_the_links_of_the_page_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", PAGE)
     assert links
     for link in links:
-        assert (PROJECT / "deploy" / link.partition("#")[0]).exists(), link
+        path, _, anchor = link.partition("#")
+        page = PROJECT / "deploy" / (path or "README.md")
+        assert page.exists(), link
+        assert not anchor or anchor in anchors(page.read_text()), link
 
 
-def test_the_jobs_of_the_page_exist() -> None:
+def test_the_jobs_and_sensors_of_the_page_exist() -> None:
     assert set(re.findall(r"\b\w+_job\b", PAGE)) <= {job.name for job in defs.jobs or ()}
+    assert set(re.findall(r"\b\w+_sensor\b", PAGE)) <= {each.name for each in defs.sensors or ()}
+
+
+def test_every_file_of_the_directory_is_told_of() -> None:
+    for path in (PROJECT / "deploy").iterdir():
+        assert path.name in {"README.md", "Dockerfile", "workspace.yaml", ".env"} or (
+            path.name in PAGE
+        ), path.name

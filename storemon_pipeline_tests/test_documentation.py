@@ -4,20 +4,25 @@ Each fact is taken from where the documentation states it, a table or a block un
 that one which is missing, misspelt or out of date fails here, and so does one that was forgotten.
 """
 
+import json
 import os
 import re
 import shlex
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
 import yaml
 
+from storemon_pipeline.api.app import build_app
+from storemon_pipeline.api.resources import Status
+from storemon_pipeline.api.surroundings import MOST_BYTES
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs.requested import ReportRequestConfig
 from storemon_pipeline.intake.files import KINDS
@@ -27,6 +32,7 @@ from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import ROLLING, Window
 from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, dagster, run, told_path
+from storemon_pipeline_tests.test_dev import answers, free_ports, start_dev, waited_for
 
 README = (PROJECT / "README.md").read_text()
 RULES = (PROJECT / "docs" / "rules.md").read_text()
@@ -123,7 +129,9 @@ def test_every_setting_is_documented_with_its_default_and_no_other():
         f"STOREMON_{name.upper()}": field.get_default(call_default_factory=True, validated_data={})
         for name, field in Settings.model_fields.items()
     }
-    fields = {name: "not set" if value is None else str(value) for name, value in defaults.items()}
+    fields = {
+        name: "not set" if value in (None, {}) else str(value) for name, value in defaults.items()
+    }
     assert documented_settings() == settings_of_the_makefile() | fields
 
 
@@ -390,6 +398,95 @@ def test_the_dagster_commands_work_one_after_the_other(the_sample_is_the_data: P
         f"uptime_{Window(window).column}" for window in asked["windows"]
     ]
     assert {row.split(",")[0] for row in rows} == set(asked["store_ids"])
+
+
+# The REST API
+
+
+def openapi() -> dict[str, Any]:
+    return build_app(Settings()).openapi()
+
+
+def test_every_endpoint_is_documented_and_no_other():
+    told = tables(section(README, "The REST API"))
+    endpoints = [names(row[0])[0] for table in told for row in table if names(row[0])]
+    documented = [
+        f"{method.upper()} {path}"
+        for path, methods in openapi()["paths"].items()
+        for method in methods
+    ]
+    assert sorted(endpoints) == sorted(documented)
+
+
+def test_every_status_of_an_error_is_documented_and_no_other():
+    told = tables(section(README, "The REST API"))
+    statuses = {row[0] for table in told for row in table if not names(row[0])}
+    documented = {
+        status
+        for methods in openapi()["paths"].values()
+        for endpoint in methods.values()
+        for status in endpoint["responses"]
+    }
+    assert statuses == {status for status in documented if status >= "400"}
+    assert f"more than {MOST_BYTES >> 20} MiB" in README
+
+
+def test_every_status_of_a_report_is_documented():
+    assert set(get_args(Status)) <= set(names(section(README, "The REST API")))
+
+
+def shown_after(command: str) -> str:
+    """The block, of output, that stands after the block of a command."""
+    _, after = section(README, "The REST API").split(f"{command}\n```\n")
+    return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
+
+
+def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
+    ui_port, api_port = free_ports(2)
+    dev = start_dev(own_place, ui_port=ui_port, api_port=api_port)
+    known_store = "1267873068966844821"
+    report_id = ""
+
+    def answer(command: str) -> str:
+        here = command.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}")
+        done = subprocess.run(
+            ["sh", "-c", here.replace("curl", "curl --silent --show-error --fail-with-body", 1)],
+            env=os.environ | {"ID": report_id},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.replace(f"127.0.0.1:{ui_port}", "127.0.0.1:3000")
+
+    def is_as_shown(shown: str, told: str) -> bool:
+        pattern = re.escape(shown.strip()).replace("…", ".*?")
+        return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
+
+    try:
+        dev.wait_until_up()
+        # the sensor reads the files as soon as nobody writes them
+        store = f"http://127.0.0.1:{api_port}/v1/stores/{known_store}"
+        assert waited_for(lambda: answers(store)), dev.output
+        first, how, csv, trigger, get, summary = commands("curl")
+
+        told = answer(first)
+        assert is_as_shown(shown_after(first), told), told
+        report_id = json.loads(told)["id"]
+        assert waited_for(lambda: json.loads(answer(how))["finished_at"]), dev.output
+        assert is_as_shown(shown_after(how), answer(how)), answer(how)
+        assert answer(csv) == shown_after(csv)
+
+        shown = shown_after(summary).splitlines()
+        told = answer(trigger)
+        assert is_as_shown(shown[0], told), told
+        report_id = json.loads(told)["report_id"]
+        assert is_as_shown(shown[1], answer(get)), answer(get)
+        assert is_as_shown(shown[2], answer(summary)), answer(summary)
+        assert waited_for(lambda: answer(get).startswith("store_id,")), answer(get)
+    finally:
+        dev.make.terminate()
+        dev.exit_code()
 
 
 # Pages

@@ -69,8 +69,14 @@ class RunFiles:
         """
         if (own := self.directory / name).exists():
             return own
-        if continued := self._continued(retry_of):
-            return RunFiles(self._reports_dir, continued).find(name, None)
+        continued = self._continued(retry_of)
+        # what is no longer there was removed with its report; what it was made from may be
+        while continued is not None:
+            directory = self._reports_dir / continued / "intermediate"
+            if (left := directory / name).exists():
+                return left
+            settled = directory / _CONTINUES
+            continued = settled.read_text() if settled.exists() else None
         asset = name.partition(".")[0]
         if (self.directory / REQUEST).exists():
             msg = (

@@ -1,0 +1,13 @@
+-- Two databases and a role for each, once, on an empty server: PostgreSQL's image runs this when it
+-- makes its data directory; by hand it is `psql -v ON_ERROR_STOP=1 -f`, as a superuser. The
+-- passwords are read from the environment, so that they are in no file and in no list of processes.
+\getenv storemon_password STOREMON_DATABASE_PASSWORD
+\getenv dagster_password DAGSTER_DATABASE_PASSWORD
+
+CREATE ROLE storemon LOGIN PASSWORD :'storemon_password';
+CREATE DATABASE storemon OWNER storemon;
+REVOKE ALL ON DATABASE storemon FROM PUBLIC;
+
+CREATE ROLE dagster LOGIN PASSWORD :'dagster_password';
+CREATE DATABASE dagster OWNER dagster;
+REVOKE ALL ON DATABASE dagster FROM PUBLIC;

