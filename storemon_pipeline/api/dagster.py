@@ -119,7 +119,8 @@ class Dagster:
         if isinstance(content, dict) and content.get("errors"):
             raise self._away(content["errors"], was_asked=True)
         if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
-            raise self._away("what answers is not Dagster's GraphQL endpoint", was_asked=True)
+            why = "what answers is not Dagster's GraphQL endpoint"
+            raise self._away(why, was_asked=True)
         return content["data"]
 
     def _selector(self, job: str) -> dict[str, str]:

@@ -35,7 +35,6 @@ def test_who_is_alive_is_told_without_a_token(guarded: Api):
         None,
         "",
         "Bearer",
-        "Bearer ",
         "Bearer wrong-secret",
         f"Basic {FULL}",
         FULL,
