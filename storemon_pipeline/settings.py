@@ -78,14 +78,15 @@ def _tokens(value: object) -> object:
     """Read a list as people write it: by commas, ``read:`` before those that may only read."""
     if not isinstance(value, str):
         return value
-    tokens = [token.strip() for token in value.split(",")]
-    return {
-        token.removeprefix("read:").removeprefix("full:"): (
-            "read" if token.startswith("read:") else "full"
-        )
-        for token in tokens
-        if token
-    }
+    scopes: dict[str, str] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        scope = "read" if part.startswith("read:") else "full"
+        token = part.removeprefix(f"{scope}:").strip()
+        if not token:  # it would let in whoever sends none
+            msg = f"there is no token after {scope}:"
+            raise ValueError(msg)
+        scopes[token] = scope
+    return scopes
 
 
 Port = Annotated[int, Field(ge=1, le=65_535)]

@@ -21,6 +21,12 @@ VARIABLES = {
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
     "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
     "keep_reports_days": "STOREMON_KEEP_REPORTS_DAYS",
+    "ui_port": "STOREMON_UI_PORT",
+    "dagster_url": "STOREMON_DAGSTER_URL",
+    "api_host": "STOREMON_API_HOST",
+    "api_port": "STOREMON_API_PORT",
+    "api_tokens": "STOREMON_API_TOKENS",
+    "max_queued_reports": "STOREMON_MAX_QUEUED_REPORTS",
 }
 POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
 
@@ -41,6 +47,11 @@ def told(environment: pytest.MonkeyPatch, variable: str, value: str) -> str:
     return str(error.value)
 
 
+def tokens_of(settings: Settings) -> dict[str, str]:
+    """What each token may do."""
+    return {token.get_secret_value(): scope for token, scope in settings.api_tokens.items()}
+
+
 @pytest.mark.parametrize("empty", [False, True])
 def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, empty):
     if empty:
@@ -54,6 +65,10 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.keep_polls_days is None
     assert settings.keep_quarantined_days is None
     assert settings.keep_reports_days is None
+    assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
+    assert (settings.ui_port, settings.dagster_url) == (3000, "http://127.0.0.1:3000")
+    assert settings.api_tokens == {}
+    assert settings.max_queued_reports == 100
 
 
 def test_each_data_directory_has_a_database_of_its_own(environment, tmp_path: Path):
@@ -73,8 +88,18 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_KEEP_POLLS_DAYS", "400")
     environment.setenv("STOREMON_KEEP_QUARANTINED_DAYS", "90")
     environment.setenv("STOREMON_KEEP_REPORTS_DAYS", "1")
+    environment.setenv("STOREMON_UI_PORT", "3001")
+    environment.setenv("STOREMON_DAGSTER_URL", "https://dagster.example")
+    environment.setenv("STOREMON_API_HOST", "0.0.0.0")
+    environment.setenv("STOREMON_API_PORT", "8001")
+    environment.setenv("STOREMON_API_TOKENS", "one,read:two")
+    environment.setenv("STOREMON_MAX_QUEUED_REPORTS", "7")
     settings = Settings()
     assert settings.data_dir == tmp_path / "raw"
+    assert (settings.ui_port, settings.dagster_url) == (3001, "https://dagster.example")
+    assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8001)
+    assert tokens_of(settings) == {"one": "full", "two": "read"}
+    assert settings.max_queued_reports == 7
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
     assert settings.reports_path == UPath(str(tmp_path / "out"))
     assert settings.max_bad_share == 0.25
@@ -197,3 +222,36 @@ def test_the_password_of_the_database_is_not_shown(environment):
 def test_settings_do_not_change_once_they_are_read(environment):
     with pytest.raises(ValidationError):
         Settings().max_bad_share = 1
+
+
+def test_tokens_are_separated_by_commas_and_may_all_unless_they_may_only_read(environment):
+    environment.setenv("STOREMON_API_TOKENS", " one , read:two,, full:three:3,read: four,")
+    assert tokens_of(Settings()) == {
+        "one": "full",
+        "two": "read",
+        "three:3": "full",
+        "four": "read",
+    }
+
+
+@pytest.mark.parametrize("tokens", ["read:", "so-secret,full:", "so-secret,read: ,other"])
+def test_an_empty_token_that_would_let_in_everybody_is_refused(environment, tokens):
+    message = told(environment, "STOREMON_API_TOKENS", tokens)
+    assert "STOREMON_API_TOKENS" in message
+    assert "so-secret" not in message
+
+
+def test_tokens_are_not_shown(environment):
+    environment.setenv("STOREMON_API_TOKENS", "so-secret")
+    assert "so-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize("name", ["UI_PORT", "API_PORT", "MAX_QUEUED_REPORTS", "DAGSTER_URL"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "65536.5"])
+def test_a_port_a_number_or_an_address_that_is_none_is_refused(environment, name, value):
+    assert f"STOREMON_{name}" in told(environment, f"STOREMON_{name}", value)
+
+
+def test_dagster_is_looked_for_at_the_port_of_its_ui(environment):
+    environment.setenv("STOREMON_UI_PORT", "3123")
+    assert Settings().dagster_url == "http://127.0.0.1:3123"

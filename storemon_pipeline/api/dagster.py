@@ -116,8 +116,11 @@ class Dagster:
             raise self._away(error) from error
         except (httpx.HTTPError, ValueError) as error:
             raise self._away(error, was_asked=True) from error
-        if errors := content.get("errors"):
-            raise self._away(errors[0].get("message"), was_asked=True)
+        if isinstance(content, dict) and content.get("errors"):
+            raise self._away(content["errors"], was_asked=True)
+        if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+            why = "what answers is not Dagster's GraphQL endpoint"
+            raise self._away(why, was_asked=True)
         return content["data"]
 
     def _selector(self, job: str) -> dict[str, str]:

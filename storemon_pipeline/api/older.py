@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
-from storemon_pipeline.api.dagster import DagsterUnavailableError
+from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
 from storemon_pipeline.api.files import CSV, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
@@ -112,7 +112,7 @@ def _get(services: Services, request: Request, report_id: str, *, capitals: bool
 def get_report(
     services: Given,
     request: Request,
-    report_id: Annotated[str, Query(pattern=r"^[A-Za-z0-9-]{1,64}$", description="The report.")],
+    report_id: Annotated[str, Query(description="The report.")],
 ) -> Response:
     """The CSV of a report that is complete; the status of any other, with a capital."""
     return _get(services, request, report_id, capitals=True)
@@ -181,6 +181,12 @@ def ingest(services: Given, request: Request) -> resources.Launched:
             f"Dagster cannot be reached, so nothing was started: {error}",
             kind="dagster-unavailable",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error
+    except LaunchRefusedError as error:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"Dagster refuses to start {INGEST_JOB}: {error}",
+            kind="launch-refused",
         ) from error
     started = datetime.now(UTC).isoformat(timespec="seconds")
     return resources.Launched(run_id=run_id, message=f"{INGEST_JOB} was started at {started}")

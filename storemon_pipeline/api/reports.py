@@ -32,7 +32,6 @@ router = APIRouter(prefix="/v1/reports", tags=["reports"])
 ReportId = Annotated[
     str,
     Path(
-        pattern=r"^[A-Za-z0-9-]{1,64}$",
         description="The id that was given when the report was asked for, or its run's.",
     ),
 ]
@@ -84,8 +83,10 @@ def found(services: Services, report_id: str) -> ReportState:
     ProblemError
         404 where there is none.
     """
-    with services.database.read() as connection:
-        state = find_report(connection, report_id)
+    state = None
+    if is_report_id(report_id):  # or else no database need be asked, and some text it cannot take
+        with services.database.read() as connection:
+            state = find_report(connection, report_id)
     if state is None:
         msg = f"no report has the id {report_id}: GET /v1/reports lists them all"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="unknown-report")
@@ -265,9 +266,11 @@ def _cancel(services: Services, state: ReportState) -> None:
         with services.database.write(alone="requests") as connection:
             if cancel_request(connection, state.report_id):
                 return
-        state = found(services, state.report_id)  # its run has been launched meanwhile
+        state = found(services, state.report_id)
+        if state.run_id is None or state.status not in IN_PROGRESS:
+            return  # somebody else has canceled it, or it has ended
     try:
-        services.dagster.terminate(str(state.run_id))
+        services.dagster.terminate(state.run_id)
     except DagsterUnavailableError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,

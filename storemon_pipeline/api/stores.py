@@ -73,7 +73,11 @@ def _latest(services: Services, store_id: str) -> resources.LatestFigures | None
     path = services.settings.reports_path / str(state.run_id) / REPORT_FULL
     if not path.is_file():
         return None
-    text = csv.ConvertOptions(column_types={"store_id": pa.string()}, strings_can_be_null=True)
+    text = csv.ConvertOptions(
+        column_types={"store_id": pa.string()},
+        null_values=[""],  # NA is the id of a store like any other
+        strings_can_be_null=True,
+    )
     with path.open("rb") as file:
         rows = csv.read_csv(file, convert_options=text)
     rows = rows.filter(pa.compute.equal(rows["store_id"], store_id)).to_pylist()

@@ -141,6 +141,7 @@ class Guarded:
     def _scope_of(self, authorization: str) -> TokenScope | None:
         kind, _, given = authorization.partition(" ")
         found: TokenScope | None = None
+        # headers are bytes, read as Latin-1: a token in UTF-8 is compared as it was sent
         # each is compared, and in constant time, so that time tells nothing
         for token, scope in self._tokens:
             if hmac.compare_digest(token, given.strip().encode("latin-1")):

@@ -1,0 +1,1 @@
+"""The REST API: a real process on real databases."""

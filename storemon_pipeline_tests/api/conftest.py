@@ -1,0 +1,118 @@
+"""What the tests of the API share: tables and reports that runs have made, and processes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+
+from storemon_pipeline.defs import resources
+from storemon_pipeline.settings import Settings
+from storemon_pipeline_tests.api.serving import Api
+from storemon_pipeline_tests.defs.running import GOLDEN, copy_data, run
+
+ODD_STORE = "s:1.a_b-C"
+"""A store's id with all that is neither letter nor digit and may be in one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database and a directory of reports, with what is in them."""
+
+    database_url: str
+    reports_dir: Path
+    complete: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "STOREMON_DATABASE_URL": self.database_url,
+            "STOREMON_REPORTS_DIR": str(self.reports_dir),
+            "STOREMON_MAX_QUEUED_REPORTS": "100000",
+        }
+
+
+def _administer(server: URL, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def _fill(folder: Path, database_url: str) -> Place:
+    """Ingest two stores and one with an odd id and one called NA, which is no missing value, and make a report of all."""
+    data = folder / "data"
+    data.mkdir()
+    copy_data(GOLDEN / "past_midnight_and_split_shifts", data)
+    with (data / "store_status.csv").open("a") as file:
+        for store_id in (ODD_STORE, "NA"):
+            file.write(f"{store_id},active,2023-01-24 12:00:00 UTC\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STOREMON_DATA_DIR", str(data))
+        patch.setenv("STOREMON_DATABASE_URL", database_url)
+        patch.setenv("STOREMON_REPORTS_DIR", str(folder / "reports"))
+        with dg.DagsterInstance.ephemeral() as instance:
+            made = run(instance, "ingest_and_report_job")
+            assert made.success
+        resources._database(Settings().database_url).close()
+        resources._database.cache_clear()
+    return Place(database_url, folder / "reports", made.run_id)
+
+
+@pytest.fixture(scope="session")
+def template(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
+) -> Iterator[tuple[URL, Place]]:
+    """A PostgreSQL database with a report, for others to be copied from."""
+    server = make_url(Settings(database_url=postgresql_server).database_url)
+    name = f"template_{uuid4().hex}"
+    _administer(server, f"CREATE DATABASE {name}")
+    url = server.set(database=name).render_as_string(hide_password=False)
+    yield server, _fill(tmp_path_factory.mktemp("template"), url)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, Place]) -> Iterator[Place]:
+    """A PostgreSQL database and reports of this module's own."""
+    server, filled = template
+    name = f"api_{uuid4().hex}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {make_url(filled.database_url).database}")
+    reports = tmp_path_factory.mktemp("place") / "reports"
+    shutil.copytree(filled.reports_dir, reports)
+    url = server.set(database=name).render_as_string(hide_password=False)
+    yield Place(url, reports, filled.complete)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+Start = Callable[..., Api]
+
+
+@pytest.fixture(scope="module")
+def start(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts APIs at the module's place, with the settings that are named; all end with it."""
+    folder = tmp_path_factory.mktemp("api")
+    with ExitStack() as stack:
+
+        def begin(*, dagster_url: str | None = None, **settings: str) -> Api:
+            own = {f"STOREMON_{name.upper()}": value for name, value in settings.items()}
+            log = folder / f"{uuid4().hex}.log"
+            api = Api(log, place.settings | own)
+            if dagster_url:
+                api.dagster_url = dagster_url
+            return stack.enter_context(api)
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def api(start: Start) -> Api:
+    """An API without tokens, while Dagster is away."""
+    return start()
