@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from storemon_pipeline.defs.alerts import ALERT_SENSORS
 from storemon_pipeline.defs.checks import CHECKS
 from storemon_pipeline.defs.computed import open_hours, status_intervals
 from storemon_pipeline.defs.ingested import ingested
@@ -54,7 +55,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         asset_checks=CHECKS,
         jobs=[*JOBS, retention_job],
         schedules=[*SCHEDULES, retention_schedule],
-        sensors=[*SENSORS, *REPORT_SENSORS],
+        sensors=[*SENSORS, *REPORT_SENSORS, *ALERT_SENSORS],
         resources={**resources, **(resource_overrides or {})},
         # a report is seconds of work: a process for each step would take longer than the steps
         executor=dg.in_process_executor,

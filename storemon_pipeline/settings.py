@@ -6,6 +6,7 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.req
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -89,6 +90,13 @@ def _tokens(value: object) -> object:
     return scopes
 
 
+def _web_address(address: SecretStr) -> SecretStr:
+    if not re.match(r"https?://[^/\s]", address.get_secret_value()):
+        msg = "it is not the address of a webhook: use https://…"
+        raise ValueError(msg)
+    return address
+
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Scope = Literal["read", "full"]
 
@@ -162,6 +170,24 @@ class Settings(BaseSettings):
             "For how many days reports are kept with their files, and Dagster's runs. Not set: for "
             "ever."
         ),
+    )
+
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = Field(
+        default=None,
+        repr=False,
+        description="Where alerts are sent, by POST. Not set: there are none.",
+    )
+    alert_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="What alerts are signed with; needed where there is a webhook.",
+    )
+    alert_after_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=100_000,
+        description="For how many minutes of its open time a store is down before an alert.",
     )
 
     ui_port: Port = Field(default=3000, description="The port of Dagster's UI in `make dev`.")

@@ -22,7 +22,7 @@ from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
 
 _WRITES = "storemon_writes"
 # any numbers, the same for all of this project's writers: some wait for each other only
-_LOCKS = {"tables": 7_867_301, "requests": 7_867_302}
+_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
 _WAIT_SECONDS = 600
 _WAIT_STEP_SECONDS = 0.02
 _FETCHED_ROWS = 500
@@ -81,14 +81,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, alone: Literal["tables", "requests"] | None = None) -> Iterator[Connection]:
+    def write(
+        self, *, alone: Literal["tables", "requests", "alerts"] | None = None
+    ) -> Iterator[Connection]:
         """Yield a connection whose changes all happen at the end, or, on an error, none of them.
 
         Parameters
         ----------
-        alone : {"tables", "requests"}, optional
-            Wait until nobody else writes these alone: all tables and how they are made, or what is
-            asked for over REST. On SQLite every writer waits for every other.
+        alone : {"tables", "requests", "alerts"}, optional
+            Wait until nobody else writes these alone: all tables and how they are made, what is
+            asked for over REST, or the alerts. On SQLite every writer waits for every other.
         """
         writer = self._engine.execution_options(**{_WRITES: True})
         with writer.begin() as connection:

@@ -115,3 +115,9 @@ def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
         .limit(most)
     )
     return pd.read_sql(query, connection)
+
+
+def newest_reading(connection: Connection) -> int:
+    """The newest row of ingested_file; 0 where there is none."""
+    query = select(func.max(ingested_file.c.ingested_file_id))
+    return connection.execute(query).scalar_one() or 0

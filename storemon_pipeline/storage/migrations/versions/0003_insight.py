@@ -58,18 +58,31 @@ def upgrade() -> None:
     op.create_index("report_figure_by_report", "report_figure", ["report_id"])
     op.create_table(
         "alert",
-        sa.Column("alert_id", sa.Text, primary_key=True),
+        sa.Column(
+            "alert_number",
+            sa.Integer,
+            primary_key=True,
+            comment="in the order they were noticed",
+        ),
+        sa.Column("alert_id", sa.Text, nullable=False, comment="what the receiver knows it by"),
         sa.Column("store_id", store_id, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("down_since", instant, nullable=False),
+        sa.Column("as_of", instant, nullable=False, comment="the newest poll when it was noticed"),
         sa.Column("noticed_at", instant, nullable=False),
         sa.Column("payload", sa.JSON, nullable=False, comment="what is sent"),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("next_attempt_at", instant, comment="null: sent, or nobody is to be told"),
-        sa.Column("sent_at", instant),
+        sa.Column(
+            "attempts",
+            sa.Integer,
+            nullable=False,
+            comment="begun, also those of unknown outcome",
+        ),
+        sa.Column("next_attempt_at", instant, comment="null: sent"),
+        sa.Column("sent_at", instant, comment="when the webhook said that it has it"),
         sa.Column("last_error", sa.Text),
         sa.CheckConstraint("kind IN ('down', 'recovered')", name="alert_kind_is_known"),
         comment="Stores that were noticed to be down for long, or up again, and who was told when.",
     )
-    op.create_index("alert_by_store", "alert", ["store_id", "down_since"])
+    op.create_index("alert_by_id", "alert", ["alert_id"], unique=True)
+    op.create_index("alert_by_store", "alert", ["store_id", "alert_number"])
     op.create_index("alert_by_next_attempt", "alert", ["next_attempt_at"])

@@ -1,0 +1,99 @@
+"""The newest state of all stores, from as few polls as say it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.evidence import read_evidence
+from storemon_pipeline.storage.polls import polled_stores, read_polls_of_each
+from storemon_pipeline.storage.snapshots import (
+    read_business_hours,
+    read_special_hours,
+    read_timezones,
+)
+from storemon_pipeline.uptime.alerts import store_states, undecided
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report import observe
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.slices import store_slices
+from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.windows import Window
+
+LOOK_BACK = pd.Timedelta(days=1)
+_LONGER = 4
+_INSTANT = pd.Timedelta(microseconds=1)
+_RULES = UptimeRules()
+
+
+def read_states(
+    database: Database, as_of: datetime, on_record: pd.DataFrame, seen: datetime | None
+) -> pd.DataFrame:
+    """How all stores are at ``as_of``, by the default rules.
+
+    The last day tells of nearly all. Of those that have been down for longer, and are not on
+    record so, longer spans are read, each four times as long as the one before.
+
+    Parameters
+    ----------
+    database : Database
+    as_of : datetime
+        The newest poll. It counts: the states are those of its instant.
+    on_record, seen
+        As for :func:`~storemon_pipeline.uptime.alerts.new_alerts`.
+
+    Returns
+    -------
+    DataFrame
+        Of :func:`~storemon_pipeline.uptime.alerts.store_states`, in no order.
+    """
+    with database.read() as connection:
+        stores = polled_stores(connection, as_of)
+        zones = read_timezones(connection)
+        hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
+    names = stores.merge(zones, on="store_id", how="left")["timezone_str"]
+    known = {name: effective_timezone(name) for name in names.dropna().unique()}
+    stores["timezone"] = names.map(known).fillna(effective_timezone(None))
+
+    end = pd.Timestamp(as_of) + _INSTANT
+    length = LOOK_BACK
+    decided = []
+    while not stores.empty:
+        start = end - length
+        left = []
+        for some in store_slices(stores, (start, end)):
+            polls = (
+                read_evidence(database, some, hours, start, end, _RULES)
+                if length == LOOK_BACK
+                # few out of all, one by one; what carries into the span is within a longer one
+                else read_polls_of_each(database, some.assign(since=start, until=end))
+            )
+            states = _states(some, polls, hours, start, end)
+            more = undecided(states, on_record, start, seen)
+            decided.append(states[~more])
+            left.append(some[more])
+        stores, length = pd.concat(left, ignore_index=True), length * _LONGER
+    return pd.concat(decided, ignore_index=True)
+
+
+def _states(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    hours: OpeningHours,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+) -> pd.DataFrame:
+    opened = open_hours(stores, hours, start, end, _RULES)
+    status = status_intervals(stores, polls, opened, hours, start, end, _RULES)
+    request = ReportRequest(
+        as_of=end.to_pydatetime(),
+        windows=(Window.RANGE,),
+        start=start.to_pydatetime(),
+        store_ids=None,
+        rules=_RULES,
+    )
+    return store_states(stores, observe(stores, opened, status, request))

@@ -1,0 +1,246 @@
+"""The newest state of stores -> what there is to tell of them: alerts.
+
+An *outage* here is what a person takes for one: it goes on over closing time, and is over when the
+store is up in its open time. (A downtime event of :mod:`.outages` lies within one opening.) What
+has been told before is known by the alerts on record; how they are kept and sent is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.intervals import Bool, Int
+from storemon_pipeline.uptime.report import OpenTime, hundredths
+from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.tables import timestamps_of
+
+DOWN, RECOVERED = "down", "recovered"
+
+_MINUTE = HOUR // 60
+_INSTANT = timedelta(microseconds=1)
+
+
+def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
+    """How each store is at the end of a span, and since when.
+
+    A *run* is open time of one status, over closing time and days. The state is the last run.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``first_poll_utc``.
+    time : OpenTime
+        Of these stores; its last instant is the one that the states are of.
+
+    Returns
+    -------
+    DataFrame, a row a store by position
+        ``store_id``, ``timezone``, ``first_poll_utc``, ``is_open`` (at the last instant),
+        ``is_down``, ``since`` (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of
+        the last run of uptime; NaT where there is none), ``length`` (int64: the run's open time up
+        to the last instant, in microseconds) and ``runs`` (int64: how many there are; of a store
+        with none, nothing is known).
+    """
+    code = np.concatenate((time.up.code, time.down.code))
+    start = np.concatenate((time.up.start, time.down.start))
+    end = np.concatenate((time.up.end, time.down.end))
+    down = np.repeat([False, True], [len(time.up), len(time.down)])
+    order = np.lexsort((start, code))
+    code, start, end, down = code[order], start[order], end[order], down[order]
+
+    first = np.flatnonzero(
+        np.append(True, (code[1:] != code[:-1]) | (down[1:] != down[:-1]))[: len(code)]
+    )
+    run_code, run_start, run_down = code[first], start[first], down[first]
+    run_length = np.add.reduceat(end - start, first) if len(first) else first
+
+    runs = np.bincount(run_code, minlength=len(stores))
+    newest = np.cumsum(runs) - 1
+    known = runs > 0
+    is_down = np.zeros(len(stores), dtype=bool)
+    is_down[known] = run_down[newest[known]]
+    # runs take turns: before one of downtime there is one of uptime, if there is any
+    up = newest - is_down
+    is_open = np.zeros(len(stores), dtype=bool)
+    is_open[time.open.code[time.open.end == time.line.end]] = True
+    return stores[["store_id", "timezone", "first_poll_utc"]].assign(
+        is_open=is_open,
+        is_down=is_down,
+        since=_at(run_start, newest, known),
+        up_since=_at(run_start, up, runs > is_down),
+        # the span is one instant longer than what has passed
+        length=np.where(known, np.append(run_length, 0)[newest] - is_open, 0),
+        runs=runs,
+    )
+
+
+def _at(instants: Int, position: Int, known: Bool) -> pd.Series:
+    """Instants at positions, as timestamps; NaT where they are not known."""
+    return timestamps_of(np.append(instants, 0)[np.where(known, position, -1)]).where(known)
+
+
+def _with_record(states: pd.DataFrame, on_record: pd.DataFrame, seen: datetime | None) -> Any:
+    """States with what is on record of each store, and up to when its outage is known."""
+    both = states.merge(on_record, on="store_id", how="left")
+    both["told_down"] = both["kind"] == DOWN
+    both["seen"] = both["as_of"]
+    if seen is not None:
+        both["seen"] = both["seen"].mask(both["seen"] < seen, pd.Timestamp(seen))
+    return both
+
+
+def undecided(
+    states: pd.DataFrame, on_record: pd.DataFrame, start: pd.Timestamp, seen: datetime | None
+) -> Bool:
+    """Of which stores more must be looked at, since what is to be told began before ``start``.
+
+    Parameters
+    ----------
+    states : DataFrame
+        Of :func:`store_states`, over a span from ``start`` on.
+    on_record, seen
+        As for :func:`new_alerts`.
+
+    Returns
+    -------
+    bool array, a state each
+    """
+    both = _with_record(states, on_record, seen)
+    told = both["told_down"]
+    # nothing is known before the first poll, and what came before the outage on record is told
+    earliest = both["first_poll_utc"].where(
+        ~told | (both["first_poll_utc"] > both["down_since"]), both["down_since"]
+    )
+    runs, is_down = both["runs"], both["is_down"]
+    down_throughout = is_down & (runs == 1)
+    wanted = (
+        # how long has it been down?
+        (~told & both["is_open"] & (down_throughout | (runs == 0)))
+        # was it up in between?
+        | (told & (both["seen"] < start) & (down_throughout | (runs == 0)))
+        # since when is it up, or was it up before it was down once more?
+        | (told & ~is_down & (runs == 1))
+        | (told & is_down & (runs == 2) & (both["since"] > both["seen"]))  # noqa: PLR2004
+    )
+    found: Bool = (wanted & (earliest < start)).to_numpy(dtype=bool)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something to tell.
+
+    Attributes
+    ----------
+    alert_id : str
+        The same whenever the same is noticed again on the same record.
+    store_id : str
+    kind : str
+        ``down`` or ``recovered``.
+    down_since : datetime
+        When the outage began.
+    as_of : datetime
+        The newest poll, up to which this is known.
+    payload : dict
+        What is sent.
+    """
+
+    alert_id: str
+    store_id: str
+    kind: str
+    down_since: datetime
+    as_of: datetime
+    payload: dict[str, Any]
+
+
+def new_alerts(
+    states: pd.DataFrame,
+    on_record: pd.DataFrame,
+    *,
+    as_of: datetime,
+    seen: datetime | None,
+    after: timedelta,
+) -> list[Alert]:
+    """Decide what there is to tell, each outage's beginning and end once.
+
+    A store that is open now and has been down for ``after`` of its open time is `down`; once it
+    has been told so, nothing more is, until it is known to have been up in its open time, which is
+    `recovered`, be it closed by now or down once more.
+
+    Parameters
+    ----------
+    states : DataFrame
+        Of :func:`store_states`, none of them :func:`undecided`.
+    on_record : DataFrame
+        The newest alert of each store that has any: ``store_id``, ``kind``, ``alert_id``,
+        ``down_since``, ``as_of``.
+    as_of : datetime
+        The instant that the states are of; UTC.
+    seen : datetime, optional
+        Up to when what is on record was held against the polls before: an outage on record went on
+        at least until then.
+    after : timedelta
+
+    Returns
+    -------
+    list of Alert
+        In the order in which they are to be told.
+    """
+    both = _with_record(states, on_record, seen)
+    # somebody with newer polls has decided already
+    current = ~(both["as_of"] > as_of)
+    told, is_down = both["told_down"], both["is_down"]
+    anew = is_down & (both["since"] > both["seen"])
+    recovered = current & told & both["up_since"].notna() & (~is_down | anew)
+    long = both["length"] >= after // _INSTANT
+    down = current & is_down & both["is_open"] & long & (~told | recovered)
+
+    found = list(_recovered(both[recovered], as_of))
+    ends = {alert.store_id: alert.alert_id for alert in found}
+    return [*found, *_down(both[down], as_of, ends)]
+
+
+def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
+    row: Any
+    for row in which.itertuples():
+        # where a correction says that it was never down, it was for no time
+        up_since = max(row.up_since, row.down_since)
+        yield _alert(row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=_text(up_since))
+
+
+def _down(which: pd.DataFrame, as_of: datetime, ends: dict[str, str]) -> Iterator[Alert]:
+    minutes = hundredths(which["length"].to_numpy(), _MINUTE) / 100
+    row: Any
+    for row, down_minutes in zip(which.itertuples(), minutes.tolist(), strict=True):
+        before = row.alert_id if isinstance(row.alert_id, str) else ""
+        before = ends.get(str(row.store_id), before)
+        yield _alert(row, DOWN, row.since, as_of, before, down_minutes=down_minutes)
+
+
+def _alert(
+    row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, before: str, **facts: Any
+) -> Alert:
+    # the alert before it is part of the id: after a correction, the same outage may be told anew
+    text = "\n".join((row.store_id, kind, _text(down_since), before))
+    alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
+    payload = {
+        "alert_id": alert_id,
+        "kind": kind,
+        "store_id": row.store_id,
+        "timezone": row.timezone,
+        "down_since": _text(down_since),
+        **facts,
+        "as_of": _text(as_of),
+    }
+    return Alert(alert_id, row.store_id, kind, down_since.to_pydatetime(), as_of, payload)
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
