@@ -19,7 +19,7 @@ import pandas as pd
 from storemon_pipeline.uptime.intervals import Bool, Int
 from storemon_pipeline.uptime.report import OpenTime, hundredths
 from storemon_pipeline.uptime.rules import HOUR
-from storemon_pipeline.uptime.tables import timestamps_of
+from storemon_pipeline.uptime.tables import instants_of, timestamps_of
 
 DOWN, RECOVERED = "down", "recovered"
 
@@ -48,10 +48,15 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
         to the last instant, in microseconds) and ``runs`` (int64: how many there are; of a store
         with none, nothing is known).
     """
-    code = np.concatenate((time.up.code, time.down.code))
-    start = np.concatenate((time.up.start, time.down.start))
-    end = np.concatenate((time.up.end, time.down.end))
-    down = np.repeat([False, True], [len(time.up), len(time.down)])
+    # the rules let the first poll speak for all time before it; nobody is told of that
+    known_since = instants_of(stores["first_poll_utc"])
+    was_up, was_down = (
+        each.clip(known_since[each.code], time.line.end) for each in (time.up, time.down)
+    )
+    code = np.concatenate((was_up.code, was_down.code))
+    start = np.concatenate((was_up.start, was_down.start))
+    end = np.concatenate((was_up.end, was_down.end))
+    down = np.repeat([False, True], [len(was_up), len(was_down)])
     order = np.lexsort((start, code))
     code, start, end, down = code[order], start[order], end[order], down[order]
 
