@@ -21,6 +21,9 @@ VARIABLES = {
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
     "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
     "keep_reports_days": "STOREMON_KEEP_REPORTS_DAYS",
+    "alert_webhook_url": "STOREMON_ALERT_WEBHOOK_URL",
+    "alert_secret": "STOREMON_ALERT_SECRET",
+    "alert_after_minutes": "STOREMON_ALERT_AFTER_MINUTES",
     "ui_port": "STOREMON_UI_PORT",
     "dagster_url": "STOREMON_DAGSTER_URL",
     "api_host": "STOREMON_API_HOST",
@@ -65,6 +68,8 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.keep_polls_days is None
     assert settings.keep_quarantined_days is None
     assert settings.keep_reports_days is None
+    assert settings.alert_webhook_url is settings.alert_secret is None
+    assert settings.alert_after_minutes == 60
     assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
     assert (settings.ui_port, settings.dagster_url) == (3000, "http://127.0.0.1:3000")
     assert settings.api_tokens == {}
@@ -244,6 +249,29 @@ def test_an_empty_token_that_would_let_in_everybody_is_refused(environment, toke
 def test_tokens_are_not_shown(environment):
     environment.setenv("STOREMON_API_TOKENS", "so-secret")
     assert "so-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_URL", "so-secret.example/hook"),
+        ("WEBHOOK_URL", "ftp://so-secret.example/hook"),
+        ("WEBHOOK_URL", "https:// so-secret"),
+        ("SECRET", "so-secret"),
+        ("AFTER_MINUTES", "-1"),
+        ("AFTER_MINUTES", "an hour"),
+    ],
+)
+def test_a_setting_of_the_alerts_that_makes_no_sense_is_refused(environment, name, value):
+    message = told(environment, f"STOREMON_ALERT_{name}", value)
+    assert f"STOREMON_ALERT_{name}" in message
+    assert "so-secret" not in message
+
+
+def test_neither_the_webhook_nor_its_secret_is_shown(environment):
+    environment.setenv("STOREMON_ALERT_WEBHOOK_URL", "https://hooks.example/so-secret")
+    environment.setenv("STOREMON_ALERT_SECRET", "so-secret-and-long-enough")
+    assert "so-secret" not in repr(Settings()) + str(Settings().model_dump())
 
 
 @pytest.mark.parametrize("name", ["UI_PORT", "API_PORT", "MAX_QUEUED_REPORTS", "DAGSTER_URL"])

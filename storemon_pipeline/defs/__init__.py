@@ -13,6 +13,7 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.jobs`            the jobs of the assets and their schedule
 :mod:`.retention`       the job, and its schedule, that drops what is old
 :mod:`.sensors`         the sensor for new files
+:mod:`.alerts`          the sensor that tells a webhook of outages
 :mod:`.resources`       settings and the database
 :mod:`.io`              what passes between the assets of a run: Parquet under the run's id
 :mod:`.show`            previews, columns and other metadata

@@ -19,6 +19,7 @@ from storemon_pipeline.defs.io import REQUEST, TABLES, runs_needed
 from storemon_pipeline.defs.jobs import JOBS
 from storemon_pipeline.defs.reported import REPORT_ASSETS
 from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.storage.alerts import drop_alerts
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.retention import (
     drop_directory,
@@ -105,8 +106,8 @@ def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon
 @dg.op(
     out=dg.Out(dg.Nothing),
     description=(
-        "Drops the reports that are older than STOREMON_KEEP_REPORTS_DAYS with their files, and "
-        "Dagster's runs of this project that are."
+        "Drops the reports that are older than STOREMON_KEEP_REPORTS_DAYS with their files, "
+        "Dagster's runs of this project that are, and alerts."
     ),
 )
 def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None:
@@ -125,6 +126,8 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
     working = in_progress.keys() | (ages.unfinished - ended)
     parents = {parent for parent in in_progress.values() if parent}
     needed = runs_needed(reports_dir, working | parents)
+    with database.write(alone="alerts") as connection:
+        alerts = drop_alerts(connection, before)
     dropped = _Dropped(context.log)
     for report_id in reports_to_drop(
         ages, ended=ended, in_progress=in_progress.keys() | {context.run_id}, needed=needed
@@ -132,12 +135,14 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
         dropped.drop(database, instance, reports_dir, report_id)
     kept = len(needed & (ages.old | ended))
     context.log.info(
-        "Dropped %s, %s of files and %s of Dagster, finished before %s; kept %s that others need",
+        "Dropped %s, %s of files and %s of Dagster, finished before %s; kept %s that others need; "
+        "dropped %s",
         _many(dropped.reports, "report", "reports"),
         _many(dropped.directories, "directory", "directories"),
         _many(dropped.runs, "run", "runs"),
         before.isoformat(timespec="seconds"),
         _many(kept, "older one", "older ones"),
+        _many(alerts, "alert", "alerts"),
     )
     if dropped.failed:
         msg = (
@@ -152,6 +157,7 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
             "directories_dropped": dropped.directories,
             "runs_dropped": dropped.runs,
             "kept_for_others": kept,
+            "alerts_dropped": alerts,
         }
     )
 

@@ -13,6 +13,7 @@ database, a file or the clock; it needs numpy, pandas and pydantic.
 :mod:`.report`          both, and the windows -> the figures of each store
 :mod:`.outages`         both -> downtime events, and downtime by local hour of the week
 :mod:`.fleet`           all of that of some stores, and of all stores together
+:mod:`.alerts`          stores' newest states -> what there is to tell of them
 :mod:`.slices`          which stores are worked through together
 :mod:`.tables`          between tables and arrays
 ======================  ========================================================================

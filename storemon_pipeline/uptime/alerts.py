@@ -35,15 +35,15 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``first_poll_utc``.
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``first_poll_utc``,
+        ``last_poll_utc``.
     time : OpenTime
         Of these stores; its last instant is the one that the states are of.
 
     Returns
     -------
     DataFrame, a row a store by position
-        ``store_id``, ``timezone``, ``first_poll_utc``, ``is_open`` (at the last instant),
-        ``is_down``, ``since`` (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of
+        The columns of ``stores``; ``is_open`` (at the last instant), ``is_down``, ``since`` (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of
         the last run of uptime; NaT where there is none), ``length`` (int64: the run's open time up
         to the last instant, in microseconds) and ``runs`` (int64: how many there are; of a store
         with none, nothing is known).
@@ -75,7 +75,7 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
     up = newest - is_down
     is_open = np.zeros(len(stores), dtype=bool)
     is_open[time.open.code[time.open.end == time.line.end]] = True
-    return stores[["store_id", "timezone", "first_poll_utc"]].assign(
+    return stores[["store_id", "timezone", "first_poll_utc", "last_poll_utc"]].assign(
         is_open=is_open,
         is_down=is_down,
         since=_at(run_start, newest, known),
@@ -242,6 +242,7 @@ def _alert(
         "timezone": row.timezone,
         "down_since": _text(down_since),
         **facts,
+        "last_poll": _text(row.last_poll_utc),
         "as_of": _text(as_of),
     }
     return Alert(alert_id, row.store_id, kind, down_since.to_pydatetime(), as_of, payload)

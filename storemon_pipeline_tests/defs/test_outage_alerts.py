@@ -187,6 +187,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(sensor: Sensor, receiver: Rece
             "timezone": "UTC",
             "down_since": "2023-01-25T10:30:00Z",
             "down_minutes": 60.0,
+            "last_poll": "2023-01-25T11:30:00Z",
             "as_of": "2023-01-25T11:30:00Z",
         },
         {
@@ -196,6 +197,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(sensor: Sensor, receiver: Rece
             "timezone": "UTC",
             "down_since": "2023-01-25T10:30:00Z",
             "up_since": "2023-01-25T12:45:00Z",
+            "last_poll": "2023-01-25T12:45:00Z",
             "as_of": "2023-01-25T12:45:00Z",
         },
     ]

@@ -80,6 +80,7 @@ def counts(reports: int, directories: int, runs: int, kept: int) -> dict[str, ob
         "directories_dropped": directories,
         "runs_dropped": runs,
         "kept_for_others": kept,
+        "alerts_dropped": 0,
     }
 
 
