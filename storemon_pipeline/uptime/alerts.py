@@ -43,10 +43,11 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
     Returns
     -------
     DataFrame, a row a store by position
-        The columns of ``stores``; ``is_open`` (at the last instant), ``is_down``, ``since`` (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of
-        the last run of uptime; NaT where there is none), ``length`` (int64: the run's open time up
-        to the last instant, in microseconds) and ``runs`` (int64: how many there are; of a store
-        with none, nothing is known).
+        The columns of ``stores``; ``is_open`` (at the last instant), ``is_down``, ``since``
+        (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of the last run of
+        uptime; NaT where there is none), ``length`` (int64: the run's open time up to the last
+        instant, in microseconds) and ``runs`` (int64: how many there are; of a store with none,
+        nothing is known).
     """
     # the rules let the first poll speak for all time before it; nobody is told of that
     known_since = instants_of(stores["first_poll_utc"])

@@ -1,0 +1,97 @@
+"""What the README says of alerts is so: what is sent, how it is verified, when it is sent again."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from storemon_pipeline.defs.alerts import notice
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.alerts import FIRST_DELAY, LONGEST_DELAY, delay_after
+from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.webhook import signature
+from storemon_pipeline_tests.defs.running import SAMPLE, run, table
+from storemon_pipeline_tests.test_documentation import README, RULES, blocks, section
+
+SECRET = "known to both, of some length"
+ALERTS = section(README, "Alerts")
+
+
+@pytest.fixture
+def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is noticed of the sample, and three quarters of an hour later."""
+    monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(instance, "ingest_job").success
+    database, now = Storemon().database, datetime.now(UTC)
+    after_minutes = Settings().alert_after_minutes
+    first = notice(database, None, after_minutes, now)
+    down, recovered = map(json.loads, blocks(ALERTS, "json")[0].splitlines())
+    later = pd.DataFrame(
+        {
+            "store_id": [recovered["store_id"], "1267873068966844821"],
+            "timestamp_utc": pd.to_datetime([recovered["up_since"], recovered["as_of"]]).astype(
+                "datetime64[us, UTC]"
+            ),
+            "status": "active",
+        }
+    )
+    with database.write() as connection:
+        upsert_polls(connection, later)
+    notice(database, first, after_minutes, now)
+    rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]
+    return [row["payload"] for row in sorted(rows, key=lambda row: row["alert_number"])]
+
+
+def test_what_is_shown_is_what_the_sample_gives(payloads: list[dict[str, Any]]) -> None:
+    shown = [json.loads(line) for line in blocks(ALERTS, "json")[0].splitlines()]
+    assert [list(each) for each in shown] == [list(each) for each in payloads]
+    for told, payload in zip(shown, payloads, strict=True):
+        same = {name: value for name, value in payload.items() if told[name] != "…"}
+        assert same == {name: value for name, value in told.items() if value != "…"}
+
+
+@pytest.fixture
+def is_genuine() -> Callable[[Mapping[str, str], bytes, str], bool]:
+    names: dict[str, Any] = {}
+    (snippet,) = blocks(ALERTS, "python")
+    exec(snippet, names)
+    checks: Callable[[Mapping[str, str], bytes, str], bool] = names["is_genuine"]
+    return checks
+
+
+def test_the_receiver_of_the_example_believes_us_and_nobody_else(
+    is_genuine: Callable[[Mapping[str, str], bytes, str], bool],
+) -> None:
+    def headers(at: float) -> dict[str, str]:
+        told = str(int(at))
+        return {"X-Storemon-Timestamp": told, "X-Storemon-Signature": signature(SECRET, told, b"1")}
+
+    now = time.time()
+    assert is_genuine(headers(now), b"1", SECRET)
+    assert not is_genuine(headers(now), b"2", SECRET)
+    assert not is_genuine(headers(now), b"1", "another")
+    assert not is_genuine(headers(now - 600), b"1", SECRET)
+    assert not is_genuine(headers(now) | {"X-Storemon-Timestamp": str(int(now) + 1)}, b"1", SECRET)
+
+
+def test_alerts_are_sent_again_when_it_says() -> None:
+    assert timedelta(seconds=30) == FIRST_DELAY == delay_after(1)
+    assert delay_after(3) == 2 * delay_after(2) == 4 * delay_after(1)
+    assert timedelta(minutes=15) == LONGEST_DELAY
+    assert "after 30 seconds, then after twice as long each time, up to every 15 minutes" in (
+        ALERTS.replace("\n", " ")
+    )
+
+
+def test_an_hour_is_the_default() -> None:
+    assert Settings.model_fields["alert_after_minutes"].default == 60
+    assert "has been down for an hour" in ALERTS
+    assert "with 60, a store" in section(RULES, "Alerts")
