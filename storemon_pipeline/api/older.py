@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
-from storemon_pipeline.api.files import CSV, send_file
+from storemon_pipeline.api.files import CSV, IN_PARTS, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -43,12 +43,7 @@ _GOT: dict[int | str, dict[str, Any]] = {
             "application/json": {"schema": {"$ref": "#/components/schemas/ReportStatus"}},
         },
     },
-    HTTPStatus.PARTIAL_CONTENT.value: {"description": "The range of it that was asked for."},
-    HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
-    HTTPStatus.BAD_REQUEST.value: {"description": "The range is malformed."},
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE.value: {
-        "description": "The range is not within the file."
-    },
+    **IN_PARTS,
     **documented(HTTPStatus.NOT_FOUND),
 }
 

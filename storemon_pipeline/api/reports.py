@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError
-from storemon_pipeline.api.files import CSV, FILES, send_file
+from storemon_pipeline.api.files import CSV, FILES, IN_PARTS, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import (
@@ -168,7 +168,12 @@ def every(
     services: Given,
     limit: Annotated[int, Query(ge=1, le=100, description="How many on a page.")] = 20,
     before: Annotated[
-        str | None, Query(max_length=200, description="As the link to the next page has it.")
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[0-9:.TZ-]+~[A-Za-z0-9._-]+$",
+            description="As the link to the next page has it.",
+        ),
     ] = None,
 ) -> resources.Reports:
     """All reports, whoever asked for them, newest first."""
@@ -208,12 +213,7 @@ def one(services: Given, report_id: ReportId) -> resources.Report:
             "description": "The file.",
             "content": {CSV: {"schema": {"type": "string"}}},
         },
-        HTTPStatus.PARTIAL_CONTENT.value: {"description": "The range of it that was asked for."},
-        HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
-        HTTPStatus.BAD_REQUEST.value: {"description": "The range is malformed."},
-        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE.value: {
-            "description": "The range is not within the file."
-        },
+        **IN_PARTS,
         **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     },
 )
