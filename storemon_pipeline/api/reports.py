@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
-from storemon_pipeline.api.dagster import DagsterUnavailableError
+from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownError
 from storemon_pipeline.api.files import CSV, FILES, IN_PARTS, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Given, Services
@@ -20,6 +20,7 @@ from storemon_pipeline.storage.registry import (
     IN_PROGRESS,
     RUNNING,
     ReportState,
+    cancel_report,
     find_report,
     list_reports,
 )
@@ -60,7 +61,7 @@ def resource(services: Services, state: ReportState) -> resources.Report:
     """A report as the API shows it."""
     home = f"/v1/reports/{state.report_id}"
     files = {name: f"{home}/{name}" for name in FILES} if state.status == COMPLETE else {}
-    run = f"{services.dagster.url}/runs/{state.run_id}" if state.run_id else None
+    run = f"{services.ui_url}/runs/{state.run_id}" if state.run_id else None
     return resources.Report(
         id=state.report_id,
         status=state.status,
@@ -271,6 +272,10 @@ def _cancel(services: Services, state: ReportState) -> None:
             return  # somebody else has canceled it, or it has ended
     try:
         services.dagster.terminate(state.run_id)
+    except RunUnknownError:
+        # of another history of Dagster's: nothing makes this report, and no sensor will say so
+        with services.database.write() as connection:
+            cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
     except DagsterUnavailableError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
