@@ -136,7 +136,11 @@ def _unacceptable(_: Request, error: Exception) -> JSONResponse:
     """A request that does not fit the endpoint's parameters or body."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = []
+    # a list whose only members are wrong is said to be empty, too
+    within = {tuple(each["loc"])[:-1] for each in found}
     for each in found:
+        if each["type"] == "too_short" and tuple(each["loc"]) in within:
+            continue
         message = str(each["msg"]).removeprefix("Value error, ")
         if why := each.get("ctx", {}).get("error") if each["type"] == "json_invalid" else None:
             message += f": {why}"
