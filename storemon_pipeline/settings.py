@@ -10,6 +10,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -96,6 +97,22 @@ def _web_address(address: SecretStr) -> SecretStr:
         raise ValueError(msg)
     return address
 
+
+def _web_url(text: str) -> str:
+    """Refuse what is no address of a web server, before anything is asked there."""
+    try:
+        url = urlsplit(text)
+        is_one = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # such as a port that is none
+        is_one = False
+    if not is_one or url.query or url.fragment or any(map(str.isspace, text)):
+        msg = "it is not the address of a web server: use http://host:port or https://host"
+        raise ValueError(msg)
+    return text
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+"""Where a web server is; there may be a name and a password in it."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Scope = Literal["read", "full"]
@@ -191,12 +208,21 @@ class Settings(BaseSettings):
     )
 
     ui_port: Port = Field(default=3000, description="The port of Dagster's UI in `make dev`.")
-    dagster_url: str = Field(
+    dagster_url: WebUrl = Field(
         default_factory=lambda values: f"http://127.0.0.1:{values.get('ui_port', 3000)}",
-        pattern=r"^https?://",
+        validate_default=True,
+        repr=False,
         description=(
             "Where the API reaches Dagster's webserver. Not set: on this machine, at "
             "STOREMON_UI_PORT."
+        ),
+    )
+    ui_url: WebUrl | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "Where people reach Dagster's UI, for links. Not set: where the API reaches its "
+            "webserver, STOREMON_DAGSTER_URL."
         ),
     )
     api_host: str = Field(

@@ -50,7 +50,8 @@ SECRETS = {
     "DATA_DIR": str(SAMPLE),
 }
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+# a default may have another variable in it
+_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])((?:\$\{[^}]*\}|[^{}])*))?\}")
 
 
 class MissingVariableError(Exception):
@@ -66,7 +67,7 @@ def interpolated(value: str, given: Mapping[str, str]) -> str:
             return told
         if operator == "?":
             raise MissingVariableError(name)
-        return rest or ""
+        return interpolated(rest or "", given)
 
     return _VARIABLE.sub(of, value)
 
@@ -107,6 +108,13 @@ def test_the_defaults_of_the_example_are_those_of_the_settings() -> None:
 def test_every_setting_can_be_set_and_no_other() -> None:
     named = set(re.findall(r"\bSTOREMON_\w+", TEXT)) - {"STOREMON_DATABASE_PASSWORD"}
     assert named == {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_links_to_runs_are_for_a_browser_and_not_for_a_container() -> None:
+    url = SERVICES["api"]["environment"]["STOREMON_UI_URL"]
+    assert interpolated(url, {}) == "http://127.0.0.1:3000"
+    assert interpolated(url, {"STOREMON_UI_PORT": "3001"}) == "http://127.0.0.1:3001"
+    assert interpolated(url, {"STOREMON_UI_URL": "https://ui.example"}) == "https://ui.example"
 
 
 def test_no_port_is_open_to_other_machines() -> None:

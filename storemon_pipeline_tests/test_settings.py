@@ -26,6 +26,7 @@ VARIABLES = {
     "alert_after_minutes": "STOREMON_ALERT_AFTER_MINUTES",
     "ui_port": "STOREMON_UI_PORT",
     "dagster_url": "STOREMON_DAGSTER_URL",
+    "ui_url": "STOREMON_UI_URL",
     "api_host": "STOREMON_API_HOST",
     "api_port": "STOREMON_API_PORT",
     "api_tokens": "STOREMON_API_TOKENS",
@@ -72,6 +73,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.alert_after_minutes == 60
     assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
     assert (settings.ui_port, settings.dagster_url) == (3000, "http://127.0.0.1:3000")
+    assert settings.ui_url is None
     assert settings.api_tokens == {}
     assert settings.max_queued_reports == 100
 
@@ -95,6 +97,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_KEEP_REPORTS_DAYS", "1")
     environment.setenv("STOREMON_UI_PORT", "3001")
     environment.setenv("STOREMON_DAGSTER_URL", "https://dagster.example")
+    environment.setenv("STOREMON_UI_URL", "https://ui.example")
     environment.setenv("STOREMON_API_HOST", "0.0.0.0")
     environment.setenv("STOREMON_API_PORT", "8001")
     environment.setenv("STOREMON_API_TOKENS", "one,read:two")
@@ -102,6 +105,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     settings = Settings()
     assert settings.data_dir == tmp_path / "raw"
     assert (settings.ui_port, settings.dagster_url) == (3001, "https://dagster.example")
+    assert settings.ui_url == "https://ui.example"
     assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8001)
     assert tokens_of(settings) == {"one": "full", "two": "read"}
     assert settings.max_queued_reports == 7
@@ -283,3 +287,31 @@ def test_a_port_a_number_or_an_address_that_is_none_is_refused(environment, name
 def test_dagster_is_looked_for_at_the_port_of_its_ui(environment):
     environment.setenv("STOREMON_UI_PORT", "3123")
     assert Settings().dagster_url == "http://127.0.0.1:3123"
+
+
+@pytest.mark.parametrize("name", ["DAGSTER_URL", "UI_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dagster.example",
+        "ftp://me:so-secret@dagster.example",
+        "http://",
+        "http://:3000",
+        "http://me:so-secret@dagster.example:port",
+        "http://[",
+        "http://dagster.example/?a=b",
+        "http://dagster example",
+    ],
+)
+def test_what_is_no_address_of_a_web_server_is_refused(environment, name, url):
+    message = told(environment, f"STOREMON_{name}", url)
+    assert f"STOREMON_{name}" in message
+    assert "http://host:port" in message
+    assert "so-secret" not in message
+
+
+def test_the_password_of_dagsters_webserver_is_not_shown(environment):
+    environment.setenv("STOREMON_DAGSTER_URL", "http://me:so-secret@dagster.example/path/")
+    environment.setenv("STOREMON_UI_URL", "http://me:so-secret@ui.example")
+    assert "so-secret" in Settings().dagster_url
+    assert "so-secret" not in repr(Settings())

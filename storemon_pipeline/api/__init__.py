@@ -13,6 +13,7 @@
 :mod:`.health`          /healthz, /readyz, /metrics
 :mod:`.resources`       the resources as JSON
 :mod:`.problems`        errors as problem documents (RFC 9457)
+:mod:`.openapi`         what the OpenAPI document says beyond what the endpoints say
 :mod:`.surroundings`    what every request goes through: id, log, metrics, limits, tokens
 ======================  ========================================================================
 

@@ -9,9 +9,9 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from storemon_pipeline.api import health, older, problems, reports, stores
+from storemon_pipeline.api import health, older, openapi, problems, reports, stores
 from storemon_pipeline.api.services import Services
-from storemon_pipeline.api.surroundings import Guarded, Limited, Observed
+from storemon_pipeline.api.surroundings import Guarded, Headed, Limited, Observed
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """
@@ -63,7 +63,9 @@ def build_app(settings: Settings) -> FastAPI:
     for module in (reports, stores, older, health):
         app.include_router(module.router)
     problems.install(app)
+    openapi.install(app)
     # the last one added is the first that a request meets
+    app.add_middleware(Headed)
     app.add_middleware(Limited)
     app.add_middleware(Guarded, tokens=settings.api_tokens)
     app.add_middleware(Observed)

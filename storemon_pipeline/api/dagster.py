@@ -6,7 +6,8 @@ into this process, and asks for the whole schema before its first query.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,10 @@ class DagsterUnavailableError(RuntimeError):
         self.was_asked = was_asked
 
 
+class RunUnknownError(LookupError):
+    """A run that Dagster does not know, or no more."""
+
+
 class LaunchRefusedError(ValueError):
     """A run that Dagster will never launch as it was asked for."""
 
@@ -85,18 +90,36 @@ class Progress:
     running: list[str]
 
 
+def without_password(url: str) -> str:
+    """An address as it may be shown.
+
+    Examples
+    --------
+    >>> without_password("http://me:secret@dagster.example:3000/ui/")
+    'http://dagster.example:3000/ui'
+    """
+    return str(httpx.URL(url).copy_with(userinfo=b"")).rstrip("/")
+
+
 class Dagster:
     """Dagster, as its webserver offers it.
 
     Parameters
     ----------
     url : str
-        Of the webserver.
+        Of the webserver; a name and a password in it are sent to it, and shown to nobody.
+
+    Attributes
+    ----------
+    url : str
+        Without name and password.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self._http = httpx.Client(timeout=_TIMEOUT)
+        given = httpx.URL(url)
+        self.url = without_password(url)
+        auth = (given.username, given.password) if given.userinfo else None
+        self._http = httpx.Client(timeout=_TIMEOUT, auth=auth)
         self._selectors: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
@@ -123,19 +146,24 @@ class Dagster:
             raise self._away(why, was_asked=True)
         return content["data"]
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """An answer of another shape than was asked for is none of Dagster's."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError) as error:
+            why = f"what answers is not Dagster's GraphQL endpoint: {error!r}"
+            raise self._away(why, was_asked=True) from error
+
     def _selector(self, job: str) -> dict[str, str]:
         """Where Dagster has a job."""
         if job not in self._selectors:
-            found = self._ask(_JOBS)["repositoriesOrError"]
-            self._selectors = {
-                each["name"]: {
-                    "repositoryLocationName": repository["location"]["name"],
-                    "repositoryName": repository["name"],
-                    "jobName": each["name"],
-                }
-                for repository in found.get("nodes", [])
-                for each in repository["jobs"]
-            }
+            try:
+                with self._reading():
+                    self._selectors = _jobs(self._ask(_JOBS)["repositoriesOrError"])
+            except DagsterUnavailableError as error:
+                error.was_asked = False  # to launch anything
+                raise
         if job not in self._selectors:
             why = f"there is no {job}: is its code location loaded?"
             raise self._away(why)
@@ -155,14 +183,15 @@ class Dagster:
             "runConfigData": config,
             "executionMetadata": metadata,
         }
-        result = self._ask(_LAUNCH, params=params)["launchRun"]
-        if result["__typename"] == "LaunchRunSuccess":
-            run_id: str = result["run"]["runId"]
-            return run_id
-        if result["__typename"] == "RunConfigValidationInvalid":
-            raise LaunchRefusedError("; ".join(each["message"] for each in result["errors"]))
-        self._selectors = {}  # the job may have moved
-        raise DagsterUnavailableError(result.get("message", result["__typename"]), was_asked=True)
+        with self._reading():
+            result = self._ask(_LAUNCH, params=params)["launchRun"]
+            if result["__typename"] == "LaunchRunSuccess":
+                return _text(result["run"]["runId"])
+            if result["__typename"] == "RunConfigValidationInvalid":
+                raise LaunchRefusedError("; ".join(each["message"] for each in result["errors"]))
+            self._selectors = {}  # the job may have moved
+            why = result.get("message", result["__typename"])
+            raise DagsterUnavailableError(why, was_asked=True)
 
     def terminate(self, run_id: str) -> None:
         """Cancel a run that has not ended.
@@ -170,29 +199,55 @@ class Dagster:
         Raises
         ------
         DagsterUnavailableError
-            Also where it has ended, or is not known: who asks again sees which.
+            Also where it has ended: who asks again sees that.
+        RunUnknownError
         """
-        result = self._ask(_TERMINATE, runId=run_id)["terminateRun"]
-        if result["__typename"] != "TerminateRunSuccess":
-            raise DagsterUnavailableError(result.get("message", result["__typename"]))
+        with self._reading():
+            result = self._ask(_TERMINATE, runId=run_id)["terminateRun"]
+            if result["__typename"] == "RunNotFoundError":
+                raise RunUnknownError(run_id)
+            if result["__typename"] != "TerminateRunSuccess":
+                raise DagsterUnavailableError(result.get("message", result["__typename"]))
 
     def progress(self, run_id: str) -> Progress | None:
         """How far a run is; None where it is not known."""
-        run = self._ask(_STEPS, runId=run_id)["runOrError"]
-        if not run or run.get("executionPlan") is None:
-            return None
-        statuses = {each["stepKey"]: each["status"] for each in run["stepStats"]}
-        return Progress(
-            done=sum(status in ("SUCCESS", "SKIPPED") for status in statuses.values()),
-            steps=len(run["executionPlan"]["steps"]),
-            running=[step for step, status in statuses.items() if status == "IN_PROGRESS"],
-        )
+        with self._reading():
+            run = self._ask(_STEPS, runId=run_id)["runOrError"]
+            if not run or run.get("executionPlan") is None:
+                return None
+            statuses = {each["stepKey"]: each["status"] for each in run["stepStats"]}
+            return Progress(
+                done=sum(status in ("SUCCESS", "SKIPPED") for status in statuses.values()),
+                steps=len(run["executionPlan"]["steps"]),
+                running=[_text(step) for step, how in statuses.items() if how == "IN_PROGRESS"],
+            )
 
     def silent_daemons(self) -> list[str]:
         """The daemons that are needed and whose heartbeat is not fresh."""
-        health = self._ask(_DAEMONS)["instance"]["daemonHealth"]
-        return [
-            each["daemonType"]
-            for each in health["allDaemonStatuses"]
-            if each["required"] and not each["healthy"]
-        ]
+        with self._reading():
+            health = self._ask(_DAEMONS)["instance"]["daemonHealth"]
+            return [
+                _text(each["daemonType"])
+                for each in health["allDaemonStatuses"]
+                if each["required"] and not each["healthy"]
+            ]
+
+
+def _jobs(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Where each job is, of what Dagster tells of its code locations."""
+    return {
+        _text(each["name"]): {
+            "repositoryLocationName": _text(repository["location"]["name"]),
+            "repositoryName": _text(repository["name"]),
+            "jobName": each["name"],
+        }
+        for repository in found.get("nodes", [])
+        for each in repository["jobs"]
+    }
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{value!r} is no text"
+        raise TypeError(msg)
+    return value

@@ -10,13 +10,16 @@ import zlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request
 from starlette.background import BackgroundTask
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 from upath import UPath
 
-from storemon_pipeline.api.problems import ProblemError
+from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.storage.registry import COMPLETE, ReportState
 from storemon_pipeline.storage.report_files import BY_HOUR, EVENTS, REPORT, REPORT_FULL
@@ -24,6 +27,19 @@ from storemon_pipeline.storage.retention import is_report_id
 
 FILES = (REPORT, REPORT_FULL, EVENTS, BY_HOUR)
 CSV = "text/csv"
+IN_PARTS: dict[int | str, dict[str, Any]] = {
+    HTTPStatus.PARTIAL_CONTENT.value: {
+        "description": "The range of it that was asked for.",
+        "content": {
+            CSV: {"schema": {"type": "string"}},
+            "multipart/byteranges": {"schema": {"type": "string"}},
+        },
+    },
+    HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
+    **documented(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+}
+"""What a file may be answered with beside itself, for the OpenAPI document."""
+
 _CHUNK = 1 << 18
 _GZIP = 31  # zlib's name for the format of gzip
 _LEVEL = 4
@@ -59,7 +75,9 @@ def send_file(
         msg = f"{name} of report {state.report_id} is gone: make another report"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="file-gone")
     # the parts of a compressed stream are none of the file's: a range is of the file as it is
-    packs = "gzip" in request.headers.get("accept-encoding", "") and "range" not in request.headers
+    packs = takes_gzip(request.headers.get("accept-encoding", "")) and (
+        "range" not in request.headers
+    )
     headers = {
         "ETag": f'"{state.run_id}-{name}{"-gzip" if packs else ""}"',
         "Vary": "Accept-Encoding",
@@ -74,9 +92,60 @@ def send_file(
         }
         return StreamingResponse(_packed(path), media_type=CSV, headers=headers)
     local, cleanup = _local(path)
-    return FileResponse(
-        local, media_type=CSV, headers=headers, filename=attachment, background=cleanup
-    )
+    return _File(local, media_type=CSV, headers=headers, filename=attachment, background=cleanup)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether who accepts these encodings takes gzip.
+
+    Examples
+    --------
+    >>> [takes_gzip(each) for each in ("gzip, br", "*;q=0.5", "br", "gzip;q=0, *", "")]
+    [True, True, False, False, False]
+    """
+    weights = {}
+    for part in accepted.lower().split(","):
+        coding, _, parameter = part.partition(";")
+        name, _, weight = parameter.partition("=")
+        weights[coding.strip()] = weight.strip() if name.strip() == "q" else "1"
+    weight = weights.get("gzip", weights.get("*", "0"))
+    try:
+        return float(weight) > 0
+    except ValueError:
+        return False
+
+
+class _File(FileResponse):
+    """A file, or the problem document that says why its range cannot be given."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def tell(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                problem = _range_problem(message)
+                refused = problem is not None
+                if problem is not None:
+                    await problem.response(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, tell)
+
+
+def _range_problem(start: Message) -> ProblemError | None:
+    """The problem that the framework tells of in plain text."""
+    if start["status"] == HTTPStatus.BAD_REQUEST:
+        detail = "Range is malformed: it is like bytes=0-499"
+        return ProblemError(HTTPStatus.BAD_REQUEST, detail, kind="malformed-range")
+    if start["status"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        size = Headers(raw=start["headers"])["content-range"]
+        detail = f"the range is not within the file, which has {size.rpartition('/')[2]} bytes"
+        return ProblemError(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, detail, headers={"Content-Range": size}
+        )
+    return None
 
 
 def _is_known(request: Request, etag: str) -> bool:

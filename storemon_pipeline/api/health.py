@@ -10,19 +10,16 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
-from sqlalchemy.exc import DBAPIError
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.dagster import DagsterUnavailableError
-from storemon_pipeline.api.problems import ProblemError, WrongPart, documented
+from storemon_pipeline.api.problems import AWAY, ProblemError, WrongPart, documented
 from storemon_pipeline.api.services import Given, Services
-from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.migrate import NewerDatabaseError
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import count_by_status
 
 router = APIRouter(tags=["health"])
-
-_AWAY = (DatabaseUnavailableError, DBAPIError)
 
 
 @router.get("/healthz", summary="Alive")
@@ -35,7 +32,9 @@ def _trouble(services: Services) -> Iterator[WrongPart]:
     try:
         with services.database.read() as connection:
             newest_poll(connection, datetime.now(UTC))
-    except _AWAY:
+    except NewerDatabaseError as error:
+        yield WrongPart(where="database", message=str(error))
+    except AWAY:
         yield WrongPart(where="database", message="it cannot be reached")
     try:
         silent = services.dagster.silent_daemons()
@@ -76,7 +75,7 @@ class _Tables(Collector):
         try:
             with self._services.database.read() as connection:
                 counts, newest = count_by_status(connection), newest_poll(connection, now)
-        except _AWAY:
+        except AWAY:
             up.add_metric([], 0)
             yield up
             return

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
-from storemon_pipeline.api.files import CSV, send_file
+from storemon_pipeline.api.files import CSV, IN_PARTS, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -23,7 +23,7 @@ from storemon_pipeline.api.stores import StoreIdInPath, known_store, summary
 from storemon_pipeline.launching import HTTP_REQUEST_TAG, INGEST_JOB
 from storemon_pipeline.storage.registry import COMPLETE, IN_PROGRESS, RUNNING, list_reports
 from storemon_pipeline.storage.report_files import REPORT
-from storemon_pipeline.uptime.request import AskedReport, StoreId
+from storemon_pipeline.uptime.request import AskedReport
 
 router = APIRouter(tags=["older clients"])
 
@@ -43,12 +43,7 @@ _GOT: dict[int | str, dict[str, Any]] = {
             "application/json": {"schema": {"$ref": "#/components/schemas/ReportStatus"}},
         },
     },
-    HTTPStatus.PARTIAL_CONTENT.value: {"description": "The range of it that was asked for."},
-    HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
-    HTTPStatus.BAD_REQUEST.value: {"description": "The range is malformed."},
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE.value: {
-        "description": "The range is not within the file."
-    },
+    **IN_PARTS,
     **documented(HTTPStatus.NOT_FOUND),
 }
 
@@ -71,7 +66,7 @@ def _trigger(services: Services, request: Request, store_id: str | None) -> JSON
 def trigger_report(
     services: Given,
     request: Request,
-    store_id: Annotated[StoreId | None, Query(description="Of this store only.")] = None,
+    store_id: Annotated[str | None, Query(description="Of this store only.")] = None,
 ) -> JSONResponse:
     """Ask for a report, of all stores or of one."""
     return _trigger(services, request, store_id)
@@ -133,7 +128,7 @@ def get_report_by_path(services: Given, request: Request, report_id: ReportId) -
     "/store_summary", summary="What is known of a store", responses=documented(HTTPStatus.NOT_FOUND)
 )
 def store_summary(
-    services: Given, store_id: Annotated[StoreId, Query(description="The store.")]
+    services: Given, store_id: Annotated[str, Query(description="The store.")]
 ) -> resources.StoreSummary:
     """What the tables hold of a store."""
     return summary(known_store(services, store_id))

@@ -9,14 +9,23 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.migrate import NewerDatabaseError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""The methods that are known."""
+
+AWAY = (DatabaseUnavailableError, NewerDatabaseError, DBAPIError, NoConnectionError)
+"""What is raised where the database cannot be worked with."""
 
 
 class WrongPart(BaseModel):
@@ -90,15 +99,27 @@ class ProblemError(Exception):
 
 
 _DESCRIPTIONS = {
+    HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Range` is malformed.",
     HTTPStatus.UNAUTHORIZED: "No bearer token, or one that is not known.",
     HTTPStatus.FORBIDDEN: "The token may only read.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.CONFLICT: "It is not in a state for this.",
+    HTTPStatus.LENGTH_REQUIRED: "The body comes without `Content-Length`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The range is not within the file.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is not acceptable.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many reports are queued; try again after `Retry-After`.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database or Dagster cannot be reached; try again.",
 }
+
+
+def description(status: HTTPStatus) -> dict[str, Any]:
+    """A problem that an endpoint may answer with, for the OpenAPI document."""
+    schema = {"$ref": "#/components/schemas/Problem"}  # it is put there by .openapi
+    return {
+        "description": _DESCRIPTIONS[status],
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -108,22 +129,21 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status.value: {
-            "description": _DESCRIPTIONS[status],
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in sorted({*usual, *statuses})
-    }
+    return {status.value: description(status) for status in sorted({*usual, *statuses})}
 
 
 def _unacceptable(_: Request, error: Exception) -> JSONResponse:
     """A request that does not fit the endpoint's parameters or body."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = []
+    # a list whose only members are wrong is said to be empty, too
+    within = {tuple(each["loc"])[:-1] for each in found}
     for each in found:
+        if each["type"] == "too_short" and tuple(each["loc"]) in within:
+            continue
         message = str(each["msg"]).removeprefix("Value error, ")
+        if why := each.get("ctx", {}).get("error") if each["type"] == "json_invalid" else None:
+            message += f": {why}"
         errors.append(WrongPart(where=".".join(map(str, each["loc"])), message=message))
     detail = "; ".join(f"{each.where}: {each.message}" for each in errors)
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors).response
@@ -135,11 +155,30 @@ def _of_http(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     told = {
+        HTTPStatus.BAD_REQUEST: "the body cannot be read: send JSON in UTF-8",
         HTTPStatus.NOT_FOUND: f"there is nothing at {request.url.path}: /docs lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
     }
     detail = told.get(status, str(error.detail))
-    return ProblemError(status, detail, headers=error.headers).response
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_accepted(request))
+        detail += f": it takes {headers['Allow']}"
+    return ProblemError(status, detail, headers=headers).response
+
+
+def _accepted(request: Request) -> list[str]:
+    """The methods that a path takes, of all its endpoints: the framework tells those of one."""
+    scope = {"type": "http", "path": request.url.path, "root_path": "", "headers": []}
+    return [
+        method
+        for method in METHODS
+        for routed in (("GET" if method == "HEAD" else method),)
+        if any(
+            route.matches(scope | {"method": routed})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def database_away() -> ProblemError:
@@ -162,9 +201,24 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
+    @app.exception_handler(NoConnectionError)
     def _database_away(request: Request, error: Exception) -> JSONResponse:
         request.state.error = str(error).partition("\n")[0]
         return database_away().response
+
+    @app.exception_handler(DBAPIError)
+    def _database_lost(request: Request, error: Exception) -> JSONResponse:
+        # that the server went away while it was asked comes under several names
+        if not isinstance(error, DBAPIError) or not error.connection_invalidated:
+            raise error
+        return _database_away(request, error)
+
+    @app.exception_handler(NewerDatabaseError)
+    def _database_newer(request: Request, error: Exception) -> JSONResponse:
+        request.state.error = str(error)
+        return ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE, str(error), kind="database-newer"
+        ).response
 
     app.add_exception_handler(RequestValidationError, _unacceptable)
     app.add_exception_handler(HTTPException, _of_http)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
-from storemon_pipeline.api.dagster import DagsterUnavailableError
-from storemon_pipeline.api.files import CSV, FILES, send_file
+from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownError
+from storemon_pipeline.api.files import CSV, FILES, IN_PARTS, send_file
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import (
@@ -20,6 +20,7 @@ from storemon_pipeline.storage.registry import (
     IN_PROGRESS,
     RUNNING,
     ReportState,
+    cancel_report,
     find_report,
     list_reports,
 )
@@ -60,7 +61,7 @@ def resource(services: Services, state: ReportState) -> resources.Report:
     """A report as the API shows it."""
     home = f"/v1/reports/{state.report_id}"
     files = {name: f"{home}/{name}" for name in FILES} if state.status == COMPLETE else {}
-    run = f"{services.dagster.url}/runs/{state.run_id}" if state.run_id else None
+    run = f"{services.ui_url}/runs/{state.run_id}" if state.run_id else None
     return resources.Report(
         id=state.report_id,
         status=state.status,
@@ -168,7 +169,12 @@ def every(
     services: Given,
     limit: Annotated[int, Query(ge=1, le=100, description="How many on a page.")] = 20,
     before: Annotated[
-        str | None, Query(max_length=200, description="As the link to the next page has it.")
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[0-9:.TZ-]+~[A-Za-z0-9._-]+$",
+            description="As the link to the next page has it.",
+        ),
     ] = None,
 ) -> resources.Reports:
     """All reports, whoever asked for them, newest first."""
@@ -208,12 +214,7 @@ def one(services: Given, report_id: ReportId) -> resources.Report:
             "description": "The file.",
             "content": {CSV: {"schema": {"type": "string"}}},
         },
-        HTTPStatus.PARTIAL_CONTENT.value: {"description": "The range of it that was asked for."},
-        HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
-        HTTPStatus.BAD_REQUEST.value: {"description": "The range is malformed."},
-        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE.value: {
-            "description": "The range is not within the file."
-        },
+        **IN_PARTS,
         **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     },
 )
@@ -271,6 +272,10 @@ def _cancel(services: Services, state: ReportState) -> None:
             return  # somebody else has canceled it, or it has ended
     try:
         services.dagster.terminate(state.run_id)
+    except RunUnknownError:
+        # of another history of Dagster's: nothing makes this report, and no sensor will say so
+        with services.database.write() as connection:
+            cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
     except DagsterUnavailableError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from storemon_pipeline.api.dagster import Dagster
+from storemon_pipeline.api.dagster import Dagster, without_password
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
 
@@ -23,6 +23,7 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.dagster = Dagster(settings.dagster_url)
+        self.ui_url = without_password(settings.ui_url or settings.dagster_url)
         self._database: Database | None = None
         self._opening = threading.Lock()
 

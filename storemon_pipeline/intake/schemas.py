@@ -30,12 +30,11 @@ from storemon_pipeline.intake.files import (
     FileKind,
 )
 from storemon_pipeline.intake.rows import LINE
-from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR
+from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR, STORE_ID, STORE_ID_IN_WORDS
 
 MAX_AHEAD = timedelta(minutes=10)
 """How far after the moment of ingestion a poll may be stamped."""
 
-_STORE_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
 _TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
     r"(?:\s*(?:UTC|Z|[+-]\d\d(?::?[0-5]\d)?))?"
@@ -51,7 +50,7 @@ _WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
 
 _START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
 _END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
-_ID_RULE = "must be a letter or digit followed by at most 63 letters, digits or ._:-"
+_ID_RULE = f"must be {STORE_ID_IN_WORDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class CheckedRows:
 
 
 def _store_id() -> pa.Column:
-    return pa.Column("str", pa.Check(lambda ids: _fullmatch(ids, _STORE_ID), error=_ID_RULE))
+    return pa.Column("str", pa.Check(lambda ids: _fullmatch(ids, STORE_ID), error=_ID_RULE))
 
 
 def _fullmatch(text: pd.Series, pattern: str) -> pd.Series:

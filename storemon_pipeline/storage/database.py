@@ -63,13 +63,16 @@ class Database:
                 with self.write(alone="tables") as connection:
                     migrate(connection)
         except (DatabaseError, OSError) as error:
-            why = str(error.orig if isinstance(error, DatabaseError) else error)
-            first_line = why.partition("\n")[0]  # the others guess at the reason, as we do
-            msg = (
-                f"the database {self._url.render_as_string(hide_password=True)} cannot be reached: "
-                f"{first_line}. Is it running, and is STOREMON_DATABASE_URL right?"
-            )
-            raise DatabaseUnavailableError(msg) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
+        why = str(error.orig if isinstance(error, DatabaseError) else error)
+        first_line = why.partition("\n")[0]  # the others guess at the reason, as we do
+        msg = (
+            f"the database {self._url.render_as_string(hide_password=True)} cannot be reached: "
+            f"{first_line}. Is it running, and is STOREMON_DATABASE_URL right?"
+        )
+        return DatabaseUnavailableError(msg)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -113,18 +116,27 @@ class Database:
             With ``:name`` for each parameter; its columns are text on SQLite.
         parameters : dict
             Text by name; PostgreSQL is to cast where it needs another type.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            Where PostgreSQL cannot be reached any more.
         """
         if self.is_sqlite:
             return self._fetch_from_sqlite(query, parameters)
         # ADBC reads by COPY, which is what makes it fast, only what has no parameters
         bound = text(query).bindparams(**parameters)
         literal = str(bound.compile(self._engine, compile_kwargs={"literal_binds": True}))
-        connection = adbc_driver_postgresql.dbapi.connect(
-            self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        )
-        with connection, connection.cursor() as cursor:
-            cursor.execute(literal)
-            return cursor.fetch_arrow_table()
+        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        try:
+            with (
+                adbc_driver_postgresql.dbapi.connect(url) as connection,
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(literal)
+                return cursor.fetch_arrow_table()
+        except adbc_driver_postgresql.dbapi.OperationalError as error:
+            raise self._unavailable(error) from error
 
     def _fetch_from_sqlite(self, query: str, parameters: dict[str, str]) -> pa.Table:
         batches = []

@@ -7,6 +7,7 @@ pydantic models, so that the launchpad, the database and the API say it in the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
@@ -14,11 +15,12 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import pandas as pd
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -60,10 +62,23 @@ def parse_instant(value: object) -> object:
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
 
+STORE_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+"""What the id of a store is, as a regular expression."""
+
+STORE_ID_IN_WORDS = "a letter or digit followed by at most 63 letters, digits or ._:-"
+
+
+def _store_id(value: str) -> str:
+    if not re.fullmatch(STORE_ID, value):
+        msg = f"{value[:100]!r} is no id of a store: that is {STORE_ID_IN_WORDS}"
+        raise ValueError(msg)
+    return value
+
+
 StoreId = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str, AfterValidator(_store_id), WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID}$"})
 ]
-"""The id of a store: text, without what is no text."""
+"""The id of a store: text, whatever number it looks like."""
 
 
 def _parse_as_of(value: object) -> object:

@@ -165,3 +165,27 @@ def test_a_connection_that_the_server_has_closed_is_replaced(postgresql_url: str
         add(connection, "1")
     assert zones(database) == [("1", "Asia/Tokyo")]
     database.close()
+
+
+def test_a_server_that_goes_away_during_a_bulk_read_is_told_without_its_password(
+    postgresql_url: str,
+):
+    url = make_url(postgresql_url).set(password="so-secret")
+    database = Database(url.render_as_string(hide_password=False))
+    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
+        database.fetch("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    assert "so-secret" not in str(told.value)
+    # as it is after the server has moved
+    database._url = url.set(host="127.0.0.1", port=9, query={})
+    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
+        database.fetch("SELECT 1", {})
+    assert "so-secret" not in str(told.value)
+    database.close()
+
+
+def test_a_question_that_is_wrong_is_no_server_that_is_away(postgresql_url: str):
+    database = Database(postgresql_url)
+    with pytest.raises(Exception, match="no_such_table") as told:
+        database.fetch("SELECT * FROM no_such_table", {})
+    assert not isinstance(told.value, DatabaseUnavailableError)
+    database.close()
