@@ -136,7 +136,12 @@ def test_there_are_no_other_jobs_schedules_or_sensors() -> None:
         "hourly_report_schedule",
         "retention_schedule",
     }
-    assert [sensor.name for sensor in defs.sensors or []] == ["new_files_sensor"]
+    assert [sensor.name for sensor in defs.sensors or []] == [
+        "new_files_sensor",
+        "report_request_sensor",
+        "report_status_sensor",
+        "outage_alert_sensor",
+    ]
 
 
 def test_the_schedule_is_hourly_and_off_until_it_is_switched_on() -> None:

