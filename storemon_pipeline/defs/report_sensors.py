@@ -174,14 +174,18 @@ def report_status_sensor(context: dg.SensorEvaluationContext, storemon: Storemon
         if run.is_finished
         and (ended := ending(run.run_id, run.status, _messages(instance, run.run_id)))
     ]
-    new = [run for run in queued if run.run_id not in in_progress]
+    # a retry makes a report that is on record, and what was asked for over REST is, by its request
+    new = [
+        run
+        for run in queued
+        if run.run_id not in in_progress and not run.root_run_id and REQUEST_TAG not in run.tags
+    ]
     if not new and not endings:
         return dg.SkipReason(f"{len(in_progress):,} reports are in progress")
     now = datetime.now(UTC)
     with storemon.database.write() as connection:
         for run in new:
-            if run.root_run_id is None and REQUEST_TAG not in run.tags:
-                queue_report(connection, run.run_id, now)
+            queue_report(connection, run.run_id, now)
         for ended in endings:
             if ended.error is None:
                 cancel_report(connection, ended.run_id, canceled_at=now)

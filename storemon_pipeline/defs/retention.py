@@ -21,6 +21,7 @@ from storemon_pipeline.defs.reported import REPORT_ASSETS
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.storage.alerts import drop_alerts
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.requests import drop_old_requests
 from storemon_pipeline.storage.retention import (
     drop_directory,
     drop_polls,
@@ -133,6 +134,8 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
         ages, ended=ended, in_progress=in_progress.keys() | {context.run_id}, needed=needed
     ):
         dropped.drop(database, instance, reports_dir, report_id)
+    with database.write() as connection:
+        drop_old_requests(connection, before)
     kept = len(needed & (ages.old | ended))
     context.log.info(
         "Dropped %s, %s of files and %s of Dagster, finished before %s; kept %s that others need; "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from storemon_pipeline.storage.registry import (
     CANCELED,
@@ -283,7 +283,19 @@ def claim(connection: Connection, request_id: str, run_id: str, root_run_id: str
 
 def drop_requests(connection: Connection, report_id: str) -> None:
     """Drop the requests for a report with their keys: they go with it."""
-    of_report = or_(_row.run_id == report_id, _row.request_id == report_id)
-    ids = select(_row.request_id).where(of_report)
+    _drop(connection, or_(_row.run_id == report_id, _row.request_id == report_id))
+
+
+def drop_old_requests(connection: Connection, before: datetime) -> int:
+    """Drop what was asked for before an instant and never had a run, and will not; gives how many.
+
+    The others go with their reports.
+    """
+    given_up = _row.status.in_((FAILED, CANCELED)) & _row.run_id.is_(None)
+    return _drop(connection, given_up & (_row.requested_at < before))
+
+
+def _drop(connection: Connection, which: ColumnElement[bool]) -> int:
+    ids = select(_row.request_id).where(which)
     connection.execute(delete(idempotency_key).where(idempotency_key.c.request_id.in_(ids)))
-    connection.execute(delete(report_request).where(of_report))
+    return connection.execute(delete(report_request).where(which)).rowcount

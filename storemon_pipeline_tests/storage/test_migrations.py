@@ -1,14 +1,18 @@
 """A database is brought to the newest schema when it is opened, and that is the declared one."""
 
+from datetime import UTC, datetime
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from storemon_pipeline.storage import migrate
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.registry import find_report, list_reports, start_report
 from storemon_pipeline.storage.tables import metadata
 
 
@@ -49,3 +53,44 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, database_u
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(migrate.NewerDatabaseError, match="9999"):
         Database(database_url)
+
+
+def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(database_url: str):
+    config = Config()
+    config.set_main_option(
+        "script_location", str(migrate.Path(migrate.__file__).parent / "migrations")
+    )
+    engine = create_engine(database_url)
+    noon = "2023-01-25 12:00:00.000000" + ("" if engine.dialect.name == "sqlite" else "+00")
+    insert = text(
+        "INSERT INTO report (report_id, status, request, as_of, requested_at, finished_at, stores,"
+        " error) VALUES (:id, :status, :request, :noon, :noon, :noon, :stores, :error)"
+    )
+    request = '{"as_of": "2023-01-25T12:00:00Z", "store_ids": null}'
+    old = [
+        {"id": "one", "status": "Complete", "request": request, "stores": 2, "error": None},
+        {"id": "two", "status": "Failed", "request": None, "stores": None, "error": "no polls"},
+    ]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        assert migrate.current_version(connection) == "0001"
+        for row in old:
+            connection.execute(insert, row | {"noon": noon})
+    engine.dispose()
+    database = Database(database_url)
+    with database.read() as connection:
+        assert migrate.current_version(connection) == migrate.VERSION
+        two, one = list_reports(connection, limit=9)
+        assert find_report(connection, "one") == one
+    at = datetime(2023, 1, 25, 12, tzinfo=UTC)
+    assert (one.report_id, one.run_id, one.status, one.stores) == ("one", "one", "Complete", 2)
+    assert (one.request or {})["store_ids"] is None
+    assert (two.run_id, two.error, two.request) == ("two", "no polls", None)
+    assert one.as_of == one.requested_at == one.finished_at == at
+    # and a retry goes on with it
+    with database.write() as connection:
+        start_report(connection, "retry", None, at, root_run_id="two")
+    with database.read() as connection:
+        assert find_report(connection, "retry") == find_report(connection, "two")
+    database.close()

@@ -5,7 +5,20 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, text
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.registry import complete_report, fail_report, start_report
+from storemon_pipeline.storage.registry import (
+    STATUSES,
+    cancel_report,
+    complete_report,
+    count_by_status,
+    fail_report,
+    find_report,
+    list_reports,
+    newest_complete_report,
+    queue_report,
+    runs_in_progress,
+    start_report,
+)
+from storemon_pipeline.storage.requests import cancel_request, keep_request, launched
 from storemon_pipeline.storage.tables import report
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 
@@ -104,3 +117,142 @@ def test_a_run_that_makes_no_report_is_not_recorded_by_failing(database: Databas
     failed(database, "another-run")
     completed(database, "another-run")
     assert reports(database) == {}
+
+
+def retried(database: Database, run_id: str, root_run_id: str) -> None:
+    with database.write() as connection:
+        start_report(connection, run_id, REQUEST, LATER, root_run_id=root_run_id)
+
+
+def canceled(database: Database, run_id: str) -> None:
+    with database.write() as connection:
+        cancel_report(connection, run_id, canceled_at=LATER)
+
+
+def test_a_run_that_retries_another_makes_the_same_report(database: Database):
+    started(database, "first")
+    failed(database, "first")
+    retried(database, "second", "first")
+    (row,) = reports(database).values()
+    assert (row["report_id"], row["run_id"], row["status"]) == ("first", "second", "Running")
+    assert (row["error"], row["finished_at"], row["requested_at"]) == (None, None, NOON)
+    # what is told of the run before is no longer of this report
+    failed(database, "first", "too late")
+    completed(database, "first")
+    assert reports(database) == {"first": row}
+    failed(database, "second")
+    retried(database, "third", "first")
+    completed(database, "third")
+    (row,) = reports(database).values()
+    assert (row["report_id"], row["run_id"], row["status"]) == ("first", "third", "Complete")
+
+
+def test_a_complete_report_that_is_made_again_is_another_report(database: Database):
+    started(database, "first")
+    completed(database, "first")
+    before = reports(database)["first"]
+    retried(database, "again", "first")
+    rows = reports(database)
+    assert rows["first"] == before
+    assert (rows["again"]["run_id"], rows["again"]["status"]) == ("again", "Running")
+    # and what retries that one is one more: it is told of the first run only
+    failed(database, "again")
+    retried(database, "once more", "first")
+    assert reports(database)["again"]["status"] == "Failed"
+    assert reports(database)["once more"]["status"] == "Running"
+
+
+def test_a_run_that_retries_one_that_is_not_on_record_makes_its_own_report(database: Database):
+    retried(database, "second", "of another history")
+    assert list(reports(database)) == ["second"]
+
+
+def test_a_report_in_progress_can_be_canceled_and_no_other(database: Database):
+    with database.write() as connection:
+        queue_report(connection, "queued", NOON)
+    for report_id in ("running", "complete", "failed"):
+        started(database, report_id)
+    completed(database, "complete")
+    failed(database, "failed")
+    with database.read() as connection:
+        assert sorted(runs_in_progress(connection)) == ["queued", "running"]
+    before = reports(database)
+    for report_id in (*before, "nobody"):
+        canceled(database, report_id)
+    after = reports(database)
+    for report_id in ("queued", "running"):
+        row = after.pop(report_id)
+        assert (row["status"], row["finished_at"], row["error"]) == ("Canceled", LATER, None)
+    assert after == {name: before[name] for name in ("complete", "failed")}
+    # what ends a run that was canceled is no failure
+    failed(database, "running")
+    assert reports(database)["running"]["status"] == "Canceled"
+    with database.read() as connection:
+        assert runs_in_progress(connection) == []
+
+
+def test_a_report_is_queued_once(database: Database):
+    started(database, "a-run")
+    before = reports(database)
+    with database.write() as connection:
+        queue_report(connection, "a-run", LATER)
+    assert reports(database) == before
+
+
+def test_the_newest_complete_report_is_the_last_to_be_complete_of_all_stores(database: Database):
+    def newest() -> str | None:
+        with database.read() as connection:
+            state = newest_complete_report(connection)
+        return state and state.report_id
+
+    everything = resolve(AskedReport(), newest_poll=NOON, now=LATER)
+    assert newest() is None
+    for number, (report_id, request) in enumerate(
+        [("slow", everything), ("quick", everything), ("of two stores", REQUEST), ("odd", None)]
+    ):
+        with database.write() as connection:
+            start_report(connection, report_id, request, NOON + timedelta(seconds=number))
+    assert newest() is None
+    for seconds, report_id in enumerate(["quick", "slow", "of two stores", "odd"]):
+        with database.write() as connection:
+            finished_at = LATER + timedelta(seconds=seconds)
+            complete_report(connection, report_id, stores=2, finished_at=finished_at)
+    started(database, "running", everything)
+    assert newest() == "slow"
+
+
+def test_reports_are_counted_by_status_with_the_requests_that_wait(database: Database):
+    with database.read() as connection:
+        assert count_by_status(connection) == dict.fromkeys(STATUSES, 0)
+    for report_id in ("running", "complete", "failed", "canceled"):
+        started(database, report_id)
+    completed(database, "complete")
+    failed(database, "failed")
+    canceled(database, "canceled")
+    with database.write(alone="requests") as connection:
+        kept = [
+            keep_request(connection, AskedReport(store_ids=(each,)), each, NOON, most_queued=9)
+            for each in ("waiting", "launched", "gone")
+        ]
+        launched(connection, kept[1], "a-run")
+        cancel_request(connection, "gone")
+    with database.read() as connection:
+        assert count_by_status(connection) == {
+            "Queued": 2,  # one waits, one was launched
+            "Running": 1,
+            "Complete": 1,
+            "Failed": 1,
+            "Canceled": 2,
+        }
+
+
+def test_reports_of_one_instant_are_on_one_page_each(database: Database):
+    for number in range(5):
+        started(database, f"run-{number}")
+    with database.read() as connection:
+        every = [each.report_id for each in list_reports(connection, limit=9)]
+        assert every == ["run-4", "run-3", "run-2", "run-1", "run-0"]
+        page = list_reports(connection, limit=2, before=(NOON, "run-3"))
+        assert [each.report_id for each in page] == ["run-2", "run-1"]
+        assert list_reports(connection, limit=2, before=(NOON, "run-0")) == []
+        assert find_report(connection, "run-2") == page[0]

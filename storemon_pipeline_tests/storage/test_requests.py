@@ -19,6 +19,7 @@ from storemon_pipeline.storage.requests import (
     TooManyQueuedError,
     cancel_request,
     claim,
+    drop_old_requests,
     drop_requests,
     find_request,
     keep_request,
@@ -164,3 +165,21 @@ def test_requests_go_with_their_report(database: Database):
     with database.read() as connection:
         assert find_request(connection, "1") is None
     assert keep(database, "2", DAY, key="k").is_new
+
+
+def test_old_requests_that_never_had_a_run_and_never_will_go_with_their_keys(database: Database):
+    asked = {name: AskedReport(store_ids=(name,)) for name in "abcde"}
+    kept = {name: keep(database, name, each, key=name) for name, each in asked.items()}
+    with database.write() as connection:
+        launched(connection, kept["a"], "run")
+        refuse(connection, "b", "no such field")
+        cancel_request(connection, "c")
+        not_launched(connection, "d")
+    with database.write() as connection:
+        assert drop_old_requests(connection, NOON) == 0
+        assert drop_old_requests(connection, NOON + timedelta(microseconds=1)) == 2
+    with database.read() as connection:
+        left = {name for name in asked if find_request(connection, name)}
+    assert left == {"a", "d", "e"}
+    # a key that went with its request may come again
+    assert keep(database, "b2", asked["a"], key="b").request_id == "a"
