@@ -15,6 +15,7 @@ import pandas as pd
 from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.service_levels import service_levels
 
 _SHOWN_HOURS = 24
 
@@ -29,6 +30,9 @@ class StoreResults:
         Of :func:`~storemon_pipeline.uptime.report.uptime_report`.
     exact : DataFrame
         The same unrounded, of :func:`~storemon_pipeline.uptime.report.exact_figures`.
+    levels : DataFrame
+        Of :func:`~storemon_pipeline.uptime.service_levels.service_levels`, a row for each of
+        ``figures``.
     events : DataFrame
         Of :func:`~storemon_pipeline.uptime.outages.downtime_events`.
     by_hour : DataFrame
@@ -37,6 +41,7 @@ class StoreResults:
 
     figures: pd.DataFrame
     exact: pd.DataFrame
+    levels: pd.DataFrame
     events: pd.DataFrame
     by_hour: pd.DataFrame
 
@@ -52,7 +57,8 @@ def store_results(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``.
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
+        ``target_pct``.
     open_hours, status_intervals : DataFrame
         Of these stores and the request's span.
     request : ReportRequest
@@ -62,6 +68,7 @@ def store_results(
     return StoreResults(
         uptime_report(stores, exact, request),
         exact,
+        service_levels(stores, time, exact, request),
         downtime_events(stores, time, request),
         downtime_by_hour(stores, time, request),
     )
