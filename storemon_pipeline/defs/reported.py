@@ -18,6 +18,7 @@ from storemon_pipeline.defs.failures import record_failed_report, record_start, 
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
+from storemon_pipeline.storage.history import keep_figures
 from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
@@ -163,6 +164,8 @@ def reported(
                     stores=fleet.stores,
                     finished_at=datetime.now(UTC),
                 )
+                if report_request.store_ids is None:
+                    keep_figures(connection, context.run.run_id, fleet)
             context.log.info(
                 "The report of %s stores as of %s is in %s%s",
                 f"{fleet.stores:,}",
