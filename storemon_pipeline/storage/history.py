@@ -12,7 +12,6 @@ import pyarrow as pa
 from sqlalchemy import Connection, Select, Table, delete, select
 
 from storemon_pipeline.storage import bulk
-from storemon_pipeline.storage.registry import newest_complete_report
 from storemon_pipeline.storage.tables import fleet_figure, fleet_hour, report, report_figure
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.report import hundredths, percent
@@ -176,27 +175,28 @@ def _uptime_pct(connection: Connection, report_id: str, window: str) -> pd.DataF
     )
 
 
-def fleet_by_hour(connection: Connection) -> pd.DataFrame | None:
-    """Open time and downtime by local hour of all stores together, in the newest complete report.
+def fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
+    """Open time and downtime by local hour of all stores of a report together.
 
     Returns
     -------
-    DataFrame or None
+    DataFrame
         ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64), ``open_minutes``,
-        ``downtime_minutes`` (float64), ``downtime_pct`` (float64, two decimals): a row for each
-        hour with open time, sorted. None where no report of all stores is complete.
+        ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for each hour with
+        open time, sorted.
     """
-    newest = newest_complete_report(connection)
-    if newest is None:
-        return None
     table = fleet_hour.c
     query = (
         select(table.day_of_week, table.hour, table.open_minutes, table.downtime_minutes)
-        .where(table.report_id == newest.report_id)
+        .where(table.report_id == report_id)
         .order_by(table.day_of_week, table.hour)
     )
-    names = ["day_of_week", "hour", "open_minutes", "downtime_minutes"]
-    hours = pd.DataFrame(connection.execute(query).all(), columns=names)
-    hours = hours.astype(dict(zip(names, ("int64", "int64", "float64", "float64"), strict=True)))
-    hours["downtime_pct"] = (100 * hours["downtime_minutes"] / hours["open_minutes"]).round(2)
-    return hours
+    types = {
+        "day_of_week": "int64",
+        "hour": "int64",
+        "open_minutes": "float64",
+        "downtime_minutes": "float64",
+    }
+    hours = pd.DataFrame(connection.execute(query).all(), columns=list(types)).astype(types)
+    hours["downtime_pct"] = 100 * hours["downtime_minutes"] / hours["open_minutes"]
+    return hours.round(2)

@@ -208,13 +208,10 @@ def test_a_comparison_begins_with_the_store_that_got_worst(database: Database):
     ]
 
 
-def test_downtime_of_the_fleet_by_hour_is_that_of_the_newest_report(database: Database):
-    with database.read() as connection:
-        assert fleet_by_hour(connection) is None
+def test_downtime_of_the_fleet_by_hour_adds_up_its_stores(database: Database):
     kept(database, "a-run", {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
     with database.read() as connection:
-        hours = fleet_by_hour(connection)
-    assert hours is not None
+        hours = fleet_by_hour(connection, "a-run")
     assert hours.to_dict("records") == [
         {
             "day_of_week": 2,
