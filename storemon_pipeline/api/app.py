@@ -9,7 +9,7 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from storemon_pipeline.api import health, older, openapi, problems, reports, stores
+from storemon_pipeline.api import health, insight, older, openapi, problems, reports, stores
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.api.surroundings import Guarded, Headed, Limited, Observed
 from storemon_pipeline.settings import Settings
@@ -27,6 +27,7 @@ sent one; the log and the run's tags name it too.
 _TAGS = [
     {"name": "reports", "description": "Ask for reports, and fetch them."},
     {"name": "stores", "description": "What is known of each store."},
+    {"name": "fleet", "description": "All stores together."},
     {"name": "older clients", "description": "The endpoints of the systems that came before."},
     {"name": "health", "description": "For those who watch over the API."},
 ]
@@ -60,7 +61,8 @@ def build_app(settings: Settings) -> FastAPI:
         dependencies=[Security(bearer)],
     )
     app.state.services = services
-    for module in (reports, stores, older, health):
+    # what insight has under /v1/reports/{id}/ would else be taken for a file of the report
+    for module in (insight, reports, stores, older, health):
         app.include_router(module.router)
     problems.install(app)
     openapi.install(app)

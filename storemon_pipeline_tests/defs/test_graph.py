@@ -39,16 +39,30 @@ ASSETS = {
     "store_status": Asset("raw", CSV, set()),
     "business_hours": Asset("raw", CSV, set()),
     "store_timezones": Asset("raw", CSV, set()),
+    "special_hours": Asset("raw", CSV, set()),
+    "service_levels": Asset("raw", CSV, set()),
     "report_request": Asset("request", {"sqlalchemy"}, {"store_status"}),
     "polled_stores": Asset(
-        "request", TABLE | {"sqlalchemy"}, {"store_status", "store_timezones", "report_request"}
+        "request",
+        TABLE | {"sqlalchemy"},
+        {"store_status", "store_timezones", "service_levels", "report_request"},
     ),
     "weekly_hours": Asset("request", TABLE | {"sqlalchemy"}, {"business_hours", "polled_stores"}),
-    "open_hours": Asset("intervals", TABLE, {"report_request", "polled_stores", "weekly_hours"}),
+    "special_dates": Asset("request", TABLE | {"sqlalchemy"}, {"special_hours", "polled_stores"}),
+    "open_hours": Asset(
+        "intervals", TABLE, {"report_request", "polled_stores", "weekly_hours", "special_dates"}
+    ),
     "status_intervals": Asset(
         "intervals",
         TABLE | {"sqlalchemy"},
-        {"store_status", "report_request", "polled_stores", "weekly_hours", "open_hours"},
+        {
+            "store_status",
+            "report_request",
+            "polled_stores",
+            "weekly_hours",
+            "special_dates",
+            "open_hours",
+        },
     ),
     "uptime_report": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
     "downtime_events": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
@@ -63,11 +77,13 @@ CHECKS = {
     ("business_hours", "every_weekday_has_hours"),
     ("store_timezones", "no_bad_rows"),
     ("store_timezones", "every_store_has_a_timezone"),
+    ("special_hours", "no_bad_rows"),
+    ("service_levels", "no_bad_rows"),
     ("uptime_report", "uptime_and_downtime_within_open_time"),
     ("uptime_report", "one_row_per_store"),
 }
 STEPS = {
-    "ingest": {"store_status", "business_hours", "store_timezones"},
+    "ingest": RAW,
     "report": {"uptime_report", "downtime_events", "downtime_by_hour"},
 }
 
