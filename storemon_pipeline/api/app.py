@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,9 +10,10 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from storemon_pipeline.api import health, older, problems, reports, stores
+from storemon_pipeline.api import health, older, pages, problems, reports, stores
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.api.surroundings import Guarded, Limited, Observed
+from storemon_pipeline.pages.charts import warm_up
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """
@@ -43,6 +45,8 @@ def build_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # the first page with a chart would wait for it
+        threading.Thread(target=warm_up, daemon=True).start()
         yield
         services.close()
 
@@ -60,7 +64,7 @@ def build_app(settings: Settings) -> FastAPI:
         dependencies=[Security(bearer)],
     )
     app.state.services = services
-    for module in (reports, stores, older, health):
+    for module in (reports, stores, older, health, pages):
         app.include_router(module.router)
     problems.install(app)
     # the last one added is the first that a request meets

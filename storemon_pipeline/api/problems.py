@@ -1,4 +1,7 @@
-"""Errors as problem documents (RFC 9457): what was wrong, and what is accepted."""
+"""Errors as problem documents (RFC 9457): what was wrong, and what is accepted.
+
+A browser is shown the same as a page.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from storemon_pipeline.pages.layout import Frame, content_security_policy
+from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.storage.database import DatabaseUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
@@ -118,7 +123,47 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _unacceptable(_: Request, error: Exception) -> JSONResponse:
+def way_to_root(path: str) -> str:
+    """The way from a page to the API's root, also where that is below another server's path.
+
+    Examples
+    --------
+    >>> way_to_root("/"), way_to_root("/fleet"), way_to_root("/stores/1")
+    ('./', './', '../')
+    """
+    return "../" * (path.count("/") - 1) or "./"
+
+
+def page_response(
+    page: str, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page as a response, which loads nothing and is part of no other page."""
+    own = {
+        "Content-Security-Policy": content_security_policy(),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Cookie",
+    }
+    return HTMLResponse(page, status, own | dict(headers or {}))
+
+
+def told(request: Request, error: ProblemError) -> Response:
+    """An error as the client likes it: a page for a browser, a problem document for a program."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return error.response
+    root = way_to_root(request.url.path)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        query = f"?{request.url.query}" if request.url.query else ""
+        leads_to = request.url.path + query if request.method == "GET" else "/"
+        page = login_page(way=root, leads_to=leads_to)
+    else:
+        shown = error.problem
+        page = problem_page(shown.status, shown.title, shown.detail, frame=Frame(root))
+    return page_response(page, error.status, error.headers)
+
+
+def _unacceptable(request: Request, error: Exception) -> Response:
     """A request that does not fit the endpoint's parameters or body."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = []
@@ -126,20 +171,20 @@ def _unacceptable(_: Request, error: Exception) -> JSONResponse:
         message = str(each["msg"]).removeprefix("Value error, ")
         errors.append(WrongPart(where=".".join(map(str, each["loc"])), message=message))
     detail = "; ".join(f"{each.where}: {each.message}" for each in errors)
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors).response
+    return told(request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors))
 
 
-def _of_http(request: Request, error: Exception) -> JSONResponse:
+def _of_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths and methods."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    told = {
+    details = {
         HTTPStatus.NOT_FOUND: f"there is nothing at {request.url.path}: /docs lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
     }
-    detail = told.get(status, str(error.detail))
-    return ProblemError(status, detail, headers=error.headers).response
+    detail = details.get(status, str(error.detail))
+    return told(request, ProblemError(status, detail, headers=error.headers))
 
 
 def database_away() -> ProblemError:
@@ -156,15 +201,15 @@ def install(app: FastAPI) -> None:
     """Let the application answer every error with a problem document."""
 
     @app.exception_handler(ProblemError)
-    def _told(_: Request, error: ProblemError) -> JSONResponse:
-        return error.response
+    def _told(request: Request, error: ProblemError) -> Response:
+        return told(request, error)
 
     @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
-    def _database_away(request: Request, error: Exception) -> JSONResponse:
+    def _database_away(request: Request, error: Exception) -> Response:
         request.state.error = str(error).partition("\n")[0]
-        return database_away().response
+        return told(request, database_away())
 
     app.add_exception_handler(RequestValidationError, _unacceptable)
     app.add_exception_handler(HTTPException, _of_http)

@@ -47,8 +47,7 @@ _HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2,
 
 
 def warm_up() -> None:
-    """Draw nothing, so that the next chart is drawn in hundredths of a second: the first takes half
-    a second more."""
+    """Draw nothing: the first chart of a process takes half a second more than all others."""
     _svg({"data": {"values": []}, "mark": "bar", "encoding": {}})
 
 

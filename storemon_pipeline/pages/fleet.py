@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -57,7 +57,7 @@ def report_page(
     whose = "all stores" if request.store_ids is None else f"{fleet.stores:,} chosen stores"
     return render(
         "report.html",
-        root=None,
+        None,
         title=f"Report as of {utc_text(request.as_of)}",
         heading=f"Uptime as of {utc_text(request.as_of)}",
         lead=f"{fleet.stores:,} stores within their opening hours; report {report_id} of {whose}",
@@ -79,7 +79,7 @@ def report_page(
 
 def notices(
     figures: pd.DataFrame,
-    as_of: pd.Timestamp,
+    as_of: datetime,
     window: str,
     bad_rows: Mapping[str, int],
     levels: pd.DataFrame | None,
@@ -90,7 +90,7 @@ def notices(
     ----------
     figures : DataFrame
         ``store_id``, ``last_poll_utc``, ``uptime_pct_`` + the window's column name.
-    as_of : Timestamp
+    as_of : datetime
     window : str
         The window's column name.
     bad_rows, levels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -60,6 +61,22 @@ class WindowFigures:
     unobserved_hours: float
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is around a page of the API's.
+
+    Attributes
+    ----------
+    root : str
+        The way from the page to the API's root, such as ``../``.
+    leaves : bool
+        Whether there is a way out, for who has logged in.
+    """
+
+    root: str
+    leaves: bool = False
+
+
 def in_words(window: str) -> str:
     """A window's column name in words.
 
@@ -104,12 +121,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "number": lambda number: f"{number:,}",
         "utc": utc_text,
         "hours": hours_text,
         "length_text": length_text,
     }
+    templates.filters.update(filters)
     # the two are the project's own, and have nothing in them that ends their element
     templates.globals["style"] = Markup(_source(templates, "style.css"))  # noqa: S704
     templates.globals["script"] = Markup(_source(templates, "script.js"))  # noqa: S704
@@ -122,36 +140,21 @@ def _source(templates: Environment, name: str) -> str:
     return templates.loader.get_source(templates, name)[0]
 
 
-def render(
-    template: str,
-    *,
-    root: str | None,
-    title: str,
-    leaves: bool = False,
-    here: str = "",
-    **shown: Any,
-) -> str:
+def render(template: str, frame: Frame | None, *, title: str, here: str = "", **shown: Any) -> str:
     """A page.
 
     Parameters
     ----------
     template : str
-    root : str or None
-        The way from the page to the API's root, such as ``../``; None for a page by itself, which
-        leads nowhere.
+    frame : Frame or None
+        None for a page by itself, which leads nowhere.
     title : str
-    leaves : bool
-        Whether to offer to log out.
     here : str
         The entry of the navigation that the page belongs to.
     **shown
         What the template shows.
     """
-    return (
-        _templates()
-        .get_template(template)
-        .render(root=root, title=title, leaves=leaves, here=here, **shown)
-    )
+    return _templates().get_template(template).render(frame=frame, title=title, here=here, **shown)
 
 
 @cache
