@@ -23,7 +23,7 @@ HEAT_CLASSES = 6
 
 _VERSION = "5.21"
 # charts are drawn for the width of a phone and grow with the page
-_WIDTH, _HEIGHT, _ROW = 420, 190, 30
+_WIDTH, _HEIGHT, _ROW = 380, 180, 24
 _MOMENTS = 300
 _MANY = 100
 _MILLISECOND = 1_000_000
@@ -173,7 +173,7 @@ def heat_map(
         "legend": None,
     }
     spec = {
-        "height": 7 * 26,
+        "height": 7 * _ROW,
         "data": {"values": rows},
         "mark": {"type": "rect", "stroke": "var(--card)", "strokeWidth": 1},
         "encoding": {
