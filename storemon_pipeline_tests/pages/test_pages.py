@@ -91,9 +91,11 @@ def test_a_report_s_page_tells_its_figures_and_its_stores():
     assert "stores down now, while open 1 of 3" in told
     # at 18:00 UTC it was 12:00 in Chicago
     assert "a Wed 25 Jan 10:00 2 h" in told
-    assert "1 store without observed open time, last week : c" in told
+    assert "1 store without observed open time, last week: c" in told
     assert "In store_status.csv, 1 row was set aside" in told
-    worst = re.findall(r'<th scope="row"><span class="store">(\w)</span></th>\n<td class="num', page)
+    worst = re.findall(
+        r'<th scope="row"><span class="store">(\w)</span></th>\n<td class="num', page
+    )
     assert worst == ["b", "a"]
 
 
@@ -103,7 +105,7 @@ def test_service_levels_and_silent_stores_are_told():
     levels = pd.DataFrame({"met_last_week": pd.array([True, False], dtype="boolean")})
     told = text_of(report_page(fleet, "the-run", bad_rows={}, levels=levels))
     assert "1 of 2 stores met their target, last week" in told
-    assert "1 store not polled in the last day: the last status is kept : b" in told
+    assert "1 store not polled in the last day: the last status is kept: b" in told
     assert "No row was set aside" in told
 
 
@@ -163,7 +165,9 @@ def test_a_page_loads_nothing(name: str):
 
 def test_stores_are_links_where_there_are_pages_of_stores():
     content = '<span class="store">a&amp;b/c d</span>'
-    assert linked(content, "../") == '<a class="store" href="../stores/a%26b%2Fc%20d">a&amp;b/c d</a>'
+    assert (
+        linked(content, "../") == '<a class="store" href="../stores/a%26b%2Fc%20d">a&amp;b/c d</a>'
+    )
 
 
 def test_the_content_of_a_page_is_what_is_within_its_frame():

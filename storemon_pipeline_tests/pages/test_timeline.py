@@ -107,7 +107,10 @@ def test_every_instant_of_a_long_day_has_a_place_of_its_own():
     time = open_time(
         day, [day], [("2024-11-03 04:00", "2024-11-03 06:30")], [("2024-11-03 06:30", day[1])]
     )
-    assert rows(timeline(time, ZONE)) == [("Sun 3 Nov", 0, 2.5, "up"), ("Sun 3 Nov", 2.5, 25, "down")]
+    assert rows(timeline(time, ZONE)) == [
+        ("Sun 3 Nov", 0, 2.5, "up"),
+        ("Sun 3 Nov", 2.5, 25, "down"),
+    ]
 
 
 def test_states_are_without_gaps(two_days: OpenTime):
@@ -127,7 +130,9 @@ def test_the_chart_draws_the_bars_at_their_hours(two_days: OpenTime):
     svg = store_timeline(bars, ZONE)
     drawn = re.findall(r'<path d="M([\d.]+),[\d.]+h([\d.]+)v[^"]*" fill="var\(--(\w+)\)"', svg)
     an_hour = max(float(left) + float(width) for left, width, _ in drawn) / 24
-    found = sorted((round(float(x) / an_hour, 2), round(float(w) / an_hour, 2), s) for x, w, s in drawn)
+    found = sorted(
+        (round(float(x) / an_hour, 2), round(float(w) / an_hour, 2), s) for x, w, s in drawn
+    )
     assert found == sorted(
         (row.from_hour, row.to_hour - row.from_hour, row.state) for row in bars.itertuples()
     )
