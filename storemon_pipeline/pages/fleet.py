@@ -104,7 +104,7 @@ def notices(
         found.append(Notice("warn" if missed else "good", "Service levels", text))
     silent = figures[figures["last_poll_utc"] < as_of - SILENT_AFTER]
     found.append(
-        _about(silent, "Silent", "not polled in the last day: the last status is kept")
+        _about(silent, "Silent", "not polled in the last day, whose last status is kept")
         or Notice("good", "Polled", "Every store was polled within a day")
     )
     unknown = figures[figures[f"uptime_pct_{window}"].isna()]

@@ -153,4 +153,4 @@ def length_text(minutes: float) -> str:
     days, rest = divmod(whole, 24 * 60)
     hours, left = divmod(rest, 60)
     parts = [(days, "d"), (hours, "h"), (left, "min")]
-    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+    return " ".join(f"{number:,} {unit}" for number, unit in parts if number)

@@ -105,7 +105,7 @@ def test_service_levels_and_silent_stores_are_told():
     levels = pd.DataFrame({"met_last_week": pd.array([True, False], dtype="boolean")})
     told = text_of(report_page(fleet, "the-run", bad_rows={}, levels=levels))
     assert "1 of 2 stores met their target, last week" in told
-    assert "1 store not polled in the last day: the last status is kept: b" in told
+    assert "1 store not polled in the last day, whose last status is kept: b" in told
     assert "No row was set aside" in told
 
 
