@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,9 +10,19 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from storemon_pipeline.api import health, insight, older, openapi, problems, reports, stores
+from storemon_pipeline.api import (
+    health,
+    insight,
+    older,
+    openapi,
+    pages,
+    problems,
+    reports,
+    stores,
+)
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.api.surroundings import Guarded, Headed, Limited, Observed
+from storemon_pipeline.pages.charts import warm_up
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """
@@ -44,6 +55,8 @@ def build_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # the first page with a chart would wait for it
+        threading.Thread(target=warm_up, daemon=True).start()
         yield
         services.close()
 
@@ -62,7 +75,7 @@ def build_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     # what insight has under /v1/reports/{id}/ would else be taken for a file of the report
-    for module in (insight, reports, stores, older, health):
+    for module in (insight, reports, stores, older, health, pages):
         app.include_router(module.router)
     problems.install(app)
     openapi.install(app)

@@ -1,4 +1,7 @@
-"""Errors as problem documents (RFC 9457): what was wrong, and what is accepted."""
+"""Errors as problem documents (RFC 9457): what was wrong, and what is accepted.
+
+A browser is shown the same as a page.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match
 
+from storemon_pipeline.pages.layout import Frame, content_security_policy
+from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.storage.database import DatabaseUnavailableError
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 
@@ -132,7 +137,47 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {status.value: description(status) for status in sorted({*usual, *statuses})}
 
 
-def _unacceptable(_: Request, error: Exception) -> JSONResponse:
+def way_to_root(path: str) -> str:
+    """The way from a page to the API's root, also where that is below another server's path.
+
+    Examples
+    --------
+    >>> way_to_root("/"), way_to_root("/fleet"), way_to_root("/stores/1")
+    ('./', './', '../')
+    """
+    return "../" * (path.count("/") - 1) or "./"
+
+
+def page_response(
+    page: str, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page as a response, which loads nothing and is part of no other page."""
+    own = {
+        "Content-Security-Policy": content_security_policy(),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Cookie",
+    }
+    return HTMLResponse(page, status, own | dict(headers or {}))
+
+
+def told(request: Request, error: ProblemError) -> Response:
+    """An error as the client likes it: a page for a browser, a problem document for a program."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return error.response
+    root = way_to_root(request.url.path)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        query = f"?{request.url.query}" if request.url.query else ""
+        leads_to = request.url.path + query if request.method == "GET" else "/"
+        page = login_page(way=root, leads_to=leads_to)
+    else:
+        shown = error.problem
+        page = problem_page(shown.status, shown.title, shown.detail, frame=Frame(root))
+    return page_response(page, error.status, error.headers)
+
+
+def _unacceptable(request: Request, error: Exception) -> Response:
     """A request that does not fit the endpoint's parameters or body."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = []
@@ -146,25 +191,25 @@ def _unacceptable(_: Request, error: Exception) -> JSONResponse:
             message += f": {why}"
         errors.append(WrongPart(where=".".join(map(str, each["loc"])), message=message))
     detail = "; ".join(f"{each.where}: {each.message}" for each in errors)
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors).response
+    return told(request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors))
 
 
-def _of_http(request: Request, error: Exception) -> JSONResponse:
+def _of_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths and methods."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    told = {
+    details = {
         HTTPStatus.BAD_REQUEST: "the body cannot be read: send JSON in UTF-8",
         HTTPStatus.NOT_FOUND: f"there is nothing at {request.url.path}: /docs lists what there is",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
     }
-    detail = told.get(status, str(error.detail))
+    detail = details.get(status, str(error.detail))
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_accepted(request))
         detail += f": it takes {headers['Allow']}"
-    return ProblemError(status, detail, headers=headers).response
+    return told(request, ProblemError(status, detail, headers=headers))
 
 
 def _accepted(request: Request) -> list[str]:
@@ -195,30 +240,31 @@ def install(app: FastAPI) -> None:
     """Let the application answer every error with a problem document."""
 
     @app.exception_handler(ProblemError)
-    def _told(_: Request, error: ProblemError) -> JSONResponse:
-        return error.response
+    def _told(request: Request, error: ProblemError) -> Response:
+        return told(request, error)
 
     @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
     @app.exception_handler(NoConnectionError)
-    def _database_away(request: Request, error: Exception) -> JSONResponse:
+    def _database_away(request: Request, error: Exception) -> Response:
         request.state.error = str(error).partition("\n")[0]
-        return database_away().response
+        return told(request, database_away())
 
     @app.exception_handler(DBAPIError)
-    def _database_lost(request: Request, error: Exception) -> JSONResponse:
+    def _database_lost(request: Request, error: Exception) -> Response:
         # that the server went away while it was asked comes under several names
         if not isinstance(error, DBAPIError) or not error.connection_invalidated:
             raise error
         return _database_away(request, error)
 
     @app.exception_handler(NewerDatabaseError)
-    def _database_newer(request: Request, error: Exception) -> JSONResponse:
+    def _database_newer(request: Request, error: Exception) -> Response:
         request.state.error = str(error)
-        return ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE, str(error), kind="database-newer"
-        ).response
+        return told(
+            request,
+            ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), kind="database-newer"),
+        )
 
     app.add_exception_handler(RequestValidationError, _unacceptable)
     app.add_exception_handler(HTTPException, _of_http)

@@ -13,17 +13,19 @@ import structlog
 from prometheus_client import Counter, Histogram
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from storemon_pipeline.api.problems import METHODS, ProblemError
+from storemon_pipeline.api.problems import METHODS, ProblemError, told
 from storemon_pipeline.settings import Scope as TokenScope
 
 MOST_BYTES = 1 << 20
 """The largest body that is taken."""
 
 OPEN = "/healthz"
-"""The path that needs no token."""
+"""The endpoint that needs no token."""
 
+_OPEN = (OPEN, "/login")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _READS = ("GET", "HEAD", "OPTIONS")
 _SERVER_ERROR = 500
@@ -157,6 +159,55 @@ class Limited:
         await self._app(scope, receive, send)
 
 
+class Tokens:
+    """The tokens that are known, and what each may do.
+
+    Parameters
+    ----------
+    tokens : mapping
+        None: nobody is asked for one.
+    """
+
+    def __init__(self, tokens: Mapping[SecretStr, TokenScope]) -> None:
+        self._tokens = [
+            (token.get_secret_value().encode(), scope) for token, scope in tokens.items()
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._tokens)
+
+    def scope_of(self, given: bytes) -> TokenScope | None:
+        """What a token may do; None where it is not known."""
+        found: TokenScope | None = None
+        # each is compared, and in constant time, so that time tells nothing
+        for token, scope in self._tokens:
+            if hmac.compare_digest(token, given):
+                found = scope
+        return found
+
+
+SESSION = "storemon_token"
+"""The cookie that browsers send in place of the header."""
+
+
+def session_of(token: bytes) -> str:
+    """A token as the cookie's value, which takes letters and digits."""
+    return token.hex()
+
+
+def _token_of(headers: Headers) -> bytes:
+    """The token that a request comes with, in its header or in the cookie; nothing where none."""
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    if kind:
+        # headers are bytes, read as Latin-1: a token in UTF-8 is compared as it was sent
+        return given.strip().encode("latin-1") if kind.lower() == "bearer" else b""
+    cookie = cookie_parser(headers.get("cookie", "")).get(SESSION, "")
+    try:
+        return bytes.fromhex(cookie)
+    except ValueError:
+        return b""
+
+
 class Guarded:
     """Lets in who has a token, where tokens are set.
 
@@ -169,25 +220,13 @@ class Guarded:
 
     def __init__(self, app: ASGIApp, tokens: Mapping[SecretStr, TokenScope]) -> None:
         self._app = app
-        self._tokens = [
-            (token.get_secret_value().encode(), scope) for token, scope in tokens.items()
-        ]
+        self._tokens = Tokens(tokens)
 
-    def _scope_of(self, authorization: str) -> TokenScope | None:
-        kind, _, given = authorization.partition(" ")
-        found: TokenScope | None = None
-        # headers are bytes, read as Latin-1: a token in UTF-8 is compared as it was sent
-        # each is compared, and in constant time, so that time tells nothing
-        for token, scope in self._tokens:
-            if hmac.compare_digest(token, given.strip().encode("latin-1")):
-                found = scope
-        return found if kind.lower() == "bearer" else None
-
-    def refusal(self, method: str, path: str, authorization: str) -> ProblemError | None:
+    def refusal(self, method: str, path: str, headers: Headers) -> ProblemError | None:
         """Why a request is refused; None where it is not."""
-        if not self._tokens or path == OPEN:
+        if not self._tokens or path in _OPEN:
             return None
-        scope = self._scope_of(authorization)
+        scope = self._tokens.scope_of(_token_of(headers))
         if scope is None:
             return ProblemError(
                 HTTPStatus.UNAUTHORIZED,
@@ -203,9 +242,8 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
-            authorization = Headers(scope=scope).get("authorization", "")
-            refusal = self.refusal(scope["method"], scope["path"], authorization)
+            refusal = self.refusal(scope["method"], scope["path"], Headers(scope=scope))
             if refusal is not None:
-                await refusal.response(scope, receive, send)
+                await told(Request(scope), refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

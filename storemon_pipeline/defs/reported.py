@@ -19,11 +19,14 @@ from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
 from storemon_pipeline.defs.summary import WORST, report_summary, widest_window, worst_stores
+from storemon_pipeline.pages.fleet import report_page
 from storemon_pipeline.storage.history import keep_figures
+from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
     EVENTS,
+    PAGE,
     REPORT,
     REPORT_FULL,
     ReportFiles,
@@ -35,7 +38,7 @@ from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
 
 REPORT_ASSETS: dict[str, list[str]] = {
-    "uptime_report": [REPORT, REPORT_FULL],
+    "uptime_report": [REPORT, REPORT_FULL, PAGE],
     "downtime_events": [EVENTS],
     "downtime_by_hour": [BY_HOUR],
 }
@@ -46,7 +49,8 @@ _DESCRIPTIONS = {
     "uptime_report": (
         "For how long each store was up and down within its opening hours: `report.csv` with the "
         "figures of each window, `report_full.csv` with unobserved time, percentages, last poll "
-        "and time zone as well. Minutes for the last hour, hours for all else."
+        "and time zone as well. Minutes for the last hour, hours for all else. `report.html` is "
+        "the page to look at: the figures of all stores together, plots, the worst stores."
     ),
     "downtime_events": (
         "Every stretch of downtime within one opening of a store, with its beginning and end in "
@@ -150,6 +154,11 @@ def reported(
                 # before the files appear, so that nobody ever reads a wrong report
                 yield from checks
                 raise dg.Failure("; ".join(str(check.description) for check in checks))
+            if PAGE in opened:
+                with storemon.database.read() as connection:
+                    bad_rows = bad_rows_by_file(connection)
+                page = report_page(fleet, context.run.run_id, bad_rows=bad_rows)
+                opened[PAGE].write(page.encode())
             metadata = {
                 name: make(fleet) | _paths(files, name)
                 for name, make in _METADATA.items()

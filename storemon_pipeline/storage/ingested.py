@@ -62,6 +62,17 @@ def last_ingested(connection: Connection, table_name: str) -> dict[str, Ingested
     return {row.file: _of_row(row) for row in connection.execute(query)}
 
 
+def bad_rows_by_file(connection: Connection) -> dict[str, int]:
+    """How many rows each file has, as it is now, that were set aside; only files with some."""
+    newest = select(func.max(ingested_file.c.ingested_file_id)).group_by(ingested_file.c.file)
+    query = (
+        select(ingested_file.c.file, ingested_file.c.bad_rows)
+        .where(ingested_file.c.ingested_file_id.in_(newest), ingested_file.c.bad_rows > 0)
+        .order_by(ingested_file.c.file)
+    )
+    return {file: bad_rows for file, bad_rows in connection.execute(query)}  # noqa: C416 - rows are no pairs
+
+
 def record_file(
     connection: Connection, read: IngestedFile, *, ingested_at: datetime, run_id: str
 ) -> int:

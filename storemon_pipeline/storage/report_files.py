@@ -23,6 +23,7 @@ from storemon_pipeline.uptime.fleet import StoreResults
 
 REPORT, REPORT_FULL = "report.csv", "report_full.csv"
 EVENTS, BY_HOUR = "downtime_events.csv", "downtime_by_hour.csv"
+PAGE = "report.html"
 
 _WRITERS = 2
 _TWO_DECIMALS = pa.decimal128(18, 2)
@@ -153,7 +154,7 @@ def _number_text(column: pd.Series) -> pa.Array:
 
 @contextmanager
 def appending(files: dict[str, BinaryIO]) -> Iterator[Callable[[StoreResults], None]]:
-    """Write what a report says of its stores to those of its files that are open.
+    """Write what a report says of its stores to those of its tables' files that are open.
 
     Yields
     ------
@@ -171,6 +172,7 @@ def appending(files: dict[str, BinaryIO]) -> Iterator[Callable[[StoreResults], N
             writing[:] = [
                 threads.submit(_append, name, file, results, header=header)
                 for name, file in files.items()
+                if name in _TABLES
             ]
 
         yield append

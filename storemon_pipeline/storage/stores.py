@@ -15,6 +15,7 @@ from storemon_pipeline.storage.snapshots import read_opening_hours
 from storemon_pipeline.storage.tables import (
     business_hours,
     polled_store,
+    service_level,
     store_status,
     store_timezone,
 )
@@ -68,6 +69,46 @@ def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
         return None
     first, last, count, zone_name, days = row
     return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), days)
+
+
+def target_of(connection: Connection, store_id: str) -> float | None:
+    """A store's own target, in percent; None where it has none but the fleet's."""
+    own = select(service_level.c.target_pct).where(service_level.c.store_id == store_id)
+    target: float | None = connection.execute(own).scalar_one_or_none()
+    return target
+
+
+def count_stores(connection: Connection, silent_since: datetime | None = None) -> int:
+    """How many stores were ever polled; or of them, not since an instant."""
+    query = select(func.count()).select_from(polled_store)
+    if silent_since is not None:
+        query = query.where(polled_store.c.last_poll_utc < silent_since)
+    return int(connection.execute(query).scalar_one())
+
+
+def search_stores(
+    connection: Connection, part: str, most: int
+) -> tuple[int, list[tuple[str, datetime]]]:
+    """Find stores by a part of their id.
+
+    Returns
+    -------
+    number : int
+        How many there are.
+    found : list of (store_id, last poll)
+        Those whose id begins with it first, then by id.
+    """
+    store_id = polled_store.c.store_id
+    has_it = store_id.icontains(part, autoescape=True)
+    number = select(func.count()).select_from(polled_store).where(has_it)
+    query = (
+        select(store_id, polled_store.c.last_poll_utc)
+        .where(has_it)
+        .order_by(store_id.istartswith(part, autoescape=True).desc(), store_id)
+        .limit(most)
+    )
+    rows = [(row[0], row[1]) for row in connection.execute(query)]
+    return int(connection.execute(number).scalar_one()), rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,392 @@
+"""Charts as SVG, drawn by Vega-Lite without a browser.
+
+Colours are names of the stylesheet's, so that a chart is light or dark with its page. A chart says
+in words what it shows, for those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from markupsafe import Markup
+
+from storemon_pipeline.pages.timeline import CLOSED, DOWN, UNOBSERVED, UP, clock_text, length_text
+
+WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+HEAT_CLASSES = 6
+
+_VERSION = "5.21"
+# charts are drawn for the width of a phone and grow with the page
+_WIDTH, _HEIGHT, _ROW = 380, 180, 24
+_MOMENTS = 300
+_MANY = 100
+_MILLISECOND = 1_000_000
+_CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "domainColor": "var(--line)",
+        "gridColor": "var(--line)",
+        "tickColor": "var(--line)",
+    },
+    "text": {"color": "currentColor", "fontSize": 11},
+}
+_HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2, '0', 'left')"}
+
+
+def warm_up() -> None:
+    """Draw nothing: the first chart of a process takes half a second more than all others."""
+    _svg({"data": {"values": []}, "mark": "bar", "encoding": {}})
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    # imported late: loading the definitions need not take its time
+    import vl_convert  # noqa: PLC0415
+
+    whole = {"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG} | spec
+    return str(vl_convert.vegalite_to_svg(whole, vl_version=_VERSION))
+
+
+def _chart(name: str, title: str, told: str, spec: dict[str, Any]) -> Markup:
+    """A chart as a figure: what Vega draws, made part of a page."""
+    svg = _svg(spec)
+    # what a mark is, as the tool tip of all browsers; roles within an image are of no use
+    svg = re.sub(r'<path aria-label="([^"]*)"([^>]*?)/>', r"<path\2><title>\1</title></path>", svg)
+    svg = re.sub(r' (?:role|aria-\w+)="[^"]*"', "", svg)
+    svg = re.sub(
+        r'^<svg[^>]*?class="marks"[^>]*?(viewBox="[^"]*")>',
+        rf'<svg xmlns="http://www.w3.org/2000/svg" \1 class="{name}" role="img" '
+        rf'aria-labelledby="{name}-title" aria-describedby="{name}-desc">'
+        rf'<desc id="{name}-desc">{escape(told)}</desc>',
+        svg,
+        count=1,
+    )
+    return Markup(  # noqa: S704 - all text is escaped, by Vega or above
+        f'<figure class="chart"><figcaption id="{name}-title">{escape(title)}</figcaption>'
+        f"{svg}</figure>"
+    )
+
+
+def uptime_distribution(uptime_pct: pd.Series, window: str) -> Markup:
+    """How many stores have which uptime.
+
+    Parameters
+    ----------
+    uptime_pct : Series of float64
+        A store each; NaN where nothing was observed.
+    window : str
+        The window in words.
+    """
+    known = uptime_pct.dropna()
+    counts, edges = np.histogram(known, bins=np.linspace(0, 100, 21))
+    rows = [
+        {
+            "from": low,
+            "to": low + 5,
+            "stores": int(count),
+            "said": f"{low:g} to {low + 5:g} %: {count:,} stores",
+        }
+        for low, count in zip(edges, counts, strict=False)
+    ]
+    # most stores are nearly always up: on a linear scale the others would not be seen
+    scale = {"type": "symlog", "constant": 5} if counts.max() > _MANY else {"nice": True}
+    ticks = [0, 10, 100, 1000, 10_000] if counts.max() > _MANY else None
+    axis: dict[str, Any] = {"title": "stores", "format": ",d", "tickMinStep": 1, "tickCount": 4}
+    if ticks:
+        axis["values"] = ticks
+    x = {
+        "field": "from",
+        "type": "quantitative",
+        "scale": {"domain": [0, 100]},
+        "axis": {"title": "uptime, % of observed open time", "grid": False},
+    }
+    y = {"field": "stores", "type": "quantitative", "scale": scale, "axis": axis}
+    bars = {
+        "mark": {"type": "bar", "color": "var(--up)", "binSpacing": 2},
+        "encoding": {
+            "x": x | {"bin": "binned"},
+            "x2": {"field": "to"},
+            "y": y,
+            "description": {"field": "said"},
+        },
+    }
+    mostly = f"{(known >= 95).sum():,} of {len(known):,} stores were up for 95 % or more"  # noqa: PLR2004 - as it says
+    low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
+    return _chart(
+        "distribution",
+        f"Stores by uptime, {window}",
+        f"{mostly}, {low}.",
+        {"data": {"values": rows}, **bars},
+    )
+
+
+def heat_map(
+    open_minutes: npt.NDArray[np.float64],
+    downtime_minutes: npt.NDArray[np.float64],
+    *,
+    of: str,
+) -> Markup:
+    """Which share of open time was downtime, by local weekday and hour.
+
+    Parameters
+    ----------
+    open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
+        A row a weekday from Monday.
+    of : str
+        Whose open time: ends the title.
+    """
+    share = np.full((7, 24), np.nan)
+    np.divide(100 * downtime_minutes, open_minutes, out=share, where=open_minutes > 0)
+    known = np.argwhere(~np.isnan(share))
+    rows = [
+        {
+            "day": WEEKDAYS[day],
+            "hour": int(hour),
+            "to": int(hour) + 1,
+            "share": round(float(share[day, hour]), 2),
+            "said": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
+            f"{length_text(float(open_minutes[day, hour]))} open",
+        }
+        for day, hour in known
+    ]
+    limits = heat_limits(float(np.nanmax(share)) if len(known) else 0.0)
+    colour = {
+        "field": "share",
+        "type": "quantitative",
+        "scale": {
+            "type": "threshold",
+            "domain": limits,
+            "range": [f"var(--heat-{step})" for step in range(HEAT_CLASSES)],
+        },
+        "legend": None,
+    }
+    spec = {
+        "height": 7 * _ROW,
+        "data": {"values": rows},
+        "mark": {"type": "rect", "stroke": "var(--card)", "strokeWidth": 1},
+        "encoding": {
+            "x": {
+                "field": "hour",
+                "type": "quantitative",
+                "scale": {"domain": [0, 24], "nice": False},
+                "axis": _HOUR_AXIS | {"title": "local hour", "grid": False},
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "day",
+                "type": "ordinal",
+                "scale": {"domain": WEEKDAYS},
+                "axis": {"title": None, "ticks": False, "domain": False},
+            },
+            "color": colour,
+            "description": {"field": "said"},
+        },
+    }
+    told = "There was no downtime."
+    if len(known) and np.nanmax(share) > 0:
+        day, hour = np.unravel_index(np.nanargmax(share), share.shape)
+        told = (
+            f"Worst: {WEEKDAYS[int(day)]} from {hour:02}:00 to {hour + 1:02}:00, "
+            f"{share[day, hour]:.1f} % of the open time."
+        )
+    figure = _chart("heat-map", f"Downtime, % of open time, {of}", told, spec)
+    return Markup("{}{}").format(figure, _heat_legend(limits))
+
+
+def heat_limits(most: float) -> list[float]:
+    """Where one colour of the heat map ends and the next begins, in percent: round numbers.
+
+    The first colour is of hours without any downtime to speak of.
+
+    Examples
+    --------
+    >>> heat_limits(22.0), heat_limits(0.0)
+    ([0.01, 5.0, 10.0, 15.0, 20.0], [0.01, 0.1, 0.2, 0.3, 0.4])
+    """
+    steps = HEAT_CLASSES - 2
+    for step in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0):
+        if most <= step * (steps + 1):
+            break
+    return [0.01, *(round(step * number, 2) for number in range(1, steps + 1))]
+
+
+def _heat_legend(limits: list[float]) -> Markup:
+    names = ["none", *(f"to {limit:g} %" for limit in limits[1:]), f"over {limits[-1]:g} %"]
+    keys = Markup("").join(
+        Markup('<li><i style="background:var(--heat-{})"></i>{}</li>').format(step, name)
+        for step, name in enumerate(names)
+    )
+    return Markup('<ul class="legend" aria-label="Colours">{}</ul>').format(keys)
+
+
+def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Markup:
+    """How many stores were down at once, over time.
+
+    Parameters
+    ----------
+    events : DataFrame
+        ``start_utc``, ``end_utc`` of each downtime event; may be empty.
+    span : tuple of datetime
+        The time that was looked at.
+    """
+    # as many moments as the chart has room for, however many events there are
+    moments = pd.date_range(*span, periods=_MOMENTS, unit="us").tz_localize(None).to_numpy()
+    begun = np.searchsorted(_in_order(events["start_utc"]), moments, side="right")
+    ended = np.searchsorted(_in_order(events["end_utc"]), moments, side="right")
+    down = begun - ended
+    rows = [
+        {"at": int(at), "stores": int(stores)}
+        for at, stores in zip(moments.astype("datetime64[ms]").astype(int), down, strict=True)
+    ]
+    spec = {
+        "data": {"values": rows},
+        "mark": {
+            "type": "area",
+            "interpolate": "step-after",
+            "color": "var(--down)",
+            "fillOpacity": 0.55,
+            "line": {"color": "var(--down)", "strokeWidth": 1},
+        },
+        "encoding": {
+            "x": _time_axis("at"),
+            "y": {
+                "field": "stores",
+                "type": "quantitative",
+                "axis": {"title": "stores", "format": ",d", "tickMinStep": 1, "tickCount": 4},
+            },
+        },
+    }
+    most = int(down.argmax())
+    told = (
+        f"At most {down[most]:,} at once, on {pd.Timestamp(moments[most]):%a %-d %b %H:%M} UTC; "
+        f"{down[-1]:,} at the end."
+    )
+    return _chart("stores-down", "Stores down while open (UTC)", told, spec)
+
+
+def _in_order(instants: pd.Series) -> npt.NDArray[np.datetime64]:
+    naive = pd.DatetimeIndex(instants).tz_convert("UTC").tz_localize(None)
+    return np.sort(naive.to_numpy())
+
+
+def _time_axis(field: str) -> dict[str, Any]:
+    return {
+        "field": field,
+        "type": "temporal",
+        "scale": {"type": "utc"},
+        "axis": {"title": None, "tickCount": 6, "grid": False, "labelOverlap": True},
+    }
+
+
+def store_timeline(bars: pd.DataFrame, timezone: str) -> Markup:
+    """When a store was open, up, down and unobserved: a row a day of its calendar.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Of :func:`~storemon_pipeline.pages.timeline.timeline`.
+    timezone : str
+        The store's zone.
+    """
+    minutes = (bars["to_hour"] - bars["from_hour"]) * 60
+    shown = bars.assign(
+        said=[
+            f"{state}: {clock_text(start, timezone)} to {clock_text(end, timezone)}, "
+            f"{length_text(length)}"
+            for state, start, end, length in zip(
+                bars["state"], bars["start_utc"], bars["end_utc"], minutes, strict=True
+            )
+        ]
+    )
+    days = bars["day"].unique().tolist()
+    rows = shown[["day", "from_hour", "to_hour", "state", "said"]].to_dict("records")
+    last = max(24.0, float(bars["to_hour"].max()))
+
+    def layer(state: str, band: float) -> dict[str, Any]:
+        # the state is in the height too, not in the colour alone
+        return {
+            "transform": [{"filter": {"field": "state", "equal": state}}],
+            "mark": {"type": "bar", "color": f"var(--{state})", "height": {"band": band}},
+        }
+
+    spec = {
+        "height": _ROW * len(days),
+        "data": {"values": rows},
+        "encoding": {
+            "x": {
+                "field": "from_hour",
+                "type": "quantitative",
+                "scale": {"domain": [0, last], "nice": False},
+                "axis": _HOUR_AXIS | {"title": None, "orient": "top", "grid": True},
+            },
+            "x2": {"field": "to_hour"},
+            "y": {
+                "field": "day",
+                "type": "ordinal",
+                "scale": {"domain": days, "padding": 0.2},
+                "axis": {"title": None, "ticks": False, "domain": False},
+            },
+            "description": {"field": "said"},
+        },
+        "layer": [layer(CLOSED, 0.12), layer(UP, 0.7), layer(UNOBSERVED, 0.4), layer(DOWN, 1)],
+    }
+    hours = {state: minutes[bars["state"] == state].sum() for state in (UP, DOWN, UNOBSERVED)}
+    told = ", ".join(
+        f"{state} for {length_text(total) if total else 'no time'}"
+        for state, total in hours.items()
+    )
+    return _chart("timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec)
+
+
+def trend(history: pd.DataFrame) -> Markup:
+    """How uptime went from report to report.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``as_of``, ``uptime_pct`` (NaN where nothing was observed), oldest first; two or more.
+    """
+    known = history.dropna(subset=["uptime_pct"])
+    rows = [
+        {
+            "at": int(at.timestamp() * 1000),
+            "uptime": float(uptime),
+            "said": f"{at:%-d %b %Y %H:%M} UTC: {uptime:.2f} %",
+        }
+        for at, uptime in zip(known["as_of"], known["uptime_pct"], strict=True)
+    ]
+    lowest = float(known["uptime_pct"].min()) if rows else 0.0
+    spec = {
+        "height": 140,
+        "data": {"values": rows},
+        "encoding": {
+            "x": _time_axis("at"),
+            "y": {
+                "field": "uptime",
+                "type": "quantitative",
+                "scale": {"domain": [max(0, np.floor(lowest - 1)), 100]},
+                "axis": {"title": "uptime, %", "tickCount": 4},
+            },
+        },
+        "layer": [
+            {"mark": {"type": "line", "color": "var(--up)", "strokeWidth": 2}},
+            {
+                "mark": {"type": "point", "filled": True, "color": "var(--up)", "size": 40},
+                "encoding": {"description": {"field": "said"}},
+            },
+        ],
+    }
+    told = f"From {rows[0]['said']} to {rows[-1]['said']}." if rows else "Nothing was observed."
+    return _chart("trend", f"Uptime over {len(rows):,} reports", told, spec)

@@ -1,0 +1,172 @@
+"""``report.html``: what a report says of all stores together, as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.layout import Notice, WindowFigures, in_words, render, utc_text
+from storemon_pipeline.uptime.fleet import Fleet
+
+MOST_STORES, MOST_EVENTS = 200, 100
+"""How many stores and events are on the page; the files have all."""
+
+SILENT_AFTER = timedelta(days=1)
+_NAMED = 10
+
+
+def report_page(
+    fleet: Fleet,
+    report_id: str,
+    *,
+    bad_rows: Mapping[str, int],
+    levels: pd.DataFrame | None = None,
+) -> str:
+    """The page of a report.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    report_id : str
+    bad_rows : mapping
+        Raw file -> how many of its rows were set aside.
+    levels : DataFrame, optional
+        ``met_`` + a window's column name (boolean, NA where nothing was observed), a row for each
+        store of the fleet's figures.
+    """
+    request = fleet.request
+    figures = pd.concat(fleet.figures, ignore_index=True)
+    events = pd.concat(fleet.events, ignore_index=True)
+    # the window that says most is the widest: the one with the most open time
+    widest = max(
+        (window.column for window in request.windows),
+        key=lambda window: fleet.hours("open_time", window),
+    )
+    windows = [
+        WindowFigures(
+            in_words(window.column),
+            fleet.uptime_pct(window.column),
+            *(fleet.hours(name, window.column) for name in ("uptime", "downtime", "unobserved")),
+        )
+        for window in request.windows
+    ]
+    whose = "all stores" if request.store_ids is None else f"{fleet.stores:,} chosen stores"
+    return render(
+        "report.html",
+        None,
+        title=f"Report as of {utc_text(request.as_of)}",
+        heading=f"Uptime as of {utc_text(request.as_of)}",
+        lead=f"{fleet.stores:,} stores within their opening hours; report {report_id} of {whose}",
+        as_of=request.as_of,
+        stores=fleet.stores,
+        windows=windows,
+        widest=in_words(widest),
+        ongoing=fleet.ongoing_events,
+        notices=notices(figures, request.as_of, widest, bad_rows, levels),
+        distribution=charts.uptime_distribution(figures[f"uptime_pct_{widest}"], in_words(widest)),
+        stores_down=charts.stores_down(events, request.span),
+        heat_map=charts.heat_map(
+            fleet.open_minutes, fleet.downtime_minutes, of="by weekday and hour"
+        ),
+        events=_ongoing(events),
+        worst=_worst(figures, [window.column for window in request.windows], widest),
+    )
+
+
+def notices(
+    figures: pd.DataFrame,
+    as_of: datetime,
+    window: str,
+    bad_rows: Mapping[str, int],
+    levels: pd.DataFrame | None,
+) -> list[Notice]:
+    """What a reader of the figures should know of the data they were made from.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        ``store_id``, ``last_poll_utc``, ``uptime_pct_`` + the window's column name.
+    as_of : datetime
+    window : str
+        The window's column name.
+    bad_rows, levels
+        As for :func:`report_page`.
+    """
+    found = []
+    if levels is not None:
+        met = levels[f"met_{window}"].dropna()
+        missed = len(met) - int(met.sum())
+        text = f"{int(met.sum()):,} of {len(met):,} stores met their target, {in_words(window)}"
+        found.append(Notice("warn" if missed else "good", "Service levels", text))
+    silent = figures[figures["last_poll_utc"] < as_of - SILENT_AFTER]
+    found.append(
+        _about(silent, "Silent", "not polled in the last day, whose last status is kept")
+        or Notice("good", "Polled", "Every store was polled within a day")
+    )
+    unknown = figures[figures[f"uptime_pct_{window}"].isna()]
+    text = f"without observed open time, {in_words(window)}"
+    if (notice := _about(unknown, "Unobserved", text)) is not None:
+        found.append(notice)
+    for file, rows in bad_rows.items():
+        said = "1 row was" if rows == 1 else f"{rows:,} rows were"
+        text = f"In {file}, {said} set aside; the table quarantined_row has the reasons"
+        found.append(Notice("warn", "Bad rows", text))
+    if not bad_rows:
+        found.append(Notice("good", "Files", "No row was set aside"))
+    return found
+
+
+def _about(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
+    if stores.empty:
+        return None
+    named = stores["store_id"].head(_NAMED).tolist()
+    said = f"{len(stores):,} {'store' if len(stores) == 1 else 'stores'} {text}"
+    return Notice("warn", label, said, named, more=len(stores) > _NAMED)
+
+
+def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
+    shown = events[events["ongoing"]].nlargest(MOST_EVENTS, "minutes")
+    local = shown["start_utc"].dt.tz_localize(None) + shown["start_offset"]
+    return [
+        {
+            "store_id": store_id,
+            "start": f"{start:%Y-%m-%dT%H:%M:%S}",
+            "since": f"{clock:%a %-d %b %H:%M}",
+            "minutes": minutes,
+        }
+        for store_id, start, clock, minutes in zip(
+            shown["store_id"], shown["start_utc"], local, shown["minutes"], strict=True
+        )
+    ]
+
+
+def _worst(figures: pd.DataFrame, windows: list[str], widest: str) -> list[dict[str, Any]]:
+    known = figures[figures[f"uptime_pct_{widest}"].notna()]
+    worst = known.sort_values(
+        [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
+    ).head(MOST_STORES)
+    shares = worst[[f"uptime_pct_{window}" for window in windows]].to_numpy()
+    per_hour = 60 if widest == "last_hour" else 1
+    return [
+        {
+            "store_id": store_id,
+            "shares": [None if share != share else share for share in of_windows],  # noqa: PLR0124 - NaN
+            "downtime": downtime / per_hour,
+            "unobserved": unobserved / per_hour,
+            "last_poll": f"{last_poll:%Y-%m-%d %H:%M}",
+            "timezone": timezone,
+        }
+        for store_id, of_windows, downtime, unobserved, last_poll, timezone in zip(
+            worst["store_id"],
+            shares.tolist(),
+            worst[f"downtime_{widest}"],
+            worst[f"unobserved_{widest}"],
+            worst["last_poll_utc"],
+            worst["timezone"],
+            strict=True,
+        )
+    ]

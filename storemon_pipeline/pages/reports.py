@@ -1,0 +1,206 @@
+"""The pages around reports: all of them, one that is on its way, one that is there, the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.layout import Frame, Notice, in_words, linked, main_of, render
+from storemon_pipeline.pages.timeline import length_text
+from storemon_pipeline.uptime.request import DEFAULT_WINDOWS
+from storemon_pipeline.uptime.windows import Window
+
+_KINDS = {"Complete": "good", "Failed": "bad", "Canceled": "warn"}
+# a range is asked for by its beginning and end
+_CHOICES = [(each.value, in_words(each.column)) for each in Window if each is not Window.RANGE]
+_STALE_AFTER = timedelta(hours=3)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReport:
+    """A report as pages tell of it."""
+
+    id: str
+    status: str
+    requested_at: datetime
+    as_of: datetime | None
+    stores: int | None
+    windows: str
+
+    @property
+    def kind(self) -> str:
+        """How its status is shown."""
+        return _KINDS.get(self.status, "")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedForm:
+    """What the form that asks for a report has in its fields."""
+
+    windows: Sequence[str] = DEFAULT_WINDOWS
+    start: str = ""
+    end: str = ""
+    store_ids: str = ""
+
+
+def reports_page(
+    reports: list[ListedReport],
+    *,
+    older: str = "",
+    asked: AskedForm | None = None,
+    problem: str = "",
+    frame: Frame,
+) -> str:
+    """The page of all reports, with the form that asks for one.
+
+    Parameters
+    ----------
+    reports : list of ListedReport
+    older : str
+        The query that leads to those before; empty where there are none.
+    asked : AskedForm, optional
+    problem : str
+        What was wrong with that.
+    frame : Frame
+    """
+    return render(
+        "reports.html",
+        frame,
+        here="Reports",
+        title="Reports",
+        reports=reports,
+        older=older,
+        asked=asked or AskedForm(),
+        problem=problem,
+        choices=_CHOICES,
+    )
+
+
+def progress_page(
+    report: ListedReport,
+    *,
+    goes_on: bool,
+    error: str | None,
+    files: Mapping[str, str],
+    frame: Frame,
+) -> str:
+    """The page of a report that has no page of its own: not yet, or never.
+
+    Parameters
+    ----------
+    report : ListedReport
+    goes_on : bool
+        Whether to look again until it has ended.
+    error : str or None
+    files : mapping
+        The files that it has, by name.
+    frame : Frame
+    """
+    return render(
+        "progress.html",
+        frame,
+        here="Reports",
+        title=f"Report: {report.status}",
+        report=report,
+        goes_on=goes_on,
+        error=error,
+        files=list(files.items()),
+    )
+
+
+def shown_page(written: str, *, files: Mapping[str, str], frame: Frame) -> str:
+    """The page that a report's run has written, as one of the API's.
+
+    Parameters
+    ----------
+    written : str
+        Of :func:`~storemon_pipeline.pages.fleet.report_page`.
+    files : mapping
+        The report's files, by name.
+    frame : Frame
+    """
+    return render(
+        "shown.html",
+        frame,
+        here="Reports",
+        title="Report",
+        files=list(files.items()),
+        content=linked(main_of(written), frame.root),
+    )
+
+
+def fleet_page(
+    written: str | None,
+    report_id: str | None,
+    notices: list[Notice],
+    history: pd.DataFrame,
+    *,
+    frame: Frame,
+) -> str:
+    """The page of all stores together: the newest report's, and how the data is by now.
+
+    Parameters
+    ----------
+    written : str or None
+        The page that the newest report's run has written; None where there is none.
+    report_id : str or None
+    notices : list of Notice
+        Of :func:`data_now`.
+    history : DataFrame
+        ``as_of``, ``uptime_pct`` of past reports, oldest first.
+    frame : Frame
+    """
+    return render(
+        "fleet.html",
+        frame,
+        here="Fleet",
+        title="Fleet",
+        report_id=report_id,
+        notices=notices,
+        trend=charts.trend(history) if len(history) > 1 else None,
+        # below this page's own heading
+        content=linked(main_of(written).replace("h1>", "h2>"), frame.root) if written else None,
+    )
+
+
+def data_now(
+    *,
+    now: datetime,
+    newest_poll: datetime | None,
+    stores: int,
+    silent: int,
+    bad_rows: Mapping[str, int],
+) -> list[Notice]:
+    """What to know of the data as it is now.
+
+    Parameters
+    ----------
+    now, newest_poll : datetime
+    stores, silent : int
+        How many were ever polled; how many of them not in the last day before the newest poll.
+    bad_rows : mapping
+        Raw file -> how many of its rows were set aside.
+    """
+    if newest_poll is None:
+        return [Notice("warn", "Empty", "There are no polls yet")]
+    age = now - newest_poll
+    found = [
+        Notice(
+            "warn" if age > _STALE_AFTER else "good",
+            "Age",
+            f"The newest poll is {length_text(age.total_seconds() / 60)} old",
+        ),
+        Notice(
+            "warn" if silent else "good",
+            "Silent",
+            f"{silent:,} of {stores:,} stores were not polled in the day before it",
+        ),
+    ]
+    rows = sum(bad_rows.values())
+    said = "No row was set aside" if not rows else f"{rows:,} bad rows were set aside"
+    found.append(Notice("warn" if rows else "good", "Rows", said))
+    return found

@@ -1,0 +1,206 @@
+"""The page of a store: how it is, how its last week was, and whether it gets better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.layout import Frame, WindowFigures, in_words, linked, render
+from storemon_pipeline.pages.timeline import (
+    CLOSED,
+    DOWN,
+    UP,
+    clock_text,
+    length_text,
+    local_days,
+    states_of_store,
+    timeline,
+)
+from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.report import OpenTime
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.windows import Window
+
+MOST_EVENTS = 100
+
+_MICROSECONDS_A_MINUTE = HOUR // 60
+_HOURS_A_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a page says of a store beside its figures.
+
+    Attributes
+    ----------
+    weekdays_with_hours : int
+        0 means always open.
+    """
+
+    store_id: str
+    timezone: str
+    polls: int
+    first_poll_utc: datetime
+    last_poll_utc: datetime
+    weekdays_with_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreWeek:
+    """A store's last week.
+
+    Attributes
+    ----------
+    request : ReportRequest
+        Whose widest window is the week.
+    time : OpenTime
+    results : StoreResults
+    levels : DataFrame
+        Of :func:`~storemon_pipeline.uptime.service_levels.service_levels`: one row.
+    """
+
+    request: ReportRequest
+    time: OpenTime
+    results: StoreResults
+    levels: pd.DataFrame
+
+
+def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, frame: Frame) -> str:
+    """The page of a store.
+
+    Parameters
+    ----------
+    store : StoreFacts
+    week : StoreWeek
+    history : DataFrame
+        ``as_of``, ``uptime_pct`` of past reports, oldest first.
+    frame : Frame
+    """
+    days = local_days(week.time.line.start, week.time.line.end, store.timezone)
+    by_hour = week.results.by_hour
+    open_minutes, downtime_minutes = np.zeros((7, 24)), np.zeros((7, 24))
+    for name, grid in (("open_minutes", open_minutes), ("downtime_minutes", downtime_minutes)):
+        grid[by_hour["day_of_week"], by_hour["hour"]] = by_hour[name]
+    return render(
+        "store.html",
+        frame,
+        here="Stores",
+        title=store.store_id,
+        store=store,
+        as_of=week.request.as_of,
+        now=_now(week.time, store.timezone),
+        windows=_windows(week),
+        level=_level(week.levels),
+        timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
+        odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
+        events=_events(week.results.events),
+        heat_map=charts.heat_map(open_minutes, downtime_minutes, of="last week"),
+        trend=charts.trend(history) if len(history) > 1 else None,
+    )
+
+
+def _now(time: OpenTime, timezone: str) -> dict[str, str]:
+    """How the store is at the end of the time that is looked at, and since when."""
+    last = states_of_store(time).iloc[-1]
+    since = pd.Timestamp(last["start"], unit="us", tz="UTC")
+    kind, label = {
+        UP: ("good", "Up"),
+        DOWN: ("bad", "Down"),
+        CLOSED: ("", "Closed"),
+    }.get(last["state"], ("warn", "Open, unobserved"))
+    if last["start"] == time.line.start:
+        return {"kind": kind, "label": label, "text": "for all of the last week"}
+    minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE
+    text = f"since {clock_text(since, timezone)} its time, for {length_text(minutes)}"
+    return {"kind": kind, "label": label, "text": text}
+
+
+def _windows(week: StoreWeek) -> list[WindowFigures]:
+    exact, figures = week.results.exact.iloc[0], week.results.figures.iloc[0]
+    return [
+        WindowFigures(
+            in_words(window.column),
+            _known(figures[f"uptime_pct_{window.column}"]),
+            *(
+                float(exact[f"{name}_{window.column}"]) / HOUR
+                for name in ("uptime", "downtime", "unobserved")
+            ),
+        )
+        for window in week.request.windows
+    ]
+
+
+def _level(levels: pd.DataFrame) -> dict[str, Any]:
+    name, row = Window.WEEK.column, levels.iloc[0]
+    met = row[f"met_{name}"]
+    return {
+        "target": row["target_pct"],
+        "met": None if pd.isna(met) else bool(met),
+        "budget": row[f"downtime_budget_{name}"],
+        "left": row[f"budget_left_{name}"],
+        "outages": int(row[f"outages_{name}"]),
+        "recovery": _known(row[f"mean_minutes_to_recovery_{name}"]),
+        "between": _known(row[f"mean_hours_between_outages_{name}"]),
+        "longest": _known(row[f"longest_outage_minutes_{name}"]),
+    }
+
+
+def _known(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _events(events: pd.DataFrame) -> list[dict[str, Any]]:
+    """The newest outages, newest first."""
+    shown = events.iloc[::-1].head(MOST_EVENTS)
+    local = {
+        name: shown[f"{name}_utc"].dt.tz_localize(None) + shown[f"{name}_offset"]
+        for name in ("start", "end")
+    }
+    return [
+        {
+            "start": f"{row.start_utc:%Y-%m-%dT%H:%M:%S}",
+            "end": f"{row.end_utc:%Y-%m-%dT%H:%M:%S}",
+            "since": f"{since:%a %-d %b %H:%M}",
+            "until": f"{until:%a %-d %b %H:%M}",
+            "minutes": row.minutes,
+            "ongoing": row.ongoing,
+        }
+        for row, since, until in zip(shown.itertuples(), local["start"], local["end"], strict=True)
+    ]
+
+
+def stores_page(
+    stores: list[tuple[str, datetime]],
+    *,
+    found: int,
+    asked: str,
+    frame: Frame,
+) -> str:
+    """The page that finds stores.
+
+    Parameters
+    ----------
+    stores : list of (store_id, last poll)
+        The first of those that were found.
+    found : int
+        How many there are.
+    asked : str
+        What was searched for.
+    frame : Frame
+    """
+    page = render(
+        "stores.html",
+        frame,
+        here="Stores",
+        title="Stores",
+        stores=stores,
+        found=found,
+        asked=asked,
+    )
+    return linked(page, frame.root)

@@ -1,0 +1,107 @@
+"use strict";
+(() => {
+  // tables: sort by a heading, search by text; without this script they are plain tables
+  const collator = new Intl.Collator("en", { numeric: true });
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    const body = table.tBodies[0];
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => {
+        const up = heading.getAttribute("aria-sort") !== "ascending";
+        headings.forEach((other) => other.removeAttribute("aria-sort"));
+        heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+        const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+        const order = (a, b) => {
+          const [x, y] = [value(a), value(b)];
+          // what is not known comes last, either way
+          if (x === "" || y === "") return (x === "") - (y === "");
+          return (up ? 1 : -1) * collator.compare(x, y);
+        };
+        // numbers are told in a form that they can be compared in
+        const numeric = headings[column].classList.contains("number");
+        const byNumber = (a, b) => {
+          const [x, y] = [value(a), value(b)];
+          if (x === "" || y === "") return (x === "") - (y === "");
+          return (up ? 1 : -1) * (Number(x) - Number(y));
+        };
+        body.append(...[...body.rows].sort(numeric ? byNumber : order));
+      });
+    });
+  }
+  for (const search of document.querySelectorAll(".search")) {
+    search.hidden = false;
+    const field = search.querySelector("input");
+    const told = search.querySelector("[role=status]");
+    const rows = [...document.getElementById(field.dataset.table).tBodies[0].rows];
+    field.addEventListener("input", () => {
+      const wanted = field.value.trim().toLowerCase();
+      let shown = 0;
+      for (const row of rows) {
+        row.hidden = !row.textContent.toLowerCase().includes(wanted);
+        shown += !row.hidden;
+      }
+      told.textContent = wanted ? `${shown} of ${rows.length}` : "";
+    });
+  }
+
+  // a report's progress, asked for until it has ended
+  const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+  async function follow(panel, url, ended) {
+    const told = panel.querySelector("[role=status]");
+    const bar = panel.querySelector("progress");
+    for (;;) {
+      try {
+        const answer = await fetch(url, { headers: { Accept: "application/json" } });
+        const report = await answer.json();
+        if (!answer.ok) throw new Error(report.detail);
+        if (!["Queued", "Running"].includes(report.status)) return ended(report);
+        const { done = 0, steps = 0 } = report.progress ?? {};
+        const said = steps ? `${report.status}: ${done} of ${steps} steps` : report.status;
+        // said again only when it is something else
+        if (told.textContent !== said) told.textContent = said;
+        if (steps) Object.assign(bar, { max: steps, value: done });
+      } catch (error) {
+        told.textContent = `The API does not answer: ${error.message}`;
+      }
+      await pause(1.5);
+    }
+  }
+  const running = document.querySelector("[data-follow]");
+  if (running) follow(running, running.dataset.follow, () => location.reload());
+
+  const form = document.querySelector("form[data-ask]");
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const [problem, panel] = [form.querySelector("[role=alert]"), document.getElementById("progress")];
+    const button = form.querySelector("button");
+    const data = new FormData(form);
+    const asked = { windows: data.getAll("windows") };
+    for (const name of ["start", "end"]) if (data.get(name)) asked[name] = data.get(name);
+    const stores = data.get("store_ids").split(/[\s,]+/).filter(Boolean);
+    if (stores.length) asked.store_ids = stores;
+    problem.hidden = true;
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.dataset.ask, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", Accept: "application/json" },
+        body: JSON.stringify(asked),
+      });
+      const told = await answer.json();
+      if (!answer.ok) throw new Error(told.detail);
+      const page = `reports/${encodeURIComponent(told.id)}`;
+      panel.hidden = false;
+      panel.querySelector("a").href = page;
+      await follow(panel, `${form.dataset.ask}/${encodeURIComponent(told.id)}`, () => location.assign(page));
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+    } finally {
+      button.disabled = false;
+    }
+  });
+})();

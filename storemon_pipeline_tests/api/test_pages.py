@@ -1,0 +1,235 @@
+"""The pages over HTTP: who gets one and who a problem document, the form, the way in."""
+
+import re
+
+import httpx
+import pytest
+
+from storemon_pipeline.api.surroundings import SESSION
+from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
+from storemon_pipeline_tests.api.serving import Api, problem
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+FULL, READ, ODD = "full-secret-1", "read-secret-2", "geheim-ü-3"
+
+
+@pytest.fixture(scope="module")
+def guarded(start: Start) -> Api:
+    return start(api_tokens=f"{FULL},read:{READ},{ODD}")
+
+
+def page(answer: httpx.Response, status: int = 200) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.text.startswith("<!doctype html>")
+    return answer.text
+
+
+def test_all_reports_are_listed_with_a_way_to_each(api: Api, place: Place):
+    shown = page(api.http.get("/"))
+    assert f'href="./reports/{place.complete}"' in shown
+    assert "Complete" in shown
+
+
+def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, place: Place):
+    shown = page(api.http.get(f"/reports/{place.complete}"))
+    written = (place.reports_dir / place.complete / "report.html").read_text()
+    (heading,) = re.findall("<h1>.*</h1>", written)
+    assert heading in shown
+    assert f'href="../stores/{ODD_STORE.replace(":", "%3A")}"' in shown
+    assert f'href="../v1/reports/{place.complete}/report_full.csv"' in shown
+
+
+def test_a_report_whose_page_is_gone_has_its_files(api: Api, place: Place):
+    path = place.reports_dir / place.complete / "report.html"
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        shown = page(api.http.get(f"/reports/{place.complete}"))
+        assert page(api.http.get("/fleet")).count("No report of all stores is complete yet") == 1
+    finally:
+        away.rename(path)
+    assert "made by an earlier version" in shown
+    assert f"v1/reports/{place.complete}/report.csv" in shown
+
+
+def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(api: Api, place: Place):
+    shown = page(api.http.get("/fleet"))
+    assert shown.count("<h1>") == 1
+    assert place.complete in shown
+    assert "The newest poll is " in shown
+    assert 'id="worst-stores"' in shown
+
+
+@pytest.mark.parametrize("store_id", [ODD_STORE, "NA"])
+def test_a_store_is_found_and_shown(api: Api, store_id: str):
+    found = api.http.get("/stores", params={"q": store_id})
+    assert found.status_code == 303
+    shown = page(api.http.get(f"/stores/{found.headers['location'].removeprefix('./stores/')}"))
+    assert f"<h1>{store_id}</h1>" in shown
+    assert "Target 99 %" in shown.replace("target", "Target")
+
+
+def test_stores_are_searched_for_by_a_part_of_their_id(api: Api):
+    everyone = page(api.http.get("/stores"))
+    some = page(api.http.get("/stores", params={"q": "1.A_B"}))
+    assert f">{ODD_STORE}</a>" in some
+    assert ">NA</a>" not in some
+    assert ">NA</a>" in everyone
+    # what searches have as wildcards is text here
+    for none in ("%", "1.a%C", "x"):
+        assert "No store is called so." in page(api.http.get("/stores", params={"q": none}))
+
+
+@pytest.mark.parametrize(
+    "path", ["/reports/unknown", "/stores/unknown", "/nowhere", "/v1/reports/unknown"]
+)
+def test_what_is_not_there_is_told_by_a_page_to_a_browser_and_a_document_to_a_program(api, path):
+    shown = page(api.http.get(path, headers=BROWSER), 404)
+    told = problem(api.http.get(path), 404)
+    assert told["title"] in shown
+    root = "../" * (path.count("/") - 1) or "./"
+    assert f'<a class="brand" href="{root}">' in shown
+
+
+def test_a_file_of_a_report_that_is_not_ready_is_told_by_a_page(api: Api):
+    waiting = api.http.post("/v1/reports", json={"windows": ["month"]}).json()["id"]
+    shown = page(api.http.get(f"/v1/reports/{waiting}/report.csv", headers=BROWSER), 409)
+    assert "is Queued" in shown
+    progress = page(api.http.get(f"/reports/{waiting}"))
+    assert f'data-follow="../v1/reports/{waiting}"' in progress
+    assert '<noscript><meta http-equiv="refresh"' in progress
+
+
+def test_the_form_asks_for_a_report_without_a_script(api: Api):
+    form = {
+        "windows": ["hour", "last_calendar_week"],
+        "start": "2023-01-20T00:00",
+        "end": "2023-01-21T00:00",
+        "store_ids": f"NA, {ODD_STORE}\r\nNA",
+    }
+    asked = api.http.post("/", data=form)
+    assert asked.status_code == 303
+    report_id = asked.headers["location"].removeprefix("./reports/")
+    request = api.http.get(f"/v1/reports/{report_id}").json()["request"]
+    assert request["windows"] == ["hour", "last_calendar_week"]
+    assert request["start"] == "2023-01-20T00:00:00Z"
+    assert set(request["store_ids"]) == {"NA", ODD_STORE}
+    assert report_id in page(api.http.get("/"))
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({}, "windows is empty"),
+        ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end go together"),
+        ({"windows": "day", "store_ids": "never-was"}, "never polled: never-was"),
+        ({"windows": "fortnight"}, "Input should be"),
+    ],
+)
+def test_a_form_that_is_wrong_comes_back_as_it_was(api: Api, form, told):
+    shown = page(api.http.post("/", data=form), 422)
+    assert told in shown
+    for name, value in form.items():
+        if name != "windows":
+            assert value in shown
+
+
+def test_the_list_goes_on_where_there_are_many_reports(api: Api):
+    for hours in range(1, 25):
+        carry = {"rules": {"max_carry_hours": hours}}
+        assert api.http.post("/v1/reports", json=carry).status_code == 202
+    seen, path = [], "/"
+    while path:
+        shown = page(api.http.get(path))
+        seen += re.findall(r'<a href="\./reports/([^"]+)">', shown)
+        more = re.findall(r'href="\./(\?before=[^"]+)"', shown)
+        path = "/" + more[0] if more else ""
+    reports = api.http.get("/v1/reports?limit=100").json()["reports"]
+    assert seen == [report["id"] for report in reports]
+    page(api.http.get("/?before=yesterday", headers=BROWSER), 422)
+
+
+def test_pages_are_not_in_the_document_of_the_api(api: Api):
+    paths = api.http.get("/openapi.json").json()["paths"]
+    assert not {"/", "/fleet", "/stores", "/login", "/reports/{report_id}"} & paths.keys()
+
+
+def logged_in(api: Api, token: str, leads_to: str = "/") -> httpx.Response:
+    return httpx.post(f"{api.url}/login", data={"token": token, "next": leads_to})
+
+
+def test_a_browser_without_a_token_is_asked_for_one(guarded: Api):
+    answer = guarded.http.get("/stores/NA?x=1", headers=BROWSER)
+    shown = page(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert 'action="../login"' in shown
+    assert 'name="next" value="/stores/NA?x=1"' in shown
+    problem(guarded.http.get("/stores/NA"), 401)
+    page(guarded.http.get("/login"))
+
+
+@pytest.mark.parametrize("token", [FULL, READ, ODD])
+def test_a_token_that_is_known_lets_a_browser_in(guarded: Api, token: str):
+    answer = logged_in(guarded, token, "/stores/NA")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "./stores/NA"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert token not in cookie
+    own = {"Cookie": f"{SESSION}={answer.cookies[SESSION]}"}
+    for path in ("/", "/v1/reports", "/docs"):
+        assert guarded.http.get(path, headers=own).status_code == 200
+    assert "Log out" in page(guarded.http.get("/", headers=own))
+
+
+@pytest.mark.parametrize("token", ["", "wrong-secret", FULL + "x", FULL.upper()])
+def test_no_other_token_lets_a_browser_in(guarded: Api, token: str):
+    answer = logged_in(guarded, token)
+    assert "This token is not known." in page(answer, 401)
+    assert "set-cookie" not in answer.headers
+    assert "secret" not in answer.text
+    for value in (token.encode().hex(), token, "zz", ""):
+        problem(guarded.http.get("/v1/reports", headers={"Cookie": f"{SESSION}={value}"}), 401)
+
+
+def test_a_cookie_does_not_help_a_header_that_is_wrong(guarded: Api):
+    cookie = f"{SESSION}={FULL.encode().hex()}"
+    headers = {"Cookie": cookie, "Authorization": "Bearer wrong-secret"}
+    problem(guarded.http.get("/v1/reports", headers=headers), 401)
+
+
+def test_who_may_only_read_asks_for_nothing_by_the_form(guarded: Api):
+    own = {"Cookie": f"{SESSION}={READ.encode().hex()}"} | BROWSER
+    assert "may only read" in page(
+        guarded.http.post("/", data={"windows": "day"}, headers=own), 403
+    )
+    own["Cookie"] = f"{SESSION}={FULL.encode().hex()}"
+    assert guarded.http.post("/", data={"windows": "day"}, headers=own).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "leads_to", ["https://example.org/", "//example.org", "/\\example.org", "javascript:alert(1)"]
+)
+def test_who_logs_in_stays_here(guarded: Api, leads_to: str):
+    location = httpx.URL(f"{guarded.url}/login").join(
+        logged_in(guarded, FULL, leads_to).headers["location"]
+    )
+    assert f"{location.scheme}://{location.netloc.decode()}" == guarded.url
+
+
+def test_who_logs_out_is_forgotten(guarded: Api):
+    answer = httpx.post(f"{guarded.url}/login", data={"leave": "yes"})
+    assert answer.headers["location"] == "./login"
+    assert re.search(rf'{SESSION}=""; .*Max-Age=0', answer.headers["set-cookie"])
+
+
+def test_without_tokens_there_is_nothing_to_log_in_to(api: Api):
+    assert api.http.get("/login").headers["location"] == "./"
+
+
+def test_neither_log_nor_page_has_the_token(guarded: Api):
+    logged_in(guarded, FULL)
+    assert "secret" not in guarded.log.read_text()
+    assert FULL.encode().hex() not in guarded.log.read_text()

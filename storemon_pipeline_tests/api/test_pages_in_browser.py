@@ -1,0 +1,248 @@
+"""The pages as people meet them: in a browser, by mouse and keyboard, in the dark, on a phone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
+from storemon_pipeline_tests.api.serving import Api
+from storemon_pipeline_tests.browsing import chromium
+
+SECONDS = 30
+DAY = timedelta(days=1)
+TOKEN = "full-secret-1"
+WAYS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 375, "height": 700}, "color_scheme": "light"},
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=SECONDS * 1000)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, api: Api) -> Iterator[Page]:
+    """A page that fails the test where something is loaded from elsewhere, or its script fails."""
+    wrong: list[str] = []
+    with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
+        page = context.new_page()
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((f"{api.url}/", "data:", "file:"))
+                else wrong.append(request.url)
+            ),
+        )
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type == "error" else None,
+        )
+        yield page
+    assert not wrong
+
+
+def outages(api: Api, place: Place, store_id: str) -> list[dict[str, str]]:
+    text = api.http.get(f"/v1/reports/{place.complete}/downtime_events.csv").text
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["store_id"] == store_id]
+
+
+def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, float]]:
+    """The parts of a stretch of local time: the day, and from which hour of it to which."""
+    while start < end:
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        until = min(end, midnight + DAY)
+        hours = [(each - midnight) / timedelta(hours=1) for each in (start, until)]
+        yield f"{start:%a %-d %b}", hours[0], hours[1]
+        start = until
+
+
+@pytest.mark.parametrize("store_id", ["s1", "s2"])
+def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
+    page: Page, api: Api, place: Place, store_id: str
+):
+    page.goto(f"{api.url}/stores/{store_id}")
+    boxes = page.locator("svg.timeline path:has(title)").evaluate_all(
+        """bars => bars.map(bar => {
+            const box = bar.getBoundingClientRect();
+            return [bar.querySelector("title").textContent, box.left, box.right, box.top];
+        })"""
+    )
+    left = min(box[1] for box in boxes)
+    an_hour = (max(box[2] for box in boxes) - left) / 24
+    drawn = sorted(
+        (said.split(": ")[1].rpartition(" ")[0][:10].strip(), start, end)
+        for said, start, end, _ in boxes
+        if said.startswith("down")
+    )
+    expected = sorted(
+        (day, left + start * an_hour, left + end * an_hour)
+        for row in outages(api, place, store_id)
+        for day, start, end in by_local_day(
+            *(datetime.fromisoformat(row[name]) for name in ("start_local", "end_local"))
+        )
+    )
+    assert len(drawn) == len(expected) > 0
+    for (drawn_day, *bar), (day, *place_of_bar) in zip(drawn, expected, strict=True):
+        assert day.startswith(drawn_day) or drawn_day.startswith(day)
+        assert bar == pytest.approx(place_of_bar, abs=1.5)
+    # each day has a row of its own, in order: days are told apart by their bars' height as well
+    rows = [box[3] for box in boxes if box[0].startswith("down")]
+    assert len({round(row) for row in rows}) == len({day for day, *_ in expected})
+
+
+def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(page: Page, api: Api, place: Place):
+    page.goto(f"{api.url}/stores/s2")
+    (*_, newest) = outages(api, place, "s2")
+    assert newest["ongoing"] == "true"
+    expect(page.locator(".lead")).to_contain_text("Down since")
+    since = f"{datetime.fromisoformat(newest['start_local']):%a %-d %b %H:%M}"
+    first = page.locator("#events tbody tr").first
+    expect(first).to_contain_text(since)
+    expect(first).to_contain_text("goes on")
+    expect(page.locator("svg.heat-map path:has(title)").first).to_be_visible()
+
+
+def test_a_store_is_found_by_keyboard(page: Page, api: Api):
+    page.goto(f"{api.url}/fleet")
+    page.get_by_role("searchbox", name="Store", exact=True).focus()
+    page.keyboard.type(ODD_STORE)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(ODD_STORE)
+
+
+def test_a_table_is_sorted_and_searched_by_keyboard(page: Page, api: Api, place: Place):
+    page.goto(f"{api.url}/reports/{place.complete}")
+    table = page.locator("#worst-stores")
+    heading = table.get_by_role("columnheader", name="Down, h", exact=True)
+
+    def values() -> list[float]:
+        cells = table.locator("tbody tr:visible td:nth-of-type(4)")
+        return [float(text) for text in cells.all_text_contents()]
+
+    heading.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    assert values() == sorted(values())
+    assert len(set(values())) > 1
+    page.keyboard.press("Space")
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    assert values() == sorted(values(), reverse=True)
+
+    page.get_by_role("searchbox", name="Search the worst stores").focus()
+    page.keyboard.type("S2")
+    expect(table.locator("tbody tr:visible")).to_have_count(1)
+    expect(page.get_by_role("status").filter(has_text="1 of")).to_be_visible()
+    expect(table.locator("tbody tr:visible")).to_contain_text("s2")
+    table.get_by_role("link", name="s2").press("Enter")
+    expect(page).to_have_url(f"{api.url}/stores/s2")
+
+
+def test_the_form_makes_a_request_and_shows_its_progress(page: Page, api: Api):
+    page.goto(f"{api.url}/")
+    page.get_by_label("last calendar week").check()
+    page.get_by_label("last hour").uncheck()
+    page.get_by_label("Stores", exact=True).fill("NA, s1")
+    page.get_by_role("button", name="Make the report").press("Enter")
+    progress = page.locator("#progress")
+    # Dagster is away, so it waits
+    expect(progress.get_by_role("status")).to_have_text("Queued")
+    href = progress.get_by_role("link").get_attribute("href")
+    report = api.http.get(f"/v1/{href}").json()
+    assert report["status"] == "Queued"
+    assert report["request"]["windows"] == ["day", "week", "last_calendar_week"]
+    assert set(report["request"]["store_ids"]) == {"NA", "s1"}
+
+    # whoever waits at its own page is shown what becomes of it
+    page.goto(f"{api.url}/{href}")
+    expect(page.locator(".badge")).to_have_text("Queued")
+    assert api.http.delete(f"/v1/{href}").status_code == 202
+    expect(page.locator(".badge")).to_have_text("Canceled")
+
+
+def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{api.url}/")
+        page.get_by_label("Stores", exact=True).fill("never-was")
+        page.get_by_role("button", name="Make the report").click()
+        expect(page.get_by_role("alert")).to_have_text("never polled: never-was")
+
+
+def test_the_form_works_without_a_script(browser: Browser, api: Api):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{api.url}/")
+        page.get_by_label("last month").check()
+        page.get_by_role("button", name="Make the report").click()
+        expect(page).to_have_url(re.compile(r"/reports/[\w-]+$"))
+        expect(page.locator(".badge")).to_have_text("Queued")
+
+
+def test_a_report_s_file_is_a_page_by_itself(page: Page, place: Place):
+    page.goto((place.reports_dir / place.complete / "report.html").as_uri())
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Uptime as of")
+    expect(page.locator("figure.chart svg")).to_have_count(3)
+    # nothing is beside it
+    expect(page.get_by_role("link").filter(has_not_text="Skip")).to_have_count(0)
+    page.locator("#worst-stores").get_by_role("button", name="Store").click()
+    expect(page.locator("#worst-stores th[aria-sort]")).to_have_count(1)
+
+
+def test_a_token_lets_a_browser_in_and_out(browser: Browser, start: Start):
+    guarded = start(api_tokens=TOKEN)
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{guarded.url}/stores/s1")
+        page.get_by_label("Token").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("This token is not known.")
+        page.get_by_label("Token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{guarded.url}/stores/s1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("s1")
+        assert page.evaluate("document.cookie") == ""
+        page.goto(f"{guarded.url}/")
+        page.get_by_role("button", name="Make the report").click()
+        expect(page.locator("#progress")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        assert page.goto(f"{guarded.url}/fleet").status == 401
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_page_is_in_anybodys_way(browser: Browser, api: Api, place: Place, way: str):
+    waiting = api.http.post("/v1/reports", json={"windows": ["today"]}).json()["id"]
+    paths = [
+        "/",
+        f"/reports/{place.complete}",
+        f"/reports/{waiting}",
+        "/reports/unknown",
+        "/fleet",
+        "/stores",
+        "/stores/s2",
+    ]
+    with browser.new_context(**WAYS[way]) as context:
+        page = context.new_page()
+        for path in paths:
+            page.goto(f"{api.url}{path}")
+            found = Axe().run(page).response["violations"]
+            serious = [each for each in found if each["impact"] in ("serious", "critical")]
+            told = [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious]
+            assert not told, path
+            # what is wider than the page scrolls within it
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
