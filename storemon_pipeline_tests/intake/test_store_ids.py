@@ -1,5 +1,9 @@
 """Store ids are text, and stay as they are to the last digit."""
 
+import pytest
+from pydantic import ValidationError
+
+from storemon_pipeline.uptime.request import AskedReport
 from storemon_pipeline_tests.intake.place import HOURS, POLLS, ZONES, Place, poll_rows
 
 IDS = [
@@ -70,3 +74,10 @@ def test_what_is_no_id_is_a_bad_row_in_every_file(place: Place):
     for _, _, row_text, reason in place.quarantined():
         assert "store_id is " in reason, row_text
         assert "must be a letter or digit followed by at most 63" in reason
+
+
+def test_what_can_be_asked_for_is_what_can_be_in_a_file():
+    assert AskedReport(store_ids=tuple(IDS)).store_ids == tuple(IDS)
+    for store_id in (*NOT_IDS, "1\n"):
+        with pytest.raises(ValidationError, match="a letter or digit followed by at most 63"):
+            AskedReport(store_ids=(store_id,))
