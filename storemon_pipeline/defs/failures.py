@@ -27,6 +27,8 @@ def _in_words(error: ValidationError) -> str:
     """Pydantic's errors in one sentence each: where, what, and which value it was."""
     sentences = []
     for found in error.errors(include_url=False):
+        if found["type"] == "default_factory_not_called":
+            continue  # a default that follows from what is told beside it
         where = ".".join(map(str, found["loc"]))
         sentence = f"{where}: {found['msg']}" if where else found["msg"]
         if found["type"] == "value_error":  # the words of our own validators
