@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -283,14 +284,11 @@ def test_the_files_of_a_report_and_their_columns_are_those_that_are_documented(
     (table,) = tables(section(README, "The files of a report"))
     documented = {}
     for file, _, columns in table:
-        told = names(columns)
-        of_window = [name for name in told if name.endswith("_…")]
-        first = told.index(of_window[0]) if of_window else len(told)
-        documented[names(file)[0]] = (
-            told[:first]
-            + [name.replace("…", w.column) for w in DEFAULT_WINDOWS for name in of_window]
-            + told[first + len(of_window) :]
-        )
+        documented[names(file)[0]] = [
+            name.replace("…", window.column) if window else name
+            for is_of_window, told in groupby(names(columns), lambda name: name.endswith("_…"))
+            for window, name in product(DEFAULT_WINDOWS if is_of_window else [None], list(told))
+        ]
     written = {
         path.name: path.read_text().partition("\n")[0].split(",") if path.suffix == ".csv" else []
         for path in sample_run.directory.iterdir()

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from storemon_pipeline.api import health, older, pages, problems, reports, stores
+from storemon_pipeline.api import health, insight, older, pages, problems, reports, stores
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.api.surroundings import Guarded, Limited, Observed
 from storemon_pipeline.pages.charts import warm_up
@@ -29,6 +29,7 @@ sent one; the log and the run's tags name it too.
 _TAGS = [
     {"name": "reports", "description": "Ask for reports, and fetch them."},
     {"name": "stores", "description": "What is known of each store."},
+    {"name": "fleet", "description": "All stores together."},
     {"name": "older clients", "description": "The endpoints of the systems that came before."},
     {"name": "health", "description": "For those who watch over the API."},
 ]
@@ -64,7 +65,8 @@ def build_app(settings: Settings) -> FastAPI:
         dependencies=[Security(bearer)],
     )
     app.state.services = services
-    for module in (reports, stores, older, health, pages):
+    # what insight has under /v1/reports/{id}/ would else be taken for a file of the report
+    for module in (insight, reports, stores, older, health, pages):
         app.include_router(module.router)
     problems.install(app)
     # the last one added is the first that a request meets

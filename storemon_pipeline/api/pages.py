@@ -14,7 +14,6 @@ import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
-from sqlalchemy import Connection
 
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.files import FILES
@@ -36,6 +35,7 @@ from storemon_pipeline.pages.reports import (
     shown_page,
 )
 from storemon_pipeline.pages.store import StoreFacts, StoreWeek, store_page, stores_page
+from storemon_pipeline.storage.history import fleet_history, store_history
 from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import (
@@ -58,7 +58,6 @@ from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.open_hours import open_hours
 from storemon_pipeline.uptime.report import observe
 from storemon_pipeline.uptime.request import AskedReport, parse_instant, resolve
-from storemon_pipeline.uptime.service_levels import service_levels
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.windows import Window
 
@@ -66,16 +65,6 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _LISTED = 20
 _FOUND = 100
-
-
-def _store_history(connection: Connection, store_id: str) -> pd.DataFrame:
-    """A store's past figures, oldest first."""
-    return pd.DataFrame({"as_of": [], "uptime_pct": []})
-
-
-def _fleet_history(connection: Connection) -> pd.DataFrame:
-    """All stores' past figures together, oldest first."""
-    return pd.DataFrame({"as_of": [], "uptime_pct": []})
 
 
 def _frame(services: Services, request: Request) -> Frame:
@@ -201,7 +190,7 @@ def fleet(services: Given, request: Request) -> HTMLResponse:
         state = newest_complete_report(connection)
         newest = newest_poll(connection, now)
         bad_rows = bad_rows_by_file(connection)
-        history = _fleet_history(connection)
+        history = fleet_history(connection, Window.WEEK.column)
         stores = count_stores(connection)
         silent = 0 if newest is None else count_stores(connection, newest - SILENT_AFTER)
     notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, bad_rows=bad_rows)
@@ -251,7 +240,7 @@ def _week(services: Services, store: StoreRecord) -> StoreWeek:
     intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
     results = store_results(stores, opened, intervals, asked)
     time = observe(stores, opened, intervals, asked)
-    return StoreWeek(asked, time, results, service_levels(stores, time, results.exact, asked))
+    return StoreWeek(asked, time, results)
 
 
 @router.get("/stores/{store_id}")
@@ -268,7 +257,7 @@ def store(services: Given, request: Request, store_id: StoreIdInPath) -> HTMLRes
     )
     week = _week(services, record)
     with services.database.read() as connection:
-        history = _store_history(connection, store_id)
+        history = store_history(connection, store_id, Window.WEEK.column)
     return page_response(store_page(facts, week, history, frame=_frame(services, request)))
 
 

@@ -49,6 +49,10 @@ _EXAMPLES = {
             "store_ids": ["1481966498820158979", "2626836190376142542"],
         },
     },
+    "calendar": {
+        "summary": "Complete days and weeks of each store's own calendar",
+        "value": {"windows": ["yesterday", "last_calendar_week"]},
+    },
     "rules": {
         "summary": "Other rules",
         "value": {"windows": ["month"], "rules": {"interpolation": "nearest"}},

@@ -100,9 +100,9 @@ class LatestFigures(BaseModel):
 
     report_id: str = Field(examples=[_ID])
     as_of: datetime = Field(examples=[_AT])
-    figures: dict[str, str | float | None] = Field(
-        description="By the names of the report's columns.",
-        examples=[{"uptime_last_hour": 60.0, "downtime_last_hour": 0.0}],
+    figures: dict[str, str | bool | float | None] = Field(
+        description="By the names of the report's columns, service levels included.",
+        examples=[{"uptime_last_hour": 60.0, "downtime_last_hour": 0.0, "met_last_hour": True}],
     )
 
 

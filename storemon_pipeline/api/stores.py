@@ -7,15 +7,14 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import pandas as pd
-import pyarrow as pa
 from fastapi import APIRouter, Path, Query
-from pyarrow import csv
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import newest_complete_report
 from storemon_pipeline.storage.report_files import REPORT_FULL
+from storemon_pipeline.storage.report_rows import rows_of_store
 from storemon_pipeline.storage.stores import StoreRecord, find_store, read_store
 from storemon_pipeline.uptime.open_hours import open_hours
 from storemon_pipeline.uptime.request import Instant
@@ -73,24 +72,17 @@ def _latest(services: Services, store_id: str) -> resources.LatestFigures | None
     path = services.settings.reports_path / str(state.run_id) / REPORT_FULL
     if not path.is_file():
         return None
-    text = csv.ConvertOptions(
-        column_types={"store_id": pa.string()},
-        null_values=[""],  # NA is the id of a store like any other
-        strings_can_be_null=True,
-    )
-    with path.open("rb") as file:
-        rows = csv.read_csv(file, convert_options=text)
-    rows = rows.filter(pa.compute.equal(rows["store_id"], store_id)).to_pylist()
+    rows = rows_of_store(path, store_id).to_pylist()
     if not rows:
         return None
     figures = {name: _plain(value) for name, value in rows[0].items() if name != "store_id"}
     return resources.LatestFigures(report_id=state.report_id, as_of=state.as_of, figures=figures)
 
 
-def _plain(value: object) -> str | float | None:
+def _plain(value: object) -> str | bool | float | None:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    return value if isinstance(value, str | float | None) else float(str(value))
+    return value if isinstance(value, str | bool | float | None) else float(str(value))
 
 
 @router.get("/{store_id}", summary="A store", responses=documented(HTTPStatus.NOT_FOUND))

@@ -18,7 +18,9 @@ from storemon_pipeline.defs.failures import record_failed_report, record_start, 
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
+from storemon_pipeline.defs.summary import WORST, report_summary, widest_window, worst_stores
 from storemon_pipeline.pages.fleet import report_page
+from storemon_pipeline.storage.history import keep_figures
 from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
@@ -79,7 +81,6 @@ _COLUMNS = {
         downtime_pct="float: downtime, % of open time",
     ),
 }
-_WORST = 5
 _SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
 
 
@@ -172,6 +173,8 @@ def reported(
                     stores=fleet.stores,
                     finished_at=datetime.now(UTC),
                 )
+                if report_request.store_ids is None:
+                    keep_figures(connection, context.run.run_id, fleet)
             context.log.info(
                 "The report of %s stores as of %s is in %s%s",
                 f"{fleet.stores:,}",
@@ -179,6 +182,7 @@ def reported(
                 files.directory / REPORT,
                 f", and as the newest in {newest}" if newest else "",
             )
+            context.log.info("%s", report_summary(fleet, files.directory, names))
     for name, shown in metadata.items():
         yield dg.MaterializeResult(
             asset_key=name,
@@ -219,26 +223,22 @@ def _checks(fleet: Fleet, polled_stores: int) -> list[dg.AssetCheckResult]:
 
 def _report_metadata(fleet: Fleet) -> dict[str, Any]:
     figures = pd.concat(fleet.figures, ignore_index=True)
-    # the window that says most is the widest: the one with the most open time
-    widest = max(
-        (window.column for window in fleet.request.windows),
-        key=lambda window: fleet.hours("open_time", window),
-    )
+    widest = widest_window(fleet)
     shares = [f"uptime_pct_{window.column}" for window in fleet.request.windows]
-    worst = figures.nsmallest(_WORST, f"uptime_pct_{widest}")[["store_id", *shares]]
+    worst = worst_stores(figures, widest)[["store_id", *shares]]
     metadata: dict[str, Any] = {
         "dagster/row_count": fleet.stores,
         "dagster/column_schema": figure_columns(fleet.request.windows),
         "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
         "preview": preview(short_report(figures)),
-        f"worst_stores_{widest}": preview(worst, _WORST),
+        f"worst_stores_{widest}": preview(worst, WORST),
         "plot": plots.uptime_distribution(figures[f"uptime_pct_{widest}"], widest),
     }
     for window in fleet.request.windows:
         uptime_pct = fleet.uptime_pct(window.column)
         if uptime_pct is not None:
             metadata[f"fleet_uptime_pct_{window.column}"] = uptime_pct
-        for figure in ("downtime", "unobserved"):
+        for figure in ("uptime", "downtime", "unobserved"):
             hours = round(fleet.hours(figure, window.column), 2)
             metadata[f"fleet_{figure}_hours_{window.column}"] = hours
     return metadata
@@ -246,12 +246,12 @@ def _report_metadata(fleet: Fleet) -> dict[str, Any]:
 
 def _events_metadata(fleet: Fleet) -> dict[str, Any]:
     events = pd.concat(fleet.events, ignore_index=True)
-    longest = events.nlargest(_WORST, "minutes")
+    longest = events.nlargest(WORST, "minutes")
     return {
         "dagster/row_count": len(events),
         "ongoing_events": fleet.ongoing_events,
         "preview": preview(events[_SHOWN_OF_EVENTS]),
-        "longest_events": preview(longest[_SHOWN_OF_EVENTS], _WORST),
+        "longest_events": preview(longest[_SHOWN_OF_EVENTS], WORST),
         "plot": plots.stores_down(events, fleet.request.span),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import dagster as dg
 import pandas as pd
@@ -46,7 +46,7 @@ def columns(**described: str) -> dg.TableSchema:
     )
 
 
-def figure_columns(windows: Iterable[Window]) -> dg.TableSchema:
+def figure_columns(windows: Sequence[Window]) -> dg.TableSchema:
     """The columns of ``report_full.csv`` for some windows."""
     described = {"store_id": "text"}
     for window in windows:
@@ -60,7 +60,19 @@ def figure_columns(windows: Iterable[Window]) -> dg.TableSchema:
     described |= {
         "last_poll_utc": "timestamp: the newest poll at or before as_of",
         "timezone": "text: the zone whose clock counts",
+        "target_pct": "float: the uptime that it is to have",
     }
+    for window in windows:
+        unit = "minutes" if window is Window.HOUR else "hours"
+        described |= {
+            f"met_{window.column}": "bool: it was up for at least its target",
+            f"downtime_budget_{window.column}": f"float: {unit} that the target lets it be down",
+            f"budget_left_{window.column}": f"float: {unit}; below 0 where it is overdrawn",
+            f"outages_{window.column}": "int: stretches of downtime within one opening",
+            f"mean_minutes_to_recovery_{window.column}": "float: of outages that are over",
+            f"mean_hours_between_outages_{window.column}": "float: uptime, by outages",
+            f"longest_outage_minutes_{window.column}": "float",
+        }
     return columns(**described)
 
 

@@ -41,9 +41,13 @@ def short_report(figures: pd.DataFrame) -> pd.DataFrame:
     return figures[["store_id", *wanted]]
 
 
-def full_report(figures: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``report_full.csv``, instants as text."""
-    return figures.assign(last_poll_utc=utc_text(figures["last_poll_utc"]))
+def full_report(figures: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """The columns of ``report_full.csv``, instants as text: figures, then service levels."""
+    shown = figures.assign(last_poll_utc=utc_text(figures["last_poll_utc"]))
+    # a third decimal counts in a target, and there are few different ones
+    which, targets = pd.factorize(levels["target_pct"])
+    names = np.array([f"{target:g}" for target in targets], dtype=object)
+    return pd.concat([shown, levels.assign(target_pct=names[which])], axis=1)
 
 
 def event_rows(events: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +112,7 @@ def _offset_text(seconds: int) -> str:
 
 _TABLES: dict[str, Callable[[StoreResults], pd.DataFrame]] = {
     REPORT: lambda results: short_report(results.figures),
-    REPORT_FULL: lambda results: full_report(results.figures),
+    REPORT_FULL: lambda results: full_report(results.figures, results.levels),
     EVENTS: lambda results: event_rows(results.events),
     BY_HOUR: lambda results: results.by_hour,
 }

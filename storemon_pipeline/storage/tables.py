@@ -168,6 +168,7 @@ report = Table(
     ),
     Index("report_by_run", "run_id"),
     Index("report_by_requested_at", "requested_at"),
+    Index("report_by_as_of", "as_of"),
     comment="Every report that was started, whoever started it.",
 )
 
@@ -205,16 +206,38 @@ idempotency_key = Table(
 report_figure = Table(
     "report_figure",
     metadata,
-    Column("store_id", StoreId, primary_key=True),
+    # a report's rows lie together: they are written, compared and dropped at once, and a store's
+    # history is a look-up in each of the newest reports
     Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
-    Column("window", Text, primary_key=True, comment="as in the names of the report's columns"),
+    Column("window_name", Text, primary_key=True, comment="as in the names of report columns"),
+    Column("store_id", StoreId, primary_key=True),
     Column("uptime", BigInteger, nullable=False, comment="microseconds, as all of them"),
     Column("downtime", BigInteger, nullable=False),
     Column("unobserved", BigInteger, nullable=False),
-    Index("report_figure_by_report", "report_id"),
-    # the key is the table: SQLite stores a store's rows together
     sqlite_with_rowid=False,
-    comment="The figures of complete reports, exact: what trends and comparisons are made from.",
+    comment="Figures of complete reports of all stores, exact: for trends and comparisons.",
+)
+
+fleet_figure = Table(
+    "fleet_figure",
+    metadata,
+    Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
+    Column("window_name", Text, primary_key=True, comment="as in the names of report columns"),
+    Column("uptime", BigInteger, nullable=False, comment="microseconds, as all of them"),
+    Column("downtime", BigInteger, nullable=False),
+    Column("unobserved", BigInteger, nullable=False),
+    comment="The figures of all stores of a report together.",
+)
+
+fleet_hour = Table(
+    "fleet_hour",
+    metadata,
+    Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
+    Column("day_of_week", SmallInteger, primary_key=True, comment="0 = Monday, local"),
+    Column("hour", SmallInteger, primary_key=True, comment="0 to 23, local"),
+    Column("open_minutes", Float(53), nullable=False),
+    Column("downtime_minutes", Float(53), nullable=False),
+    comment="Open time and downtime of all stores of a report together, by local hour.",
 )
 
 alert = Table(

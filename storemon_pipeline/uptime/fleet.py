@@ -6,6 +6,7 @@ who look at the whole, and checks what must hold of any report.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ import pandas as pd
 from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.service_levels import service_levels
 
 _SHOWN_HOURS = 24
 
@@ -29,6 +32,9 @@ class StoreResults:
         Of :func:`~storemon_pipeline.uptime.report.uptime_report`.
     exact : DataFrame
         The same unrounded, of :func:`~storemon_pipeline.uptime.report.exact_figures`.
+    levels : DataFrame
+        Of :func:`~storemon_pipeline.uptime.service_levels.service_levels`, a row for each of
+        ``figures``.
     events : DataFrame
         Of :func:`~storemon_pipeline.uptime.outages.downtime_events`.
     by_hour : DataFrame
@@ -37,6 +43,7 @@ class StoreResults:
 
     figures: pd.DataFrame
     exact: pd.DataFrame
+    levels: pd.DataFrame
     events: pd.DataFrame
     by_hour: pd.DataFrame
 
@@ -52,7 +59,8 @@ def store_results(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``.
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
+        ``target_pct``.
     open_hours, status_intervals : DataFrame
         Of these stores and the request's span.
     request : ReportRequest
@@ -62,6 +70,7 @@ def store_results(
     return StoreResults(
         uptime_report(stores, exact, request),
         exact,
+        service_levels(stores, time, exact, request),
         downtime_events(stores, time, request),
         downtime_by_hour(stores, time, request),
     )
@@ -74,7 +83,7 @@ class Fleet:
     Attributes
     ----------
     request : ReportRequest
-    figures, events : list of DataFrame
+    figures, exact, events : list of DataFrame
         Each slice's.
     by_hour_rows : int
         How many rows downtime by hour has; ``first_by_hour`` are the first of them.
@@ -82,21 +91,27 @@ class Fleet:
         By local weekday (0 = Monday) and hour.
     beyond_open_time : int
         How many stores' figures exceed their open time: 0, or something is wrong.
+    targets_met, targets_known : Counter
+        How many stores met their target, and of how many it is known, by the window's column name.
     """
 
     request: ReportRequest
     figures: list[pd.DataFrame] = field(default_factory=list)
+    exact: list[pd.DataFrame] = field(default_factory=list)
     events: list[pd.DataFrame] = field(default_factory=list)
     by_hour_rows: int = 0
     first_by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
     downtime_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
     beyond_open_time: int = 0
+    targets_met: Counter[str] = field(default_factory=Counter)
+    targets_known: Counter[str] = field(default_factory=Counter)
     _totals: pd.Series | None = None
 
     def add(self, results: StoreResults) -> None:
         """Add a slice of stores, which come after those added before."""
         self.figures.append(results.figures)
+        self.exact.append(results.exact)
         self.events.append(results.events)
         self.by_hour_rows += len(results.by_hour)
         if self.first_by_hour.empty:
@@ -108,6 +123,10 @@ class Fleet:
         ):
             sums = np.bincount(hour, weights=results.by_hour[name], minlength=168)
             np.add(total, sums.reshape(7, 24), out=total)
+        for window in self.request.windows:
+            met = results.levels[f"met_{window.column}"]
+            self.targets_met[window.column] += int(met.sum())
+            self.targets_known[window.column] += int(met.count())
         self.beyond_open_time += int(_beyond_open_time(results.exact, self.request).sum())
         sums_of_slice = results.exact.sum()
         self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice
@@ -128,8 +147,8 @@ class Fleet:
         ids = pd.concat([figures["store_id"] for figures in self.figures], ignore_index=True)
         return int((ids.iloc[1:].to_numpy() <= ids.iloc[:-1].to_numpy()).sum())
 
-    def hours(self, figure: str, window: str) -> float:
-        """A figure of all stores together, in hours.
+    def total(self, figure: str, window: str) -> int:
+        """A figure of all stores together, in microseconds.
 
         Parameters
         ----------
@@ -138,9 +157,11 @@ class Fleet:
         window : str
             The window's column name.
         """
-        if self._totals is None:
-            return 0.0
-        return float(self._totals[f"{figure}_{window}"]) / 3_600_000_000
+        return 0 if self._totals is None else int(self._totals[f"{figure}_{window}"])
+
+    def hours(self, figure: str, window: str) -> float:
+        """As :meth:`total`, in hours."""
+        return self.total(figure, window) / HOUR
 
     def uptime_pct(self, window: str) -> float | None:
         """Uptime of all stores together: 100 x all uptime / all observed open time.

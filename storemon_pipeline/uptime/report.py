@@ -139,6 +139,16 @@ def uptime_report(
 
 
 def percent(part: Int, whole: Int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0."""
+    """``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0.
+
+    Examples
+    --------
+    >>> century = 36_525 * 86_400_000_000
+    >>> percent(np.array([century - 1, 1, 0]), np.array([century, 3, 0])).tolist()
+    [100.0, 33.33, nan]
+    """
     some = whole > 0
-    return np.where(some, hundredths(100 * part, np.where(some, whole, 1)) / 100, np.nan)
+    whole = np.where(some, whole, 1)
+    # in two steps: ten thousand times what is more than fourteen years is beyond 64 bits
+    percents, rest = np.divmod(100 * part, whole)
+    return np.where(some, (100 * percents + hundredths(rest, whole)) / 100, np.nan)

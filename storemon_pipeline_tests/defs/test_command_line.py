@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from storemon_pipeline.storage.tables import metadata
+from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.defs.running import (
     PROJECT,
     copy_data,
@@ -28,6 +29,8 @@ from storemon_pipeline_tests.defs.running import (
 )
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+*_OTHERS, _LAST = (f"'{window.value}'" for window in Window)
+WINDOWS = f"{', '.join(_OTHERS)} or {_LAST}"
 A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | QUIET
 
 
@@ -199,9 +202,9 @@ def test_a_report_of_empty_tables_says_to_ingest_first(instance: dg.DagsterInsta
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"windows": ["day", "fortnight"]},
-        "windows.1: Input should be 'hour', 'day', 'week', 'month' or 'range', not 'fortnight'",
+        f"windows.1: Input should be {WINDOWS}, not 'fortnight'",
     ),
-    ({"windows": []}, "windows is empty: name at least one of hour, day, week, month, range"),
+    ({"windows": []}, f"windows is empty: name at least one of {', '.join(Window)}"),
     ({"windows": ["range"]}, "the window 'range' needs start and end"),
     (
         {"start": "2023-01-20"},

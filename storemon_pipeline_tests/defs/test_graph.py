@@ -39,16 +39,30 @@ ASSETS = {
     "store_status": Asset("raw", CSV, set()),
     "business_hours": Asset("raw", CSV, set()),
     "store_timezones": Asset("raw", CSV, set()),
+    "special_hours": Asset("raw", CSV, set()),
+    "service_levels": Asset("raw", CSV, set()),
     "report_request": Asset("request", {"sqlalchemy"}, {"store_status"}),
     "polled_stores": Asset(
-        "request", TABLE | {"sqlalchemy"}, {"store_status", "store_timezones", "report_request"}
+        "request",
+        TABLE | {"sqlalchemy"},
+        {"store_status", "store_timezones", "service_levels", "report_request"},
     ),
     "weekly_hours": Asset("request", TABLE | {"sqlalchemy"}, {"business_hours", "polled_stores"}),
-    "open_hours": Asset("intervals", TABLE, {"report_request", "polled_stores", "weekly_hours"}),
+    "special_dates": Asset("request", TABLE | {"sqlalchemy"}, {"special_hours", "polled_stores"}),
+    "open_hours": Asset(
+        "intervals", TABLE, {"report_request", "polled_stores", "weekly_hours", "special_dates"}
+    ),
     "status_intervals": Asset(
         "intervals",
         TABLE | {"sqlalchemy"},
-        {"store_status", "report_request", "polled_stores", "weekly_hours", "open_hours"},
+        {
+            "store_status",
+            "report_request",
+            "polled_stores",
+            "weekly_hours",
+            "special_dates",
+            "open_hours",
+        },
     ),
     "uptime_report": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
     "downtime_events": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
@@ -63,11 +77,13 @@ CHECKS = {
     ("business_hours", "every_weekday_has_hours"),
     ("store_timezones", "no_bad_rows"),
     ("store_timezones", "every_store_has_a_timezone"),
+    ("special_hours", "no_bad_rows"),
+    ("service_levels", "no_bad_rows"),
     ("uptime_report", "uptime_and_downtime_within_open_time"),
     ("uptime_report", "one_row_per_store"),
 }
 STEPS = {
-    "ingest": {"store_status", "business_hours", "store_timezones"},
+    "ingest": RAW,
     "report": {"uptime_report", "downtime_events", "downtime_by_hour"},
 }
 
@@ -136,7 +152,11 @@ def test_there_are_no_other_jobs_schedules_or_sensors() -> None:
         "hourly_report_schedule",
         "retention_schedule",
     }
-    assert [sensor.name for sensor in defs.sensors or []] == ["new_files_sensor"]
+    assert {sensor.name for sensor in defs.sensors or []} == {
+        "new_files_sensor",
+        "report_request_sensor",
+        "report_status_sensor",
+    }
 
 
 def test_the_schedule_is_hourly_and_off_until_it_is_switched_on() -> None:

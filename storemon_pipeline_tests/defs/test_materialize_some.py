@@ -21,7 +21,13 @@ from storemon_pipeline_tests.defs.running import (
     table,
 )
 
-INTERMEDIATE = ("polled_stores", "weekly_hours", "open_hours", "status_intervals")
+INTERMEDIATE = (
+    "polled_stores",
+    "weekly_hours",
+    "special_dates",
+    "open_hours",
+    "status_intervals",
+)
 PAST = "2023-01-23T12:00:00Z"
 
 

@@ -18,6 +18,8 @@ NOW = datetime(2023, 1, 25, 18, tzinfo=UTC)
 POLLS = "store_id,status,timestamp_utc"
 HOURS = "store_id,day,start_time_local,end_time_local"
 ZONES = "store_id,timezone_str"
+SPECIAL = "store_id,date,start_time_local,end_time_local"
+LEVELS = "store_id,target_pct"
 
 LOG = logging.getLogger("storemon_tests.intake")
 LOG.setLevel(logging.INFO)

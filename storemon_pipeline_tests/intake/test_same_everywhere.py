@@ -7,7 +7,28 @@ import pytest
 
 from storemon_pipeline.intake import content
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.intake.place import HOURS, POLLS, ZONES, Place, gz, text, zst
+from storemon_pipeline_tests.intake.place import (
+    HOURS,
+    LEVELS,
+    POLLS,
+    SPECIAL,
+    ZONES,
+    Place,
+    gz,
+    text,
+    zst,
+)
+
+FROM_FILES = (
+    "store_status",
+    "polled_store",
+    "business_hours",
+    "store_timezone",
+    "special_hours",
+    "service_level",
+    "ingested_file",
+    "quarantined_row",
+)
 
 
 def messy_files() -> dict[str, bytes]:
@@ -30,12 +51,20 @@ def messy_files() -> dict[str, bytes]:
         for _ in range(40)
     ]
     zones = [f"{store},{draw.choice(['Asia/Tokyo', 'Mars', ''])}" for store in stores * 3]
+    special = [
+        f"{draw.choice(stores)},2023-{draw.randint(10, 13)}-{draw.randint(10, 31)},"
+        f"{draw.choice(['', '09:00'])},{draw.choice(['', '24:00'])}"
+        for _ in range(60)
+    ]
+    levels = [f"{store},{draw.choice(['99.5', '100', '101', ''])}" for store in stores * 3]
     return {
         "store_status.csv": text(POLLS, *mixed(polls)),
         "store_status_1.csv.gz": gz(text(POLLS, *mixed(again), newline="\r\n")),
         "store_status_2.csv": zst(text(POLLS, *mixed(again[:9]))),
         "business_hours.csv": text(HOURS, *mixed(hours), newline="\r\n"),
         "timezones.csv": gz(text(ZONES, *mixed(zones))),
+        "special_hours.csv": zst(text(SPECIAL, *mixed(special), newline="\r\n")),
+        "service_levels.csv": text(LEVELS, *mixed(levels)),
     }
 
 
@@ -55,7 +84,7 @@ def usual(place: Place) -> dict[str, list[tuple]]:
     """What SQLite holds when each file is read at once."""
     tables = taken_in(place.database, place.data_dir, 2**20)
     assert all(len(tables[name]) > 10 for name in ("store_status", "quarantined_row"))
-    assert all(tables[name] for name in tables if name != "report")
+    assert all(tables[name] for name in FROM_FILES)
     return tables
 
 

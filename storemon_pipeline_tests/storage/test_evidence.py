@@ -13,7 +13,7 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.storage.polls import polled_stores, upsert_polls
 from storemon_pipeline.storage.tables import polled_store, store_status
-from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.wall_clock import effective_timezone
@@ -22,13 +22,17 @@ from storemon_pipeline_tests.uptime.test_against_reference import request_of, ta
 
 START = pd.Timestamp("2023-01-18", tz="UTC")
 AS_OF = pd.Timestamp("2023-01-25", tz="UTC")
-NO_HOURS = pd.DataFrame(
-    {
-        "store_id": pd.Series(dtype="str"),
-        "day_of_week": pd.Series(dtype="int64"),
-        "start_time_local": pd.Series(dtype="timedelta64[us]"),
-        "end_time_local": pd.Series(dtype="timedelta64[us]"),
-    }
+WALL_TIMES = {
+    "start_time_local": pd.Series(dtype="timedelta64[us]"),
+    "end_time_local": pd.Series(dtype="timedelta64[us]"),
+}
+NO_HOURS = OpeningHours(
+    pd.DataFrame(
+        {"store_id": pd.Series(dtype="str"), "day_of_week": pd.Series(dtype="int64")} | WALL_TIMES
+    ),
+    pd.DataFrame(
+        {"store_id": pd.Series(dtype="str"), "date": pd.Series(dtype="datetime64[us]")} | WALL_TIMES
+    ),
 )
 
 

@@ -134,6 +134,15 @@ def results(store: str) -> StoreResults:
             "last_poll_utc": at,
         }
     )
+    levels = pd.DataFrame(
+        {
+            "target_pct": [99.999 if store == "1" else 99.0],
+            "met_last_hour": pd.array([store == "1" or None], dtype="boolean"),
+            "budget_left_last_hour": [-0.5],
+            "outages_last_hour": [3],
+            "longest_outage_minutes_last_hour": [float("nan")],
+        }
+    )
     events = pd.DataFrame(
         {
             "store_id": [store],
@@ -146,7 +155,7 @@ def results(store: str) -> StoreResults:
         }
     )
     by_hour = pd.DataFrame({"store_id": [store], "day_of_week": [2], "open_minutes": [60.0]})
-    return StoreResults(figures, figures, events, by_hour)
+    return StoreResults(figures, figures, levels, events, by_hour)
 
 
 def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir: UPath):
@@ -162,8 +171,10 @@ def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir
         "",
     ]
     assert lines[REPORT_FULL][1:] == [
-        f"{store},60.00,0.00,2023-01-25T18:00:00Z" for store in "12"
-    ] + [""]
+        "1,60.00,0.00,2023-01-25T18:00:00Z,99.999,true,-0.50,3,",
+        "2,60.00,0.00,2023-01-25T18:00:00Z,99,,-0.50,3,",
+        "",
+    ]
     assert [line[:1] for line in lines[EVENTS]] == ["s", "1", "2", ""]
     assert lines[BY_HOUR] == ["store_id,day_of_week,open_minutes", "1,2,60.00", "2,2,60.00", ""]
 

@@ -105,6 +105,7 @@ class ReferenceStore:
     `figures` is keyed by window. The rest covers `span`, the whole span of the store's windows:
     `of_span` are its figures, `events` are (start, end, ongoing), `by_hour` is (open, downtime) in
     microseconds keyed by local (weekday, hour), and `open_intervals` are clipped to the span.
+    `goes_on` tells whether a downtime event goes on beyond the span's end.
     """
 
     figures: dict[str, StoreFigures]
@@ -114,6 +115,21 @@ class ReferenceStore:
     by_hour: dict[tuple[int, int], tuple[int, int]]
     open_intervals: list[Interval]
     last_poll: datetime
+    goes_on: bool
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """How a store did by its target in one window, in microseconds; None where there is nothing.
+
+    `until_over` are the lengths of the outages that are over, `lengths` those of all of them.
+    """
+
+    met: bool | None
+    budget: int
+    budget_left: int
+    lengths: list[int]
+    until_over: list[int]
 
 
 def reference_report(
@@ -171,6 +187,8 @@ def report_on_store(
         by_hour=by_hour(open_intervals, downtime, zone),
         open_intervals=open_intervals,
         last_poll=polls[-1][0],
+        goes_on=opening_hours.is_open(span_end)
+        and status_at(span_end, evidence, rules) == "inactive",
     )
 
 
@@ -444,6 +462,31 @@ def figures_within(
         downtime=length["inactive"] // MICROSECOND,
         unobserved=length[None] // MICROSECOND,
         open_time=sum(length.values(), timedelta()) // MICROSECOND,
+    )
+
+
+def service_level(
+    store: ReferenceStore, name: str, window: Interval, target_pct: Fraction
+) -> ServiceLevel:
+    """The section Service levels for one window, whose figures have this name."""
+    figures = store.figures[name]
+    observed = figures.uptime + figures.downtime
+    budget = int(observed * (100 - target_pct) / 100)
+    outages = [
+        (
+            max(start, window[0]),
+            min(end, window[1]),
+            end <= window[1] and not ongoing and not (end == store.span[1] and store.goes_on),
+        )
+        for start, end, ongoing in store.events
+        if start < window[1] and end > window[0]
+    ]
+    return ServiceLevel(
+        met=figures.downtime <= budget if observed else None,
+        budget=budget,
+        budget_left=budget - figures.downtime,
+        lengths=[(end - start) // MICROSECOND for start, end, _ in outages],
+        until_over=[(end - start) // MICROSECOND for start, end, over in outages if over],
     )
 
 

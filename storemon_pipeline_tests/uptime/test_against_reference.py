@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from math import floor
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +15,7 @@ from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.tables import instants_of
 from storemon_pipeline.uptime.wall_clock import effective_timezone
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.uptime.reference import (
@@ -21,11 +24,14 @@ from storemon_pipeline_tests.uptime.reference import (
     ReferenceStore,
     bounds,
     reference_report,
+    service_level,
+    zone_of,
 )
 from storemon_pipeline_tests.uptime.strategies import CLOCK_CHANGES, Case, cases
 
 HOUR = 3_600_000_000
 MINUTE = HOUR // 60
+TARGETS = ("99", "99.999", "50", "100", "0", "66.667")
 
 
 def microseconds(instant: datetime) -> int:
@@ -50,6 +56,11 @@ def request_of(case: Case) -> ReportRequest:
     return resolve(asked, newest_poll=case.as_of, now=case.as_of)
 
 
+def target_of(position: int) -> Fraction:
+    """The target of the store at a position: each another one."""
+    return Fraction(TARGETS[position % len(TARGETS)])
+
+
 def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
     """The stores, polls and opening hours of a case as tables."""
     polls = pd.DataFrame(case.polls, columns=["store_id", "timestamp_utc", "status"])
@@ -60,6 +71,7 @@ def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
     last = known.groupby("store_id")["timestamp_utc"].max().sort_index()
     stores = pd.DataFrame({"store_id": last.index.astype("str"), "last_poll_utc": last.array})
     stores["timezone"] = [effective_timezone(case.zones.get(s)) for s in stores["store_id"]]
+    stores["target_pct"] = [float(target_of(place)) for place in range(len(stores))]
     weekly = pd.DataFrame(
         case.hours, columns=["store_id", "day_of_week", "start_time_local", "end_time_local"]
     )
@@ -86,7 +98,7 @@ def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreRes
 
 def rounded(amount: int, unit: int) -> float:
     """Hundredths of a unit, rounded half up."""
-    return float(int(Fraction(100 * amount, unit) + Fraction(1, 2))) / 100
+    return float(floor(Fraction(100 * amount, unit) + Fraction(1, 2))) / 100
 
 
 def agrees(case: Case) -> None:
@@ -105,6 +117,8 @@ def agrees(case: Case) -> None:
     for position, store_id in enumerate(stores["store_id"]):
         figures_agree(expected[store_id], results, position, request)
         outages_agree(expected[store_id], results, store_id)
+        levels_agree(expected[store_id], results, position, store_id, case)
+    events_sum_to_downtime(results, request, stores)
 
 
 def figures_agree(
@@ -141,6 +155,48 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
         hour: (rounded(opened, MINUTE), rounded(down, MINUTE))
         for hour, (opened, down) in expected.by_hour.items()
     }
+
+
+def levels_agree(
+    expected: ReferenceStore, results: StoreResults, position: int, store_id: str, case: Case
+) -> None:
+    shown = results.levels.iloc[position]
+    assert shown["target_pct"] == float(target_of(position))
+    for name, window in case.windows.items():
+        column, unit = Window(name).column, MINUTE if name == "hour" else HOUR
+        limits = bounds(window, case.as_of, zone_of(store_id, case.zones))
+        figures = expected.figures[name]
+        level = service_level(expected, name, limits, target_of(position))
+        count, over = len(level.lengths), len(level.until_over)
+        if level.met is None:
+            assert pd.isna(shown[f"met_{column}"])
+        else:
+            assert shown[f"met_{column}"] == level.met
+        assert shown[f"downtime_budget_{column}"] == rounded(level.budget, unit)
+        assert shown[f"budget_left_{column}"] == rounded(level.budget_left, unit)
+        assert shown[f"outages_{column}"] == count
+        assert sum(level.lengths) == figures.downtime
+        for told, total, number in (
+            ("mean_minutes_to_recovery", sum(level.until_over), over * MINUTE),
+            ("mean_hours_between_outages", figures.uptime, count * HOUR),
+            ("longest_outage_minutes", max(level.lengths, default=0), min(count, 1) * MINUTE),
+        ):
+            got = shown[f"{told}_{column}"]
+            assert got == rounded(total, number) if number else pd.isna(got)
+
+
+def events_sum_to_downtime(
+    results: StoreResults, request: ReportRequest, stores: pd.DataFrame
+) -> None:
+    """Within each window, and so over the whole span, the events' lengths are the downtime."""
+    events = results.events
+    code = stores["store_id"].searchsorted(events["store_id"].astype("str"))
+    for window in request.windows:
+        start, end = request.bounds(window, stores["timezone"])
+        first = np.maximum(instants_of(events["start_utc"]), start[code])
+        last = np.minimum(instants_of(events["end_utc"]), end[code])
+        within = np.bincount(code, np.maximum(last - first, 0), minlength=len(stores))
+        assert within.tolist() == results.exact[f"downtime_{window.column}"].tolist()
 
 
 @pytest.mark.parametrize("minutes", [-60, 0, 30, 1440])

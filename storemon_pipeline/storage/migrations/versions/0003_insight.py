@@ -7,8 +7,25 @@ revision = "0003"
 down_revision = "0002"
 
 
+def _report_id() -> sa.Column[str]:
+    return sa.Column(
+        "report_id",
+        sa.Text,
+        sa.ForeignKey("report.report_id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+
+
+def _figures() -> list[sa.Column[int]]:
+    return [
+        sa.Column("uptime", sa.BigInteger, nullable=False, comment="microseconds, as all of them"),
+        sa.Column("downtime", sa.BigInteger, nullable=False),
+        sa.Column("unobserved", sa.BigInteger, nullable=False),
+    ]
+
+
 def upgrade() -> None:
-    """Make the four tables."""
+    """Make the tables, and the index by which the newest reports are found."""
     instant = sa.DateTime(timezone=True)
     # sorted and compared by code points, as everywhere in the project
     store_id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -35,27 +52,54 @@ def upgrade() -> None:
         ),
         comment="Each store's target, where it is another than the fleet's.",
     )
+    op.create_index("report_by_as_of", "report", ["as_of"])
     op.create_table(
         "report_figure",
-        sa.Column("store_id", store_id, primary_key=True),
+        _report_id(),
         sa.Column(
-            "report_id",
+            "window_name",
             sa.Text,
-            sa.ForeignKey("report.report_id", ondelete="CASCADE"),
             primary_key=True,
+            comment="as in the names of report columns",
+        ),
+        sa.Column("store_id", store_id, primary_key=True),
+        *_figures(),
+        sqlite_with_rowid=False,
+        comment="Figures of complete reports of all stores, exact: for trends and comparisons.",
+    )
+    op.create_table(
+        "fleet_figure",
+        _report_id(),
+        sa.Column(
+            "window_name",
+            sa.Text,
+            primary_key=True,
+            comment="as in the names of report columns",
+        ),
+        *_figures(),
+        comment="The figures of all stores of a report together.",
+    )
+    op.create_table(
+        "fleet_hour",
+        _report_id(),
+        sa.Column(
+            "day_of_week",
+            sa.SmallInteger,
+            primary_key=True,
+            autoincrement=False,
+            comment="0 = Monday, local",
         ),
         sa.Column(
-            "window", sa.Text, primary_key=True, comment="as in the names of the report's columns"
+            "hour",
+            sa.SmallInteger,
+            primary_key=True,
+            autoincrement=False,
+            comment="0 to 23, local",
         ),
-        sa.Column("uptime", sa.BigInteger, nullable=False, comment="microseconds, as all of them"),
-        sa.Column("downtime", sa.BigInteger, nullable=False),
-        sa.Column("unobserved", sa.BigInteger, nullable=False),
-        sqlite_with_rowid=False,
-        comment=(
-            "The figures of complete reports, exact: what trends and comparisons are made from."
-        ),
+        sa.Column("open_minutes", sa.Float(53), nullable=False),
+        sa.Column("downtime_minutes", sa.Float(53), nullable=False),
+        comment="Open time and downtime of all stores of a report together, by local hour.",
     )
-    op.create_index("report_figure_by_report", "report_figure", ["report_id"])
     op.create_table(
         "alert",
         sa.Column("alert_id", sa.Text, primary_key=True),

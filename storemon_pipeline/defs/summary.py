@@ -1,0 +1,65 @@
+"""A report in a few lines, for the log: what a person at a terminal wants to know first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from upath import UPath
+
+from storemon_pipeline.uptime.fleet import Fleet
+
+WORST = 5
+
+
+def widest_window(fleet: Fleet) -> str:
+    """The window that says most, by its column name: the one with the most open time."""
+    return max(
+        (window.column for window in fleet.request.windows),
+        key=lambda window: fleet.hours("open_time", window),
+    )
+
+
+def worst_stores(figures: pd.DataFrame, window: str, count: int = WORST) -> pd.DataFrame:
+    """The rows of the stores with the least uptime in a window, the worst first."""
+    return figures.nsmallest(count, f"uptime_pct_{window}")
+
+
+def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
+    """What a report says, in lines of text.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    directory : UPath
+        Of the report's files.
+    files : sequence of str
+        Their names.
+
+    Returns
+    -------
+    str
+        How many stores, uptime of all together in each window, the worst stores in the widest one,
+        and where the files are.
+    """
+    as_of, ongoing = fleet.request.as_of.isoformat(), fleet.ongoing_events
+    lines = [f"{fleet.stores:,} stores as of {as_of}, {ongoing:,} of them down while open"]
+    for window in (window.column for window in fleet.request.windows):
+        pct = fleet.uptime_pct(window)
+        share = "nothing observed" if pct is None else f"{pct:.2f} % up"
+        lengths = ", ".join(
+            f"{fleet.hours(figure, window):,.2f} h {figure}"
+            for figure in ("uptime", "downtime", "unobserved")
+        )
+        lines.append(f"{window}: {share} ({lengths})")
+    window = widest_window(fleet)
+    figures = pd.concat(fleet.figures, ignore_index=True)
+    worst = worst_stores(figures[figures[f"uptime_pct_{window}"].notna()], window)
+    shown = [
+        f"{store} {pct:.2f} %"
+        for store, pct in zip(worst["store_id"], worst[f"uptime_pct_{window}"], strict=True)
+    ]
+    if shown:
+        lines.append(f"worst in {window}: {', '.join(shown)}")
+    lines.append(f"files in {directory}: {', '.join(files)}")
+    return "\n".join(lines)

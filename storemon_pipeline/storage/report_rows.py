@@ -1,0 +1,141 @@
+"""Rows of a report's files, read back: those of one store, or those of all that fit a filter.
+
+A file of a report is sorted by store, so that a store's rows are found by bisection, whatever the
+file's size; what looks at all rows goes through them block by block.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+from upath import UPath
+
+_INSTANT = pa.timestamp("us", "UTC")
+_READ_AS = csv.ConvertOptions(
+    column_types={
+        "store_id": pa.string(),
+        "start_utc": _INSTANT,
+        "end_utc": _INSTANT,
+        # an instant would be UTC again, without the offset
+        "start_local": pa.string(),
+        "end_local": pa.string(),
+        "minutes": pa.float64(),
+    },
+    null_values=[""],  # NA is the id of a store like any other
+    strings_can_be_null=True,
+)
+
+
+def rows_of_store(path: UPath, store_id: str) -> pa.Table:
+    """The rows of one store, of any of a report's tables.
+
+    Parameters
+    ----------
+    path : UPath
+        A CSV file whose first column is ``store_id``, sorted by it as text.
+    store_id : str
+
+    Returns
+    -------
+    Table
+        Without rows where the store is not in it.
+    """
+    wanted = store_id.encode()
+    with path.open("rb") as file:
+        header = file.readline()
+        _seek(file, wanted, len(header))
+        found = io.BytesIO()
+        found.write(header)
+        while (line := file.readline()).partition(b",")[0] == wanted and line:
+            found.write(line)
+    found.seek(0)
+    return csv.read_csv(found, convert_options=_READ_AS)
+
+
+def _seek(file: BinaryIO, wanted: bytes, first: int) -> None:
+    """Go to the first line, of those from ``first`` on, whose store is not before ``wanted``."""
+    last = file.seek(0, io.SEEK_END)
+    while first < last:
+        middle = (first + last) // 2
+        # back by one, so that a line that begins at the middle is not passed over
+        file.seek(middle - 1)
+        file.readline()
+        line = file.readline()
+        if line and line.partition(b",")[0] < wanted:
+            first = middle + 1
+        else:
+            last = middle
+    file.seek(first - 1)
+    file.readline()
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which downtime events are looked for.
+
+    Attributes
+    ----------
+    store_id : str or None
+    min_minutes : float or None
+        Only those that are at least as long.
+    start, end : datetime or None
+        Only those of which some part is within ``[start, end)``.
+    """
+
+    store_id: str | None = None
+    min_minutes: float | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def apply(self, events: pa.Table) -> pa.Table:
+        """The events that fit."""
+        fits = []
+        if self.min_minutes is not None:
+            fits.append(pc.field("minutes") >= self.min_minutes)
+        if self.start is not None:
+            fits.append(pc.field("end_utc") > pa.scalar(self.start, _INSTANT))
+        if self.end is not None:
+            fits.append(pc.field("start_utc") < pa.scalar(self.end, _INSTANT))
+        for fit in fits:
+            events = events.filter(fit)
+        return events
+
+
+def find_events(
+    path: UPath, wanted: EventFilter, *, offset: int, limit: int
+) -> tuple[pa.Table, int]:
+    """A page of the downtime events that fit a filter, in the file's order.
+
+    Parameters
+    ----------
+    path : UPath
+        The report's ``downtime_events.csv``.
+    wanted : EventFilter
+    offset, limit : int
+        How many of them to pass over, and how many to give.
+
+    Returns
+    -------
+    page : Table
+    total : int
+        How many there are in all.
+    """
+    if wanted.store_id is not None:
+        found = wanted.apply(rows_of_store(path, wanted.store_id))
+        return found.slice(offset, limit), len(found)
+    page, total = [], 0
+    with path.open("rb") as file:
+        # block by block, so that memory does not grow with the file
+        reader = csv.open_csv(file, convert_options=_READ_AS)
+        for batch in reader:
+            found = wanted.apply(pa.Table.from_batches([batch]))
+            first = max(offset - total, 0)
+            page.append(found.slice(first, max(offset + limit - total - first, 0)))
+            total += len(found)
+    return pa.concat_tables(page or [reader.schema.empty_table()]), total

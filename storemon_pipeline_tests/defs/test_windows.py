@@ -1,0 +1,75 @@
+"""Every window can be asked for in a run, alone or with all others; what is told of it, and kept."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from storemon_pipeline.storage.history import fleet_history, kept_windows, store_history
+from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline_tests.defs.running import Storemon, report_dir, rows, run
+
+ALL = {
+    "windows": [window.value for window in Window],
+    "start": "2023-01-20T00:00:00Z",
+    "end": "2023-01-25T12:00:00Z",
+}
+
+
+def summary_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The lines at a run's end that tell its report."""
+    told = [entry.user_message for entry in instance.all_logs(run_id)]
+    (summary,) = [message for message in told if "down while open" in message]
+    return summary.splitlines()
+
+
+def test_all_windows_are_made_kept_and_told(instance: dg.DagsterInstance, two_stores: Path) -> None:
+    assert run(instance, "ingest_job").success
+    made = run(instance, "report_job", **ALL)
+    assert made.success
+    columns = [window.column for window in Window]
+    report = rows(report_dir(made.run_id) / "report.csv")
+    assert list(report[0]) == [
+        "store_id",
+        *(f"{figure}_{column}" for column in columns for figure in ("uptime", "downtime")),
+    ]
+    full = rows(report_dir(made.run_id) / "report_full.csv")
+    with Storemon().database.read() as connection:
+        assert kept_windows(connection, made.run_id) == sorted(columns)
+        for window in columns:
+            unit = 60 if window == "last_hour" else 1
+            for row in full:
+                (kept,) = store_history(connection, row["store_id"], window).to_dict("records")
+                assert abs(kept["uptime_hours"] - float(row[f"uptime_{window}"]) / unit) < 0.01
+            (together,) = fleet_history(connection, window).to_dict("records")
+            downtime = sum(float(row[f"downtime_{window}"]) for row in full) / unit
+            assert abs(together["downtime_hours"] - downtime) < 0.02
+
+    summary = summary_of(instance, made.run_id)
+    assert summary[0].startswith("2 stores as of 2023-01-25T12:00:00+00:00, ")
+    assert [line.split(":")[0] for line in summary[1:-2]] == columns
+    assert summary[-2].startswith("worst in ")
+    assert summary[-1].startswith(
+        f"files in {report_dir(made.run_id)}: report.csv, report_full.csv"
+    )
+
+
+def test_a_report_of_some_stores_is_not_kept_for_trends(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    assert run(instance, "ingest_job").success
+    store = rows(two_stores / "store_status.csv")[0]["store_id"]
+    made = run(instance, "report_job", store_ids=[store], windows=["yesterday"])
+    assert made.success
+    with Storemon().database.read() as connection:
+        assert kept_windows(connection, made.run_id) == []
+        assert fleet_history(connection, "yesterday").empty
+
+
+def test_nothing_observed_is_told_as_such(instance: dg.DagsterInstance, two_stores: Path) -> None:
+    assert run(instance, "ingest_job").success
+    made = run(instance, "report_job", as_of="1990-01-01T00:00:00Z", windows=["today"])
+    assert made.success
+    assert summary_of(instance, made.run_id)[:2] == [
+        "0 stores as of 1990-01-01T00:00:00+00:00, 0 of them down while open",
+        "today: nothing observed (0.00 h uptime, 0.00 h downtime, 0.00 h unobserved)",
+    ]
