@@ -18,6 +18,7 @@ VARIABLES = {
     "database_url": "STOREMON_DATABASE_URL",
     "reports_dir": "STOREMON_REPORTS_DIR",
     "max_bad_share": "STOREMON_MAX_BAD_SHARE",
+    "target_pct": "STOREMON_TARGET_PCT",
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
     "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
     "keep_reports_days": "STOREMON_KEEP_REPORTS_DAYS",

@@ -58,7 +58,6 @@ from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.open_hours import open_hours
 from storemon_pipeline.uptime.report import observe
 from storemon_pipeline.uptime.request import AskedReport, parse_instant, resolve
-from storemon_pipeline.uptime.service_levels import service_levels
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.windows import Window
 
@@ -242,7 +241,7 @@ def _week(services: Services, store: StoreRecord) -> StoreWeek:
     intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
     results = store_results(stores, opened, intervals, asked)
     time = observe(stores, opened, intervals, asked)
-    return StoreWeek(asked, time, results, service_levels(stores, time, results.exact, asked))
+    return StoreWeek(asked, time, results)
 
 
 @router.get("/stores/{store_id}")

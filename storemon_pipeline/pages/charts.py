@@ -389,4 +389,4 @@ def trend(history: pd.DataFrame) -> Markup:
         ],
     }
     told = f"From {rows[0]['said']} to {rows[-1]['said']}." if rows else "Nothing was observed."
-    return _chart("trend", f"Uptime over {len(rows):,} reports", told, spec)
+    return _chart("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)

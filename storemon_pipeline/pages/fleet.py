@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -19,13 +19,7 @@ SILENT_AFTER = timedelta(days=1)
 _NAMED = 10
 
 
-def report_page(
-    fleet: Fleet,
-    report_id: str,
-    *,
-    bad_rows: Mapping[str, int],
-    levels: pd.DataFrame | None = None,
-) -> str:
+def report_page(fleet: Fleet, report_id: str, *, bad_rows: Mapping[str, int]) -> str:
     """The page of a report.
 
     Parameters
@@ -34,9 +28,6 @@ def report_page(
     report_id : str
     bad_rows : mapping
         Raw file -> how many of its rows were set aside.
-    levels : DataFrame, optional
-        ``met_`` + a window's column name (boolean, NA where nothing was observed), a row for each
-        store of the fleet's figures.
     """
     request = fleet.request
     figures = pd.concat(fleet.figures, ignore_index=True)
@@ -66,7 +57,7 @@ def report_page(
         windows=windows,
         widest=in_words(widest),
         ongoing=fleet.ongoing_events,
-        notices=notices(figures, request.as_of, widest, bad_rows, levels),
+        notices=notices(fleet, figures, widest, bad_rows),
         distribution=charts.uptime_distribution(figures[f"uptime_pct_{widest}"], in_words(widest)),
         stores_down=charts.stores_down(events, request.span),
         heat_map=charts.heat_map(
@@ -78,31 +69,24 @@ def report_page(
 
 
 def notices(
-    figures: pd.DataFrame,
-    as_of: datetime,
-    window: str,
-    bad_rows: Mapping[str, int],
-    levels: pd.DataFrame | None,
+    fleet: Fleet, figures: pd.DataFrame, window: str, bad_rows: Mapping[str, int]
 ) -> list[Notice]:
     """What a reader of the figures should know of the data they were made from.
 
     Parameters
     ----------
+    fleet : Fleet
     figures : DataFrame
-        ``store_id``, ``last_poll_utc``, ``uptime_pct_`` + the window's column name.
-    as_of : datetime
+        All of the fleet's.
     window : str
-        The window's column name.
-    bad_rows, levels
+        The column name of the window that is told of.
+    bad_rows : mapping
         As for :func:`report_page`.
     """
-    found = []
-    if levels is not None:
-        met = levels[f"met_{window}"].dropna()
-        missed = len(met) - int(met.sum())
-        text = f"{int(met.sum()):,} of {len(met):,} stores met their target, {in_words(window)}"
-        found.append(Notice("warn" if missed else "good", "Service levels", text))
-    silent = figures[figures["last_poll_utc"] < as_of - SILENT_AFTER]
+    met, known = fleet.targets_met[window], fleet.targets_known[window]
+    text = f"{met:,} of {known:,} stores met their target, {in_words(window)}"
+    found = [Notice("good" if met == known else "warn", "Service levels", text)]
+    silent = figures[figures["last_poll_utc"] < fleet.request.as_of - SILENT_AFTER]
     found.append(
         _about(silent, "Silent", "not polled in the last day, whose last status is kept")
         or Notice("good", "Polled", "Every store was polled within a day")

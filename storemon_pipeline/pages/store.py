@@ -61,14 +61,11 @@ class StoreWeek:
         Whose widest window is the week.
     time : OpenTime
     results : StoreResults
-    levels : DataFrame
-        Of :func:`~storemon_pipeline.uptime.service_levels.service_levels`: one row.
     """
 
     request: ReportRequest
     time: OpenTime
     results: StoreResults
-    levels: pd.DataFrame
 
 
 def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, frame: Frame) -> str:
@@ -96,7 +93,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         as_of=week.request.as_of,
         now=_now(week.time, store.timezone),
         windows=_windows(week),
-        level=_level(week.levels),
+        level=_level(week.results.levels),
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
         odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),

@@ -6,6 +6,7 @@ who look at the whole, and checks what must hold of any report.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,6 +91,8 @@ class Fleet:
         By local weekday (0 = Monday) and hour.
     beyond_open_time : int
         How many stores' figures exceed their open time: 0, or something is wrong.
+    targets_met, targets_known : Counter
+        How many stores met their target, and of how many it is known, by the window's column name.
     """
 
     request: ReportRequest
@@ -101,6 +104,8 @@ class Fleet:
     open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
     downtime_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
     beyond_open_time: int = 0
+    targets_met: Counter[str] = field(default_factory=Counter)
+    targets_known: Counter[str] = field(default_factory=Counter)
     _totals: pd.Series | None = None
 
     def add(self, results: StoreResults) -> None:
@@ -118,6 +123,10 @@ class Fleet:
         ):
             sums = np.bincount(hour, weights=results.by_hour[name], minlength=168)
             np.add(total, sums.reshape(7, 24), out=total)
+        for window in self.request.windows:
+            met = results.levels[f"met_{window.column}"]
+            self.targets_met[window.column] += int(met.sum())
+            self.targets_known[window.column] += int(met.count())
         self.beyond_open_time += int(_beyond_open_time(results.exact, self.request).sum())
         sums_of_slice = results.exact.sum()
         self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice

@@ -106,8 +106,8 @@ def test_a_report_s_page_tells_its_figures_and_its_stores():
 def test_service_levels_and_silent_stores_are_told():
     fleet = fleet_of({"a": (150, 10), "b": (30, 10)})
     fleet.figures[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
-    levels = pd.DataFrame({"met_last_week": pd.array([True, False], dtype="boolean")})
-    told = text_of(report_page(fleet, "the-run", bad_rows={}, levels=levels))
+    fleet.targets_met["last_week"], fleet.targets_known["last_week"] = 1, 2
+    told = text_of(report_page(fleet, "the-run", bad_rows={}))
     assert "1 of 2 stores met their target, last week" in told
     assert "1 store not polled in the last day, whose last status is kept: b" in told
     assert "No row was set aside" in told
@@ -205,7 +205,7 @@ def test_the_trend_goes_from_the_first_report_to_the_last():
     svg = charts.trend(history)
     assert "From 24 Jan 2023 00:00 UTC: 97.50 % to 26 Jan 2023 00:00 UTC: 99.25 %." in svg
     page = fleet_page(None, None, [], history, frame=Frame("./"))
-    assert "Uptime over 2 reports" in page
+    assert "Uptime over the last week, in 2 reports" in page
     assert "No report of all stores is complete yet" in page
 
 
