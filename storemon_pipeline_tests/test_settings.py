@@ -67,6 +67,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.database_url == f"sqlite:///{PROJECT_ROOT}/.storemon/storemon.db"
     assert settings.reports_path == UPath(str(PROJECT_ROOT / "reports"))
     assert settings.max_bad_share == 0.05
+    assert settings.target_pct == 99
     assert settings.keep_polls_days is None
     assert settings.keep_quarantined_days is None
     assert settings.keep_reports_days is None
@@ -93,6 +94,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/tables.db")
     environment.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "out"))
     environment.setenv("STOREMON_MAX_BAD_SHARE", "0.25")
+    environment.setenv("STOREMON_TARGET_PCT", "99.9")
     environment.setenv("STOREMON_KEEP_POLLS_DAYS", "400")
     environment.setenv("STOREMON_KEEP_QUARANTINED_DAYS", "90")
     environment.setenv("STOREMON_KEEP_REPORTS_DAYS", "1")
@@ -113,6 +115,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
     assert settings.reports_path == UPath(str(tmp_path / "out"))
     assert settings.max_bad_share == 0.25
+    assert settings.target_pct == 99.9
     assert settings.keep_polls_days == 400
     assert settings.keep_quarantined_days == 90
     assert settings.keep_reports_days == 1

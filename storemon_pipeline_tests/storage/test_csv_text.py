@@ -188,6 +188,9 @@ def test_the_short_report_has_uptime_and_downtime_of_each_window_and_the_full_on
         "1,60.00,0.00,1.50,2.25",
         "",
     ]
-    full = written(full_report(figures), header=True)
-    assert full[0] == ",".join(figures.columns)
-    assert full[1] == "1,60.00,0.00,0.00,,1.50,2.25,0.00,40.00,2023-01-25T18:00:00Z,America/Chicago"
+    levels = pd.DataFrame({"target_pct": [99.995], "met_last_hour": pd.array([True])})
+    full = written(full_report(figures, levels), header=True)
+    assert full[0] == ",".join([*figures.columns, "target_pct", "met_last_hour"])
+    assert full[1] == (
+        "1,60.00,0.00,0.00,,1.50,2.25,0.00,40.00,2023-01-25T18:00:00Z,America/Chicago,99.995,true"
+    )
