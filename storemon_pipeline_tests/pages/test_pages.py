@@ -66,7 +66,7 @@ def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fle
             "ongoing": pd.Series([True] * ongoing, dtype="bool"),
         }
     )
-    fleet = Fleet(request(), [pd.DataFrame(figures)], [events])
+    fleet = Fleet(request(), figures=[pd.DataFrame(figures)], events=[events])
     # the week is the wider of the two
     totals["open_time_last_day"] /= 2
     fleet._totals = pd.Series(totals)
