@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 
 from benchmarks import duckdb_report
-from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.status import status_intervals
@@ -24,7 +24,7 @@ class Tables:
 
     stores: pd.DataFrame
     polls: pd.DataFrame
-    hours: pd.DataFrame
+    hours: OpeningHours
     request: ReportRequest
 
 
@@ -47,7 +47,15 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
     stores = stores.sort_values("store_id", ignore_index=True)
     newest = polls["timestamp_utc"].max().to_pydatetime()
     request = resolve(AskedReport(), newest_poll=newest, now=datetime.now(UTC))
-    return Tables(stores, polls, hours, request)
+    special = pd.DataFrame(
+        {
+            "store_id": pd.Series(dtype="str"),
+            "date": pd.Series(dtype="datetime64[us]"),
+            "start_time_local": pd.Series(dtype="timedelta64[us]"),
+            "end_time_local": pd.Series(dtype="timedelta64[us]"),
+        }
+    )
+    return Tables(stores, polls, OpeningHours(hours, special), request)
 
 
 def figures(tables: Tables) -> pd.DataFrame:

@@ -187,10 +187,12 @@ def test_the_package_has_all_its_files_when_it_is_installed() -> None:
         path.name
         for path in package.rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.parent != package / "pages/templates"
     }
     # the last one is what a new migration is made from, in a checkout
     assert others == {"py.typed", "script.py.mako"}
-    assert 'storemon_pipeline = ["py.typed"]' in (PROJECT / "pyproject.toml").read_text()
+    named = 'storemon_pipeline = ["py.typed", "pages/templates/*"]'
+    assert named in (PROJECT / "pyproject.toml").read_text()
 
 
 def test_the_code_server_is_where_the_workspace_says() -> None:
@@ -514,7 +516,9 @@ def test_what_was_saved_can_be_restored_on_a_new_server(
     for name in OURS:
         deployed.start(name)
     with client(deployed, "may-all") as http:
-        assert http.get("/v1/reports").json()["reports"] == before
+        # while they were being stopped, the daemon may have made one more
+        after = http.get("/v1/reports").json()["reports"]
+        assert [each for each in after if each in before] == before
         (csv, *_) = (each["links"]["files"]["report.csv"] for each in before if each["stores"])
         assert http.get(csv).text.startswith("store_id,")
         # the roles own what was restored: a new report can be written

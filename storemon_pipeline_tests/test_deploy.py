@@ -27,6 +27,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.settings import Settings
+from storemon_pipeline_tests.conftest import new_database
 from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, execute, rows, told_path
 from storemon_pipeline_tests.test_documentation import anchors
 
@@ -65,6 +66,13 @@ def dagster_database(postgresql_server: str) -> Iterator[URL]:
     engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def tables_database(postgresql_server: str) -> Iterator[str]:
+    """A database for the project's tables, which no other test has written to."""
+    with new_database(postgresql_server) as url:
+        yield url
+
+
 @dataclass(frozen=True)
 class Deployed:
     """What `ingest_and_report_job` said and left behind under deploy/dagster.yaml."""
@@ -78,7 +86,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(
-    tmp_path_factory: pytest.TempPathFactory, dagster_database: URL, postgresql_database: str
+    tmp_path_factory: pytest.TempPathFactory, dagster_database: URL, tables_database: str
 ) -> Deployed:
     place = tmp_path_factory.mktemp("deployed")
     home = place / "home"
@@ -92,12 +100,12 @@ def deployed(
     own = {
         "DAGSTER_HOME": str(home),
         "STOREMON_DATA_DIR": str(SAMPLE),
-        "STOREMON_DATABASE_URL": postgresql_database,
+        "STOREMON_DATABASE_URL": tables_database,
         "STOREMON_REPORTS_DIR": str(place / "reports"),
     }
     env = others | own | environment_of(dagster_database)
     done = execute("ingest_and_report_job", cwd=place, env=env)
-    return Deployed(done.returncode, done.stdout, home, dagster_database, postgresql_database)
+    return Deployed(done.returncode, done.stdout, home, dagster_database, tables_database)
 
 
 @pytest.fixture

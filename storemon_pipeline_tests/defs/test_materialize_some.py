@@ -87,7 +87,12 @@ def test_uptime_report_alone_gives_the_same_report_under_its_own_run_id(
 ) -> None:
     alone = materialize(instance, "uptime_report")
     assert alone.success
-    assert files(alone.run_id) == {"report.csv", "report_full.csv", "intermediate/continues"}
+    assert files(alone.run_id) == {
+        "report.csv",
+        "report_full.csv",
+        "report.html",
+        "intermediate/continues",
+    }
     for name in ("report.csv", "report_full.csv"):
         made, before = report_dir(alone.run_id) / name, report_dir(complete.run_id) / name
         assert made.read_bytes() == before.read_bytes()

@@ -63,7 +63,13 @@ def kept(
             }
         )
         ids = pd.DataFrame({"store_id": pd.Series(part, dtype="str")})
-        fleet.add(StoreResults(ids, exact, ids, pd.DataFrame({"ongoing": []}), by_hour))
+        levels = ids.assign(
+            **{
+                f"met_{window.column}": pd.array([None] * len(part), "boolean")
+                for window in windows
+            }
+        )
+        fleet.add(StoreResults(ids, exact, levels, pd.DataFrame({"ongoing": []}), by_hour))
     with database.write() as connection:
         start_report(connection, report_id, request, as_of)
         if run_id:
