@@ -423,7 +423,9 @@ def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) 
             assert not reaches(role, other, password)
 
 
-def test_a_report_that_is_asked_for_over_the_api_is_made(deployed: Deployed) -> None:
+@pytest.fixture(scope="module")
+def made(deployed: Deployed) -> dict[str, Any]:
+    """A report that was asked for over the API, Complete; also where no other test needs it."""
     with client(deployed, "may-all") as http:
         assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
         # the sensor may have begun with that; to read what has been read costs nothing
@@ -439,9 +441,16 @@ def test_a_report_that_is_asked_for_over_the_api_is_made(deployed: Deployed) -> 
             assert time.monotonic() < give_up_at, deployed.log("daemon")
             time.sleep(0.5)
         assert report["status"] == "Complete", report
-        csv = http.get(report["links"]["files"]["report.csv"])
+    return report
+
+
+def test_a_report_that_is_asked_for_over_the_api_is_made(
+    deployed: Deployed, made: dict[str, Any]
+) -> None:
+    with client(deployed, "may-look") as http:
+        csv = http.get(made["links"]["files"]["report.csv"])
     assert csv.text.startswith("store_id,uptime_last_day,downtime_last_day")
-    run = f'{{ runOrError(runId: "{report["run_id"]}") {{ ... on Run {{ status }} }} }}'
+    run = f'{{ runOrError(runId: "{made["run_id"]}") {{ ... on Run {{ status }} }} }}'
 
     def status() -> str:
         answer = httpx.post(f"{deployed.ui}/graphql", json={"query": run}, timeout=30).json()
@@ -459,6 +468,7 @@ def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
         assert http.post("/v1/reports").status_code == 403
 
 
+@pytest.mark.usefixtures("made")
 def test_only_what_has_a_volume_is_written_to(deployed: Deployed) -> None:
     home = deployed.place / "home"
     kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
@@ -482,6 +492,7 @@ def page_commands(program: str) -> list[list[str]]:
     return [re.split(" [<>] ", command)[0].split() for command in found]
 
 
+@pytest.mark.usefixtures("made")
 def test_what_was_saved_can_be_restored_on_a_new_server(
     deployed: Deployed, postgresql: PostgreSQL
 ) -> None:
