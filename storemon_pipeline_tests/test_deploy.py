@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -55,15 +54,8 @@ def environment_of(database: URL) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def dagster_database(postgresql_server: str) -> Iterator[URL]:
     """A database for Dagster alone, on the server where the project's tables are too."""
-    server = make_url(Settings(database_url=postgresql_server).database_url)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"dagster_{uuid4().hex}"
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with new_database(postgresql_server) as url:
+        yield make_url(url)
 
 
 @pytest.fixture(scope="module")

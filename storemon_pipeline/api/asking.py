@@ -31,7 +31,7 @@ from storemon_pipeline.storage.requests import (
 )
 from storemon_pipeline.uptime.request import AskedReport
 
-RETRY_AFTER_SECONDS = 10
+_RETRY_SECONDS = 10
 _MOST_NAMED = 20
 # an equal request that is being launched by another one is waited for
 _WAIT_SECONDS, _WAIT_STEP_SECONDS = 5.0, 0.05
@@ -82,9 +82,9 @@ def ask_for_report(
         except TooManyQueuedError as error:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{error}: try again in {RETRY_AFTER_SECONDS} seconds",
+                f"{error}: try again in {_RETRY_SECONDS} seconds",
                 kind="too-many-queued",
-                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+                headers={"Retry-After": str(_RETRY_SECONDS)},
             ) from error
     if kept.is_new:
         _launch(services, kept)

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
-from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
+from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
 from storemon_pipeline.api.files import CSV, IN_PARTS, send_file
-from storemon_pipeline.api.problems import ProblemError, documented
+from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store, summary
@@ -171,12 +171,8 @@ def ingest(services: Given, request: Request) -> resources.Launched:
     try:
         run_id = services.dagster.launch(INGEST_JOB, {}, tags)
     except DagsterUnavailableError as error:
-        raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"Dagster cannot be reached, so nothing was started: {error}",
-            kind="dagster-unavailable",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        ) from error
+        detail = f"Dagster cannot be reached, so nothing was started: {error}"
+        raise dagster_away(detail) from error
     except LaunchRefusedError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,

@@ -226,14 +226,24 @@ def _accepted(request: Request) -> list[str]:
     ]
 
 
-def database_away() -> ProblemError:
-    """What is told while the database cannot be reached."""
+def _away(what: str, detail: str) -> ProblemError:
+    """What is told while something cannot be reached that an answer needs."""
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "the database cannot be reached: nothing was changed, try again",
-        kind="database-unavailable",
+        detail,
+        kind=f"{what}-unavailable",
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
+
+
+def dagster_away(detail: str) -> ProblemError:
+    """What is told while Dagster cannot be reached for what was asked for."""
+    return _away("dagster", detail)
+
+
+def database_away() -> ProblemError:
+    """What is told while the database cannot be reached."""
+    return _away("database", "the database cannot be reached: nothing was changed, try again")
 
 
 def install(app: FastAPI) -> None:

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
-from storemon_pipeline.api.asking import RETRY_AFTER_SECONDS, ask_for_report
+from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownError
 from storemon_pipeline.api.files import CSV, FILES, IN_PARTS, send_file
-from storemon_pipeline.api.problems import ProblemError, documented
+from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import (
     COMPLETE,
@@ -281,9 +281,5 @@ def _cancel(services: Services, state: ReportState) -> None:
         with services.database.write() as connection:
             cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
     except DagsterUnavailableError as error:
-        raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"Dagster could not cancel the run {state.run_id}: {error}",
-            kind="dagster-unavailable",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        ) from error
+        detail = f"Dagster could not cancel the run {state.run_id}: {error}"
+        raise dagster_away(detail) from error
