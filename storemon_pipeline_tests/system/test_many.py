@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ def at_once(do: Callable[[Any], dict[str, Any]], each: Iterable[Any]) -> list[di
     every = list(each)
     with ThreadPoolExecutor(len(every)) as clients:
         return list(clients.map(do, every))
+
+
+SIDE_BY_SIDE_SECONDS = 5  # less than a run takes here, so that no run overtakes a whole one
 
 
 def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
@@ -81,5 +85,10 @@ def test_different_requests_at_once_are_all_made_in_the_order_of_the_queue(
     queue = [run_id for run_id in system.oldest_first("report_job") if run_id in begun_at]
     queued = [run_id for run_id in queue if begun_at[run_id] > released_at]
     assert len(queued) >= clients - MOST
-    assert queued == sorted(queued, key=begun_at.__getitem__)
+    # those that are taken together may begin in any order
+    latest_before = list(accumulate((begun_at[each] for each in queued), max))
+    assert all(
+        begun_at[each] > latest - SIDE_BY_SIDE_SECONDS
+        for each, latest in zip(queued, latest_before, strict=True)
+    )
     assert most_at_once((begun_at[each], ended_at[each]) for each in run_ids) == MOST
