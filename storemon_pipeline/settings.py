@@ -114,6 +114,17 @@ def _web_url(text: str) -> str:
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 """Where a web server is; there may be a name and a password in it."""
 
+
+def _shown_url(url: str) -> str:
+    if urlsplit(url).username is not None:
+        msg = "it is shown to people: leave the name and the password out"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+ShownUrl = Annotated[WebUrl, AfterValidator(_shown_url)]
+"""Where people are led to."""
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Scope = Literal["read", "full"]
 
@@ -233,6 +244,14 @@ class Settings(BaseSettings):
         ),
     )
     api_port: Port = Field(default=8000, description="The port of the API.")
+    api_url: ShownUrl = Field(
+        default_factory=lambda values: f"http://127.0.0.1:{values.get('api_port', 8000)}",
+        validate_default=True,
+        description=(
+            "Where people reach the API, for the links in Dagster's UI to the pages of reports. "
+            "Not set: on this machine, at STOREMON_API_PORT."
+        ),
+    )
     api_tokens: Annotated[dict[SecretStr, Scope], NoDecode, BeforeValidator(_tokens)] = Field(
         default={},
         repr=False,

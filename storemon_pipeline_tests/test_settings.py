@@ -30,6 +30,7 @@ VARIABLES = {
     "ui_url": "STOREMON_UI_URL",
     "api_host": "STOREMON_API_HOST",
     "api_port": "STOREMON_API_PORT",
+    "api_url": "STOREMON_API_URL",
     "api_tokens": "STOREMON_API_TOKENS",
     "max_queued_reports": "STOREMON_MAX_QUEUED_REPORTS",
 }
@@ -288,12 +289,25 @@ def test_a_port_a_number_or_an_address_that_is_none_is_refused(environment, name
     assert f"STOREMON_{name}" in told(environment, f"STOREMON_{name}", value)
 
 
+def test_links_lead_to_the_port_of_the_api(environment):
+    environment.setenv("STOREMON_API_PORT", "8123")
+    assert Settings().api_url == "http://127.0.0.1:8123"
+    environment.setenv("STOREMON_API_URL", "https://storemon.example/here/")
+    assert Settings().api_url == "https://storemon.example/here"
+
+
+def test_links_have_no_password_in_them(environment):
+    message = told(environment, "STOREMON_API_URL", "https://me:so-secret@storemon.example")
+    assert "leave the name and the password out" in message
+    assert "so-secret" not in message
+
+
 def test_dagster_is_looked_for_at_the_port_of_its_ui(environment):
     environment.setenv("STOREMON_UI_PORT", "3123")
     assert Settings().dagster_url == "http://127.0.0.1:3123"
 
 
-@pytest.mark.parametrize("name", ["DAGSTER_URL", "UI_URL"])
+@pytest.mark.parametrize("name", ["DAGSTER_URL", "UI_URL", "API_URL"])
 @pytest.mark.parametrize(
     "url",
     [

@@ -22,7 +22,7 @@ from storemon_pipeline.api import (
 )
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.api.surroundings import Guarded, Headed, Limited, Observed
-from storemon_pipeline.pages.charts import warm_up
+from storemon_pipeline.pages.drawing import warm_up
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """

@@ -22,27 +22,40 @@ from upath import UPath
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.storage.registry import COMPLETE, ReportState
-from storemon_pipeline.storage.report_files import BY_HOUR, EVENTS, REPORT, REPORT_FULL
+from storemon_pipeline.storage.report_files import BY_HOUR, EVENTS, PAGE, REPORT, REPORT_FULL
 from storemon_pipeline.storage.retention import is_report_id
 
-FILES = (REPORT, REPORT_FULL, EVENTS, BY_HOUR)
-CSV = "text/csv"
-IN_PARTS: dict[int | str, dict[str, Any]] = {
-    HTTPStatus.PARTIAL_CONTENT.value: {
-        "description": "The range of it that was asked for.",
-        "content": {
-            CSV: {"schema": {"type": "string"}},
-            "multipart/byteranges": {"schema": {"type": "string"}},
-        },
-    },
-    HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
-    **documented(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
-}
-"""What a file may be answered with beside itself, for the OpenAPI document."""
+CSV, HTML = "text/csv", "text/html"
+FILES = {REPORT: CSV, REPORT_FULL: CSV, EVENTS: CSV, BY_HOUR: CSV, PAGE: HTML}
+"""A report's files, and of which type each is."""
+
 
 _CHUNK = 1 << 18
 _GZIP = 31  # zlib's name for the format of gzip
 _LEVEL = 4
+
+
+def as_text(*types: str) -> dict[str, Any]:
+    """Content of these types, for the OpenAPI document."""
+    return {each: {"schema": {"type": "string"}} for each in types}
+
+
+def in_parts(*types: str) -> dict[int | str, dict[str, Any]]:
+    """What a file may be answered with beside itself, for the OpenAPI document.
+
+    Parameters
+    ----------
+    *types : str
+        Of the file.
+    """
+    return {
+        HTTPStatus.PARTIAL_CONTENT.value: {
+            "description": "The range of it that was asked for.",
+            "content": as_text(*types, "multipart/byteranges"),
+        },
+        HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
+        **documented(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+    }
 
 
 def send_file(
@@ -90,9 +103,11 @@ def send_file(
             "Content-Encoding": "gzip",
             "Content-Disposition": f'attachment; filename="{attachment}"',
         }
-        return StreamingResponse(_packed(path), media_type=CSV, headers=headers)
+        return StreamingResponse(_packed(path), media_type=FILES[name], headers=headers)
     local, cleanup = _local(path)
-    return _File(local, media_type=CSV, headers=headers, filename=attachment, background=cleanup)
+    return _File(
+        local, media_type=FILES[name], headers=headers, filename=attachment, background=cleanup
+    )
 
 
 def takes_gzip(accepted: str) -> bool:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from upath import UPath
 
-from storemon_pipeline.api.files import CSV, not_ready
+from storemon_pipeline.api.files import CSV, as_text, not_ready
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -222,7 +222,6 @@ def _as_csv(table: pd.DataFrame, name: str) -> Response:
     return Response(text.getvalue(), media_type=CSV, headers=headers)
 
 
-_CSV_CONTENT: dict[str, Any] = {CSV: {"schema": {"type": "string"}}}
 _COMPARED = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
@@ -232,7 +231,7 @@ _COMPARED = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
     summary="Two reports compared, as CSV",
     response_class=Response,
     responses={
-        HTTPStatus.OK.value: {"description": "The comparison.", "content": _CSV_CONTENT},
+        HTTPStatus.OK.value: {"description": "The comparison.", "content": as_text(CSV)},
         **_COMPARED,
     },
 )
@@ -250,7 +249,7 @@ def compare_as_csv(services: Given, a: ReportId, b: ReportId, window: OfWindow =
     responses={
         HTTPStatus.OK.value: {
             "description": "The comparison; as CSV where `Accept` asks for it.",
-            "content": _CSV_CONTENT,
+            "content": as_text(CSV),
         },
         **_COMPARED,
     },

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
-from storemon_pipeline.api.files import CSV, IN_PARTS, send_file
+from storemon_pipeline.api.files import CSV, as_text, in_parts, send_file
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -39,11 +39,11 @@ _GOT: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK.value: {
         "description": "The report, once it is complete; until then its status.",
         "content": {
-            CSV: {"schema": {"type": "string"}},
+            **as_text(CSV),
             "application/json": {"schema": {"$ref": "#/components/schemas/ReportStatus"}},
         },
     },
-    **IN_PARTS,
+    **in_parts(CSV),
     **documented(HTTPStatus.NOT_FOUND),
 }
 

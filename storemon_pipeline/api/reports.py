@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownError
-from storemon_pipeline.api.files import CSV, FILES, IN_PARTS, send_file
+from storemon_pipeline.api.files import CSV, FILES, HTML, as_text, in_parts, send_file
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import (
@@ -76,7 +76,7 @@ def resource(services: Services, state: ReportState) -> resources.Report:
         finished_at=state.finished_at,
         stores=state.stores,
         error=state.error,
-        links=resources.Links(self=home, run=run, files=files),
+        links=resources.Links(self=home, page=f"/reports/{state.report_id}", run=run, files=files),
     )
 
 
@@ -216,9 +216,9 @@ def one(services: Given, report_id: ReportId) -> resources.Report:
     responses={
         HTTPStatus.OK.value: {
             "description": "The file.",
-            "content": {CSV: {"schema": {"type": "string"}}},
+            "content": as_text(CSV, HTML),
         },
-        **IN_PARTS,
+        **in_parts(CSV, HTML),
         **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     },
 )
@@ -226,7 +226,13 @@ def file(
     services: Given,
     request: Request,
     report_id: ReportId,
-    file: Literal["report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv"],
+    file: Literal[
+        "report.csv",
+        "report_full.csv",
+        "downtime_events.csv",
+        "downtime_by_hour.csv",
+        "report.html",
+    ],
 ) -> Response:
     """A file of a Complete report: whole, in ranges, or compressed where asked."""
     state = found(services, report_id)

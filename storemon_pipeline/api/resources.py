@@ -25,6 +25,10 @@ class Links(BaseModel):
     """Where to go from here."""
 
     self: str = Field(examples=[f"/v1/reports/{_ID}"])
+    page: str = Field(
+        description="The page to look at; until it is there, how far the report is.",
+        examples=[f"/reports/{_ID}"],
+    )
     run: str | None = Field(
         description="The run in Dagster's UI.", examples=[f"http://127.0.0.1:3000/runs/{_ID}"]
     )

@@ -16,9 +16,8 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.alerts`          the sensor that tells a webhook of outages
 :mod:`.resources`       settings and the database
 :mod:`.io`              what passes between the assets of a run: Parquet under the run's id
-:mod:`.show`            previews, columns and other metadata
+:mod:`.show`            previews, columns, charts and other metadata
 :mod:`.summary`         a report in a few lines, for the log
-:mod:`.plots`           plots, as images in the metadata
 :mod:`.failures`        what a person is told when a run fails
 ======================  ========================================================================
 """

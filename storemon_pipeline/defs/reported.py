@@ -12,14 +12,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from storemon_pipeline.defs import plots
 from storemon_pipeline.defs.computed import said
 from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, preview
-from storemon_pipeline.defs.summary import WORST, report_summary, widest_window, worst_stores
-from storemon_pipeline.pages.fleet import report_page
+from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, plot, preview
+from storemon_pipeline.defs.summary import WORST, report_summary, worst_stores
+from storemon_pipeline.pages.fleet import FleetCharts, report_page
 from storemon_pipeline.storage.history import keep_figures
 from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.registry import complete_report
@@ -135,6 +134,7 @@ def reported(
     names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
     stores = polled_stores.all()
     fleet = Fleet(report_request)
+    drawn = FleetCharts(fleet)
     files = ReportFiles(storemon.settings.reports_path, context.run.run_id)
     with told_as_failure():
         record_start(storemon, context.run, report_request)
@@ -157,14 +157,16 @@ def reported(
             if PAGE in opened:
                 with storemon.database.read() as connection:
                     bad_rows = bad_rows_by_file(connection)
-                page = report_page(fleet, context.run.run_id, bad_rows=bad_rows)
+                page = report_page(fleet, drawn, context.run.run_id, bad_rows=bad_rows)
                 opened[PAGE].write(page.encode())
             metadata = {
-                name: make(fleet) | _paths(files, name)
+                name: make(fleet, drawn) | _paths(files, name)
                 for name, make in _METADATA.items()
                 if name in selected
             }
         if "uptime_report" in selected:
+            shown_at = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
+            metadata["uptime_report"]["page"] = dg.MetadataValue.url(shown_at)
             newest = files.promote() if report_request.store_ids is None else None
             with storemon.database.write() as connection:
                 complete_report(
@@ -221,9 +223,9 @@ def _checks(fleet: Fleet, polled_stores: int) -> list[dg.AssetCheckResult]:
     ]
 
 
-def _report_metadata(fleet: Fleet) -> dict[str, Any]:
+def _report_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
     figures = pd.concat(fleet.figures, ignore_index=True)
-    widest = widest_window(fleet)
+    widest = fleet.widest_window
     shares = [f"uptime_pct_{window.column}" for window in fleet.request.windows]
     worst = worst_stores(figures, widest)[["store_id", *shares]]
     metadata: dict[str, Any] = {
@@ -232,7 +234,7 @@ def _report_metadata(fleet: Fleet) -> dict[str, Any]:
         "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
         "preview": preview(short_report(figures)),
         f"worst_stores_{widest}": preview(worst, WORST),
-        "plot": plots.uptime_distribution(figures[f"uptime_pct_{widest}"], widest),
+        "plot": plot(drawn.uptime_distribution),
     }
     for window in fleet.request.windows:
         uptime_pct = fleet.uptime_pct(window.column)
@@ -244,7 +246,7 @@ def _report_metadata(fleet: Fleet) -> dict[str, Any]:
     return metadata
 
 
-def _events_metadata(fleet: Fleet) -> dict[str, Any]:
+def _events_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
     events = pd.concat(fleet.events, ignore_index=True)
     longest = events.nlargest(WORST, "minutes")
     return {
@@ -252,19 +254,19 @@ def _events_metadata(fleet: Fleet) -> dict[str, Any]:
         "ongoing_events": fleet.ongoing_events,
         "preview": preview(events[_SHOWN_OF_EVENTS]),
         "longest_events": preview(longest[_SHOWN_OF_EVENTS], WORST),
-        "plot": plots.stores_down(events, fleet.request.span),
+        "plot": plot(drawn.stores_down),
     }
 
 
-def _by_hour_metadata(fleet: Fleet) -> dict[str, Any]:
+def _by_hour_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
     return {
         "dagster/row_count": fleet.by_hour_rows,
         "preview": preview(fleet.first_by_hour),
-        "plot": plots.downtime_heat_map(fleet.open_minutes, fleet.downtime_minutes),
+        "plot": plot(drawn.heat_map),
     }
 
 
-_METADATA: dict[str, Callable[[Fleet], dict[str, Any]]] = {
+_METADATA: dict[str, Callable[[Fleet, FleetCharts], dict[str, Any]]] = {
     "uptime_report": _report_metadata,
     "downtime_events": _events_metadata,
     "downtime_by_hour": _by_hour_metadata,

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import Table
 
+from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.uptime.windows import Window
 
 OWNERS = ["team:operations"]
@@ -86,6 +87,11 @@ def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:
     return dg.MetadataValue.md(
         shown.to_markdown(index=False, disable_numparse=True, tablefmt="pipe")
     )
+
+
+def plot(chart: Chart) -> dg.MetadataValue:
+    """A chart of the pages as an image, with what it shows in words."""
+    return dg.MetadataValue.md(f"**{chart.title}**\n\n![{chart.told}]({chart.image()})")
 
 
 def rows_table(rows: pd.DataFrame) -> dg.MetadataValue:

@@ -12,14 +12,6 @@ from storemon_pipeline.uptime.fleet import Fleet
 WORST = 5
 
 
-def widest_window(fleet: Fleet) -> str:
-    """The window that says most, by its column name: the one with the most open time."""
-    return max(
-        (window.column for window in fleet.request.windows),
-        key=lambda window: fleet.hours("open_time", window),
-    )
-
-
 def worst_stores(figures: pd.DataFrame, window: str, count: int = WORST) -> pd.DataFrame:
     """The rows of the stores with the least uptime in a window, the worst first."""
     return figures.nsmallest(count, f"uptime_pct_{window}")
@@ -52,7 +44,7 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
             for figure in ("uptime", "downtime", "unobserved")
         )
         lines.append(f"{window}: {share} ({lengths})")
-    window = widest_window(fleet)
+    window = fleet.widest_window
     figures = pd.concat(fleet.figures, ignore_index=True)
     worst = worst_stores(figures[figures[f"uptime_pct_{window}"].notna()], window)
     shown = [

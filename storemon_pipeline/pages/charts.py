@@ -1,85 +1,29 @@
-"""Charts as SVG, drawn by Vega-Lite without a browser.
-
-Colours are names of the stylesheet's, so that a chart is light or dark with its page. A chart says
-in words what it shows, for those who cannot see it.
-"""
+"""The charts of the pages and of Dagster's UI: what each shows, and of which figures."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from html import escape
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from markupsafe import Markup
 
+from storemon_pipeline.pages.drawing import Chart, draw
 from storemon_pipeline.pages.timeline import CLOSED, DOWN, UNOBSERVED, UP, clock_text, length_text
 
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 HEAT_CLASSES = 6
 
-_VERSION = "5.21"
-# charts are drawn for the width of a phone and grow with the page
-_WIDTH, _HEIGHT, _ROW = 380, 180, 24
+_ROW = 24
 _MOMENTS = 300
 _MANY = 100
-_MILLISECOND = 1_000_000
-_CONFIG: dict[str, Any] = {
-    "background": None,
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "currentColor",
-        "titleColor": "currentColor",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "domainColor": "var(--line)",
-        "gridColor": "var(--line)",
-        "tickColor": "var(--line)",
-    },
-    "text": {"color": "currentColor", "fontSize": 11},
-}
+_TICKS = 6
 _HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2, '0', 'left')"}
 
 
-def warm_up() -> None:
-    """Draw nothing: the first chart of a process takes half a second more than all others."""
-    _svg({"data": {"values": []}, "mark": "bar", "encoding": {}})
-
-
-def _svg(spec: dict[str, Any]) -> str:
-    # imported late: loading the definitions need not take its time
-    import vl_convert  # noqa: PLC0415
-
-    whole = {"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG} | spec
-    return str(vl_convert.vegalite_to_svg(whole, vl_version=_VERSION))
-
-
-def _chart(name: str, title: str, told: str, spec: dict[str, Any]) -> Markup:
-    """A chart as a figure: what Vega draws, made part of a page."""
-    svg = _svg(spec)
-    # what a mark is, as the tool tip of all browsers; roles within an image are of no use
-    svg = re.sub(r'<path aria-label="([^"]*)"([^>]*?)/>', r"<path\2><title>\1</title></path>", svg)
-    svg = re.sub(r' (?:role|aria-\w+)="[^"]*"', "", svg)
-    svg = re.sub(
-        r'^<svg[^>]*?class="marks"[^>]*?(viewBox="[^"]*")>',
-        rf'<svg xmlns="http://www.w3.org/2000/svg" \1 class="{name}" role="img" '
-        rf'aria-labelledby="{name}-title" aria-describedby="{name}-desc">'
-        rf'<desc id="{name}-desc">{escape(told)}</desc>',
-        svg,
-        count=1,
-    )
-    return Markup(  # noqa: S704 - all text is escaped, by Vega or above
-        f'<figure class="chart"><figcaption id="{name}-title">{escape(title)}</figcaption>'
-        f"{svg}</figure>"
-    )
-
-
-def uptime_distribution(uptime_pct: pd.Series, window: str) -> Markup:
+def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
     """How many stores have which uptime.
 
     Parameters
@@ -124,7 +68,7 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Markup:
     }
     mostly = f"{(known >= 95).sum():,} of {len(known):,} stores were up for 95 % or more"  # noqa: PLR2004 - as it says
     low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
-    return _chart(
+    return draw(
         "distribution",
         f"Stores by uptime, {window}",
         f"{mostly}, {low}.",
@@ -137,7 +81,7 @@ def heat_map(
     downtime_minutes: npt.NDArray[np.float64],
     *,
     of: str,
-) -> Markup:
+) -> Chart:
     """Which share of open time was downtime, by local weekday and hour.
 
     Parameters
@@ -150,27 +94,34 @@ def heat_map(
     share = np.full((7, 24), np.nan)
     np.divide(100 * downtime_minutes, open_minutes, out=share, where=open_minutes > 0)
     known = np.argwhere(~np.isnan(share))
+    limits = heat_limits(float(np.nanmax(share)) if len(known) else 0.0)
+    names = ["none", *(f"≤ {limit:g} %" for limit in limits[1:]), f"> {limits[-1]:g} %"]
     rows = [
         {
             "day": WEEKDAYS[day],
             "hour": int(hour),
             "to": int(hour) + 1,
-            "share": round(float(share[day, hour]), 2),
+            "class": names[int(np.searchsorted(limits, share[day, hour], side="right"))],
             "said": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
             f"{length_text(float(open_minutes[day, hour]))} open",
         }
         for day, hour in known
     ]
-    limits = heat_limits(float(np.nanmax(share)) if len(known) else 0.0)
     colour = {
-        "field": "share",
-        "type": "quantitative",
+        "field": "class",
+        "type": "ordinal",
         "scale": {
-            "type": "threshold",
-            "domain": limits,
+            "domain": names,
             "range": [f"var(--heat-{step})" for step in range(HEAT_CLASSES)],
         },
-        "legend": None,
+        "legend": {
+            "title": None,
+            "orient": "bottom",
+            "columns": HEAT_CLASSES,
+            "columnPadding": 12,
+            "symbolType": "square",
+            "symbolStrokeWidth": 0,
+        },
     }
     spec = {
         "height": 7 * _ROW,
@@ -201,8 +152,7 @@ def heat_map(
             f"Worst: {WEEKDAYS[int(day)]} from {hour:02}:00 to {hour + 1:02}:00, "
             f"{share[day, hour]:.1f} % of the open time."
         )
-    figure = _chart("heat-map", f"Downtime, % of open time, {of}", told, spec)
-    return Markup("{}{}").format(figure, _heat_legend(limits))
+    return draw("heat-map", f"Downtime, % of open time, {of}", told, spec)
 
 
 def heat_limits(most: float) -> list[float]:
@@ -222,16 +172,7 @@ def heat_limits(most: float) -> list[float]:
     return [0.01, *(round(step * number, 2) for number in range(1, steps + 1))]
 
 
-def _heat_legend(limits: list[float]) -> Markup:
-    names = ["none", *(f"to {limit:g} %" for limit in limits[1:]), f"over {limits[-1]:g} %"]
-    keys = Markup("").join(
-        Markup('<li><i style="background:var(--heat-{})"></i>{}</li>').format(step, name)
-        for step, name in enumerate(names)
-    )
-    return Markup('<ul class="legend" aria-label="Colours">{}</ul>').format(keys)
-
-
-def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Markup:
+def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
     """How many stores were down at once, over time.
 
     Parameters
@@ -260,7 +201,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Markup
             "line": {"color": "var(--down)", "strokeWidth": 1},
         },
         "encoding": {
-            "x": _time_axis("at"),
+            "x": _time_axis("at", span[1] - span[0]),
             "y": {
                 "field": "stores",
                 "type": "quantitative",
@@ -273,7 +214,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Markup
         f"At most {down[most]:,} at once, on {pd.Timestamp(moments[most]):%a %-d %b %H:%M} UTC; "
         f"{down[-1]:,} at the end."
     )
-    return _chart("stores-down", "Stores down while open (UTC)", told, spec)
+    return draw("stores-down", "Stores down while open (UTC)", told, spec)
 
 
 def _in_order(instants: pd.Series) -> npt.NDArray[np.datetime64]:
@@ -281,16 +222,31 @@ def _in_order(instants: pd.Series) -> npt.NDArray[np.datetime64]:
     return np.sort(naive.to_numpy())
 
 
-def _time_axis(field: str) -> dict[str, Any]:
+def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
+    """An axis of time in UTC, all of whose labels are of one kind."""
+    days = span / timedelta(days=1)
+    ticks: object = _TICKS
+    if days < _TICKS:
+        form = "%a %H:%M"
+    elif days < _MANY:
+        ticks, form = {"interval": "day", "step": ceil(days / _TICKS)}, "%-d %b"
+    else:
+        form = "%b %Y"
     return {
         "field": field,
         "type": "temporal",
         "scale": {"type": "utc"},
-        "axis": {"title": None, "tickCount": 6, "grid": False, "labelOverlap": True},
+        "axis": {
+            "title": None,
+            "tickCount": ticks,
+            "format": form,
+            "grid": False,
+            "labelOverlap": True,
+        },
     }
 
 
-def store_timeline(bars: pd.DataFrame, timezone: str) -> Markup:
+def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
     """When a store was open, up, down and unobserved: a row a day of its calendar.
 
     Parameters
@@ -347,10 +303,10 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Markup:
         f"{state} for {length_text(total) if total else 'no time'}"
         for state, total in hours.items()
     )
-    return _chart("timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec)
+    return draw("timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec)
 
 
-def trend(history: pd.DataFrame) -> Markup:
+def trend(history: pd.DataFrame) -> Chart:
     """How uptime went from report to report.
 
     Parameters
@@ -372,7 +328,7 @@ def trend(history: pd.DataFrame) -> Markup:
         "height": 140,
         "data": {"values": rows},
         "encoding": {
-            "x": _time_axis("at"),
+            "x": _time_axis("at", known["as_of"].max() - known["as_of"].min()),
             "y": {
                 "field": "uptime",
                 "type": "quantitative",
@@ -389,4 +345,4 @@ def trend(history: pd.DataFrame) -> Markup:
         ],
     }
     told = f"From {rows[0]['said']} to {rows[-1]['said']}." if rows else "Nothing was observed."
-    return _chart("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)
+    return draw("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.layout import Notice, WindowFigures, in_words, render, utc_text
 from storemon_pipeline.uptime.fleet import Fleet
 
@@ -19,12 +21,48 @@ SILENT_AFTER = timedelta(days=1)
 _NAMED = 10
 
 
-def report_page(fleet: Fleet, report_id: str, *, bad_rows: Mapping[str, int]) -> str:
+class FleetCharts:
+    """The charts of all stores together, each drawn once, when it is first asked for.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    @cached_property
+    def uptime_distribution(self) -> Chart:
+        """How many stores have which uptime in the widest window."""
+        widest = self._fleet.widest_window
+        uptime_pct = pd.concat([each[f"uptime_pct_{widest}"] for each in self._fleet.figures])
+        return charts.uptime_distribution(uptime_pct, in_words(widest))
+
+    @cached_property
+    def stores_down(self) -> Chart:
+        """How many stores were down at once."""
+        events = pd.concat(self._fleet.events, ignore_index=True)
+        return charts.stores_down(events, self._fleet.request.span)
+
+    @cached_property
+    def heat_map(self) -> Chart:
+        """On which weekday, at which hour they were down."""
+        return charts.heat_map(
+            self._fleet.open_minutes, self._fleet.downtime_minutes, of="by weekday and hour"
+        )
+
+
+def report_page(
+    fleet: Fleet, drawn: FleetCharts, report_id: str, *, bad_rows: Mapping[str, int]
+) -> str:
     """The page of a report.
 
     Parameters
     ----------
     fleet : Fleet
+    drawn : FleetCharts
+        Of that fleet.
     report_id : str
     bad_rows : mapping
         Raw file -> how many of its rows were set aside.
@@ -32,11 +70,7 @@ def report_page(fleet: Fleet, report_id: str, *, bad_rows: Mapping[str, int]) ->
     request = fleet.request
     figures = pd.concat(fleet.figures, ignore_index=True)
     events = pd.concat(fleet.events, ignore_index=True)
-    # the window that says most is the widest: the one with the most open time
-    widest = max(
-        (window.column for window in request.windows),
-        key=lambda window: fleet.hours("open_time", window),
-    )
+    widest = fleet.widest_window
     windows = [
         WindowFigures(
             in_words(window.column),
@@ -58,11 +92,7 @@ def report_page(fleet: Fleet, report_id: str, *, bad_rows: Mapping[str, int]) ->
         widest=in_words(widest),
         ongoing=fleet.ongoing_events,
         notices=notices(fleet, figures, widest, bad_rows),
-        distribution=charts.uptime_distribution(figures[f"uptime_pct_{widest}"], in_words(widest)),
-        stores_down=charts.stores_down(events, request.span),
-        heat_map=charts.heat_map(
-            fleet.open_minutes, fleet.downtime_minutes, of="by weekday and hour"
-        ),
+        charts=drawn,
         events=_ongoing(events),
         worst=_worst(figures, [window.column for window in request.windows], widest),
     )

@@ -137,6 +137,14 @@ class Fleet:
         return sum(map(len, self.figures))
 
     @property
+    def widest_window(self) -> str:
+        """The window that says most, by its column name: the one with the most open time."""
+        return max(
+            (window.column for window in self.request.windows),
+            key=lambda window: self.total("open_time", window),
+        )
+
+    @property
     def ongoing_events(self) -> int:
         """How many stores are down at as_of, while open."""
         return sum(int(events["ongoing"].sum()) for events in self.events)

@@ -17,7 +17,13 @@ from storemon_pipeline.storage.registry import cancel_report, fail_report, start
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
 from storemon_pipeline_tests.api.serving import Api, problem
 
-FILES = ["report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv"]
+FILES = {
+    "report.csv": "text/csv",
+    "report_full.csv": "text/csv",
+    "downtime_events.csv": "text/csv",
+    "downtime_by_hour.csv": "text/csv",
+    "report.html": "text/html",
+}
 IDENTITY = {"Accept-Encoding": "identity"}
 UNKNOWN = "5e135a30-2328-44f2-b25b-b3e4eeda8dd8"
 NUMBERS = count(1)
@@ -72,7 +78,12 @@ def test_a_report_that_was_asked_for_has_all_its_fields(api: Api):
         "stores": None,
         "progress": None,
         "error": None,
-        "links": {"self": f"/v1/reports/{told['id']}", "run": None, "files": {}},
+        "links": {
+            "self": f"/v1/reports/{told['id']}",
+            "page": f"/reports/{told['id']}",
+            "run": None,
+            "files": {},
+        },
     }
     assert answer.headers["location"] == told["links"]["self"]
     found = api.http.get(answer.headers["location"]).json()
@@ -96,6 +107,7 @@ def test_a_complete_report_has_all_its_fields(api: Api, place: Place):
         "error": None,
         "links": {
             "self": home,
+            "page": f"/reports/{place.complete}",
             "run": f"{api.dagster_url}/runs/{place.complete}",
             "files": {name: f"{home}/{name}" for name in FILES},
         },
@@ -273,7 +285,7 @@ def test_a_file_is_the_one_that_was_written(api: Api, place: Place, name: str):
     content = (place.reports_dir / place.complete / name).read_bytes()
     whole = api.http.get(path, headers=IDENTITY)
     assert whole.status_code == 200
-    assert whole.headers["content-type"].startswith("text/csv")
+    assert whole.headers["content-type"].startswith(FILES[name])
     stem, _, ending = name.partition(".")
     offered = f'attachment; filename="{stem}_{place.complete}.{ending}"'
     assert whole.headers["content-disposition"] == offered

@@ -4,12 +4,14 @@ The numbers are worked out here from the sample's CSV files, with nothing of the
 """
 
 import base64
+import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 from zoneinfo import available_timezones
 
 import dagster as dg
@@ -190,20 +192,31 @@ def test_the_columns_told_are_those_of_the_file(
 
 
 @pytest.mark.parametrize("asset", ["uptime_report", "downtime_events", "downtime_by_hour"])
-def test_a_report_has_a_plot_that_is_a_png_with_words_for_those_who_cannot_see_it(
-    asset: str, shown: Mapping[str, Mapping[str, Any]]
+def test_a_report_has_the_plot_of_its_page_with_words_for_those_who_cannot_see_it(
+    made: dg.ExecuteInProcessResult, asset: str, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     found = re.fullmatch(
-        r"!\[(?P<words>[^\]]{10,})\]\(data:image/png;base64,(?P<png>[A-Za-z0-9+/=]+)\)",
+        r"\*\*(?P<title>.{10,})\*\*\n\n"
+        r"!\[(?P<told>[^\]]{10,})\]\(data:image/svg\+xml;base64,(?P<svg>[A-Za-z0-9+/=]+)\)",
         shown[asset]["plot"],
     )
     assert found
-    png = base64.b64decode(found["png"], validate=True)
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    assert png.endswith(b"IEND\xaeB`\x82")
-    width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))
-    assert width > 600
-    assert height > 200
+    svg = base64.b64decode(found["svg"], validate=True).decode()
+    image = ET.fromstring(svg)
+    assert image.tag == "{http://www.w3.org/2000/svg}svg"
+    assert int(image.attrib["width"]) > 600
+    assert int(image.attrib["height"]) > 200
+    # there is no page around it to take colours from, and nothing is loaded
+    assert not re.search(r"var\(|currentColor|href|url\(", svg)
+    page = html.unescape((files_dir(made, shown) / "report.html").read_text())
+    assert found["title"] in page
+    assert found["told"] in page
+
+
+def test_a_report_has_a_link_to_its_page(
+    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+) -> None:
+    assert shown["uptime_report"]["page"] == f"http://127.0.0.1:8000/reports/{made.run_id}"
 
 
 def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from storemon_pipeline.pages import charts
-from storemon_pipeline.pages.fleet import MOST_EVENTS, MOST_STORES, report_page
+from storemon_pipeline.pages.fleet import MOST_EVENTS, MOST_STORES, FleetCharts, report_page
 from storemon_pipeline.pages.layout import Frame, linked, main_of
 from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.pages.reports import data_now, fleet_page, shown_page
@@ -43,6 +44,10 @@ class Attributes(HTMLParser):
 
 def request() -> ReportRequest:
     return resolve(AskedReport(windows=("day", "week")), newest_poll=AS_OF, now=AS_OF)
+
+
+def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> str:
+    return report_page(fleet, FleetCharts(fleet), report_id, bad_rows=bad_rows)
 
 
 def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fleet:
@@ -83,7 +88,7 @@ def text_of(page: str) -> str:
 
 
 def test_a_report_s_page_tells_its_figures_and_its_stores():
-    page = report_page(
+    page = written_page(
         fleet_of({"a": (150, 10), "b": (30, 10), "c": (0, 0)}, ongoing=1),
         "the-run",
         bad_rows={"store_status.csv": 1},
@@ -107,21 +112,21 @@ def test_service_levels_and_silent_stores_are_told():
     fleet = fleet_of({"a": (150, 10), "b": (30, 10)})
     fleet.figures[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
     fleet.targets_met["last_week"], fleet.targets_known["last_week"] = 1, 2
-    told = text_of(report_page(fleet, "the-run", bad_rows={}))
+    told = text_of(written_page(fleet, "the-run", bad_rows={}))
     assert "1 of 2 stores met their target, last week" in told
     assert "1 store not polled in the last day, whose last status is kept: b" in told
     assert "No row was set aside" in told
 
 
 def test_a_report_of_no_stores_has_a_page():
-    told = text_of(report_page(fleet_of({}), "the-run", bad_rows={}))
+    told = text_of(written_page(fleet_of({}), "the-run", bad_rows={}))
     assert "No store is down." in told
     assert "no stores with open time that was observed" in told
 
 
 def test_a_page_has_only_the_worst_of_many_stores():
     stores = {f"store-{number:05}": (100.0, number / 100) for number in range(3000)}
-    page = report_page(fleet_of(stores, ongoing=2000), "the-run", bad_rows={})
+    page = written_page(fleet_of(stores, ongoing=2000), "the-run", bad_rows={})
     assert len(page) < 400_000
     assert f"{MOST_STORES} of 3,000 stores" in text_of(page)
     assert f"The {MOST_EVENTS} longest of 2,000" in text_of(page)
@@ -131,7 +136,7 @@ def test_a_page_has_only_the_worst_of_many_stores():
 
 def pages() -> dict[str, str]:
     frame = Frame("../", leaves=True)
-    written = report_page(fleet_of({EVIL: (1, 1)}, ongoing=1), EVIL, bad_rows={EVIL: 2})
+    written = written_page(fleet_of({EVIL: (1, 1)}, ongoing=1), EVIL, bad_rows={EVIL: 2})
     notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, bad_rows={EVIL: 2})
     return {
         "report": written,
@@ -175,7 +180,7 @@ def test_stores_are_links_where_there_are_pages_of_stores():
 
 
 def test_the_content_of_a_page_is_what_is_within_its_frame():
-    page = report_page(fleet_of({"a": (1, 1)}), "the-run", bad_rows={})
+    page = written_page(fleet_of({"a": (1, 1)}), "the-run", bad_rows={})
     content = main_of(page)
     assert content.strip().startswith("<h1>")
     assert content.strip().endswith("</section>")
@@ -186,7 +191,7 @@ def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
     opened, down = np.zeros((7, 24)), np.zeros((7, 24))
     opened[1, 9:12] = 60
     down[1, 10] = 15
-    svg = charts.heat_map(opened, down, of="last week")
+    svg = Markup(charts.heat_map(opened, down, of="last week"))
     assert "Worst: Tue from 10:00 to 11:00, 25.0 % of the open time." in svg
     assert re.findall(r"<title>(.*?)</title>", svg) == [
         "Tue 09-10: 0.0 % of 1 h open",
@@ -202,11 +207,28 @@ def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
 def test_the_trend_goes_from_the_first_report_to_the_last():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-26T00:00Z"])
     history = pd.DataFrame({"as_of": at, "uptime_pct": [97.5, np.nan, 99.25]})
-    svg = charts.trend(history)
+    svg = Markup(charts.trend(history))
     assert "From 24 Jan 2023 00:00 UTC: 97.50 % to 26 Jan 2023 00:00 UTC: 99.25 %." in svg
     page = fleet_page(None, None, [], history, frame=Frame("./"))
     assert "Uptime over the last week, in 2 reports" in page
     assert "No report of all stores is complete yet" in page
+
+
+@pytest.mark.parametrize(
+    ("hours", "labels"),
+    [
+        (30, ["Tue 00:00", "Tue 06:00", "Tue 12:00", "Tue 18:00", "Wed 00:00", "Wed 06:00"]),
+        (24 * 11, ["25 Jan", "27 Jan", "29 Jan", "31 Jan", "1 Feb", "3 Feb"]),
+        (24 * 400, ["Apr 2023", "Jul 2023", "Oct 2023", "Jan 2024"]),
+    ],
+)
+def test_the_labels_of_time_are_all_of_one_kind(hours: int, labels: list[str]):
+    start = pd.Timestamp("2023-01-24T00:00Z")
+    at = pd.DatetimeIndex([start, start + pd.Timedelta(hours=hours)])
+    svg = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]})).svg
+    told = re.findall(r">([^<>]+)</text>", svg)
+    assert [each for each in told if each in labels] == labels
+    assert len([each for each in told if re.match(r"\w+ \w", each)]) == len(labels)
 
 
 def test_how_many_stores_were_down_at_once():
@@ -217,7 +239,7 @@ def test_how_many_stores_were_down_at_once():
             "end_utc": [start + pd.Timedelta(hours=hours) for hours in (5, 6, 24)],
         }
     )
-    svg = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
+    svg = Markup(charts.stores_down(events, (start, start + pd.Timedelta(hours=24))))
     assert re.search(r"At most 2 at once, on Tue 24 Jan 03:0\d UTC", svg)
 
 

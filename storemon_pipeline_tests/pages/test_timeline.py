@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from storemon_pipeline.pages.charts import store_timeline
 from storemon_pipeline.pages.timeline import local_days, states_of_store, timeline
@@ -127,7 +128,7 @@ def _edges(states: pd.DataFrame) -> list[int]:
 
 def test_the_chart_draws_the_bars_at_their_hours(two_days: OpenTime):
     bars = timeline(two_days, ZONE)
-    svg = store_timeline(bars, ZONE)
+    svg = Markup(store_timeline(bars, ZONE))
     drawn = re.findall(r'<path d="M([\d.]+),[\d.]+h([\d.]+)v[^"]*" fill="var\(--(\w+)\)"', svg)
     an_hour = max(float(left) + float(width) for left, width, _ in drawn) / 24
     found = sorted(
