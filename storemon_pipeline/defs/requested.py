@@ -5,7 +5,8 @@ the run begins, so that all that follows is made from one state of them.
 """
 
 from datetime import UTC, datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Any, Literal
 
 import dagster as dg
 import pandas as pd
@@ -27,18 +28,20 @@ from storemon_pipeline.storage.snapshots import (
     read_special_hours,
     read_timezones,
 )
-from storemon_pipeline.uptime.request import (
-    DEFAULT_WINDOWS,
-    AskedReport,
-    ReportRequest,
-    resolve,
-)
+from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.wall_clock import effective_timezone, known_timezones
+from storemon_pipeline.uptime.windows import Window
 
 _RULES = UptimeRules.model_fields
 _ASKED = AskedReport.model_fields
 _GROUP = "request"
+
+
+# Dagster takes an enum's names for its values, so here they are the same
+WindowName = StrEnum("WindowName", {window.value: window.value for window in Window})  # type: ignore[misc]
+# as text, since of enums it takes no list for a default
+_USUAL: Any = [window.value for window in DEFAULT_WINDOWS]
 
 
 class RulesConfig(dg.Config):
@@ -69,8 +72,8 @@ class ReportRequestConfig(dg.Config):
     """What a report is asked for. Everything is optional; null is the default as well."""
 
     as_of: str | None = Field(default="latest", description=_ASKED["as_of"].description)
-    windows: list[str] | None = Field(
-        default=[window.value for window in DEFAULT_WINDOWS],
+    windows: list[WindowName] | None = Field(
+        default=_USUAL,
         description=_ASKED["windows"].description,
     )
     start: str | None = Field(default=None, description=_ASKED["start"].description)

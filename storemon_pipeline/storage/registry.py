@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, null, or_, select, union_all, update
+from sqlalchemy import Connection, case, func, insert, null, or_, select, union_all, update
 
-from storemon_pipeline.storage.tables import report, report_request
+from storemon_pipeline.storage.tables import fleet_figure, report, report_request
 from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.windows import Window
 
 QUEUED, RUNNING, COMPLETE, FAILED = "Queued", "Running", "Complete", "Failed"
 CANCELED = "Canceled"
@@ -23,8 +24,6 @@ IN_PROGRESS = (QUEUED, RUNNING)
 
 WAITING, LAUNCHED = "Waiting", "Launched"
 """A request before and after a run was launched for it; to those who ask, its report is queued."""
-
-_LOOKED_AT = 1000
 
 
 def start_report(
@@ -234,13 +233,27 @@ def list_reports(
 
 
 def newest_complete_report(connection: Connection) -> ReportState | None:
-    """The report of all stores that was last to become Complete; None where there is none."""
-    query = _REPORTS.where(report.c.status == COMPLETE).order_by(report.c.finished_at.desc())
-    for row in connection.execute(query.limit(_LOOKED_AT)):
-        state = _state(row)
-        if state.request is not None and state.request.get("store_ids") is None:
-            return state
-    return None
+    """The Complete report of all stores that tells of the newest time; None where there is none.
+
+    One that somebody asks for as of last year, or of the future, is not what the others look for.
+    Of those as of one instant it is one with the last week, and the last to be Complete.
+    """
+    has_week = (
+        select(fleet_figure.c.report_id)
+        .where(
+            fleet_figure.c.report_id == report.c.report_id,
+            fleet_figure.c.window_name == Window.WEEK.column,
+        )
+        .exists()
+    )
+    query = _REPORTS.where(
+        report.c.status == COMPLETE,
+        report.c.request.is_not(None),
+        report.c.request["store_ids"].as_string().is_(None),
+        report.c.as_of <= report.c.finished_at,
+    ).order_by(report.c.as_of.desc(), case((has_week, 0), else_=1), report.c.finished_at.desc())
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else _state(row)
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:

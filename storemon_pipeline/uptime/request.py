@@ -164,8 +164,8 @@ class ReportRequest(BaseModel):
         UTC; the end of every window (rule 1).
     windows : tuple of Window
         In the order they were asked for, none twice.
-    start : datetime or None
-        The beginning of the window ``range``, where that is one of them.
+    start, end : datetime or None
+        The beginning and the end of the window ``range``, where that is one of them.
     store_ids : tuple of str or None
         The stores asked for; None is all.
     rules : UptimeRules
@@ -176,6 +176,7 @@ class ReportRequest(BaseModel):
     as_of: Instant
     windows: tuple[Window, ...] = Field(min_length=1)
     start: Instant | None
+    end: Instant | None = None
     store_ids: tuple[str, ...] | None
     rules: UptimeRules
 
@@ -253,6 +254,7 @@ def resolve(asked: AskedReport, *, newest_poll: datetime, now: datetime) -> Repo
         as_of=as_of,
         windows=tuple(dict.fromkeys(windows)),
         start=asked.start,
+        end=asked.end,
         store_ids=asked.store_ids and tuple(sorted(set(asked.store_ids))),
         rules=asked.rules,
     )

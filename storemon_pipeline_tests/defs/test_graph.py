@@ -15,10 +15,11 @@ import dagster as dg
 import pytest
 
 from storemon_pipeline.definitions import build_defs, defs
-from storemon_pipeline.defs.requested import ReportRequestConfig, RulesConfig
+from storemon_pipeline.defs.requested import ReportRequestConfig, RulesConfig, WindowName
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport
 from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.defs.running import PROJECT
 
 PACKAGE = PROJECT / "storemon_pipeline"
@@ -246,6 +247,12 @@ def test_the_defaults_of_the_run_config_are_those_of_the_rules() -> None:
     )
     assert UptimeRules.model_validate(RulesConfig().model_dump()) == UptimeRules()
     assert fields["rules"].default_value == UptimeRules().model_dump(mode="json")
+
+
+def test_the_windows_that_may_be_asked_for_are_those_that_there_are() -> None:
+    assert [(each.name, each.value) for each in WindowName] == [(each, each) for each in Window]
+    (in_dagster,) = run_config()["windows"].config_type.inner_type.type_params
+    assert tuple(in_dagster.config_values) == tuple(Window)
 
 
 @pytest.mark.parametrize("rule", RULES)

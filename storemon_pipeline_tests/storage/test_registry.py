@@ -1,6 +1,7 @@
 """Every report that is started is on record, with what became of it."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from sqlalchemy import select, text
 
@@ -19,11 +20,12 @@ from storemon_pipeline.storage.registry import (
     start_report,
 )
 from storemon_pipeline.storage.requests import cancel_request, keep_request, launched
-from storemon_pipeline.storage.tables import report
+from storemon_pipeline.storage.tables import fleet_figure, report
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 
 NOON = datetime(2023, 1, 25, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
+NUMBERS = count(1)
 REQUEST = resolve(AskedReport(store_ids=("2", "1")), newest_poll=NOON, now=LATER)
 
 
@@ -199,26 +201,61 @@ def test_a_report_is_queued_once(database: Database):
     assert reports(database) == before
 
 
-def test_the_newest_complete_report_is_the_last_to_be_complete_of_all_stores(database: Database):
-    def newest() -> str | None:
-        with database.read() as connection:
-            state = newest_complete_report(connection)
-        return state and state.report_id
+def newest(database: Database) -> str | None:
+    with database.read() as connection:
+        state = newest_complete_report(connection)
+    return state and state.report_id
+
+
+def test_of_reports_as_of_one_instant_the_newest_is_the_last_to_be_complete(database: Database):
 
     everything = resolve(AskedReport(), newest_poll=NOON, now=LATER)
-    assert newest() is None
+    assert newest(database) is None
     for number, (report_id, request) in enumerate(
         [("slow", everything), ("quick", everything), ("of two stores", REQUEST), ("odd", None)]
     ):
         with database.write() as connection:
             start_report(connection, report_id, request, NOON + timedelta(seconds=number))
-    assert newest() is None
+    assert newest(database) is None
     for seconds, report_id in enumerate(["quick", "slow", "of two stores", "odd"]):
         with database.write() as connection:
             finished_at = LATER + timedelta(seconds=seconds)
             complete_report(connection, report_id, stores=2, finished_at=finished_at)
     started(database, "running", everything)
-    assert newest() == "slow"
+    assert newest(database) == "slow"
+
+
+def complete_as_of(database: Database, as_of: datetime, *windows: str, stores: str = "") -> str:
+    """A report that becomes Complete, later than those before it."""
+    asked = AskedReport.model_validate(
+        {"as_of": as_of, "windows": windows, "store_ids": stores.split() or None}
+    )
+    report_id = f"report-{next(NUMBERS)}"
+    started(database, report_id, resolve(asked, newest_poll=NOON, now=LATER))
+    figures = [
+        {"report_id": report_id, "window_name": f"last_{window}"}
+        | dict.fromkeys(("uptime", "downtime", "unobserved"), 0)
+        for window in windows
+        if not stores
+    ]
+    with database.write() as connection:
+        if figures:
+            connection.execute(fleet_figure.insert(), figures)
+        finished_at = LATER + timedelta(minutes=next(NUMBERS))
+        complete_report(connection, report_id, stores=2, finished_at=finished_at)
+    return report_id
+
+
+def test_the_newest_complete_report_is_the_one_that_tells_of_the_newest_time(database: Database):
+    shown = complete_as_of(database, NOON, "hour", "week")
+    assert newest(database) == shown
+    complete_as_of(database, NOON - timedelta(days=365), "week")
+    complete_as_of(database, NOON + timedelta(days=365), "week")
+    complete_as_of(database, NOON, "day")
+    complete_as_of(database, NOON, "hour", "week", stores="s1 s2")
+    assert newest(database) == shown
+    later = complete_as_of(database, NOON + timedelta(minutes=1), "day")
+    assert newest(database) == later
 
 
 def test_reports_are_counted_by_status_with_the_requests_that_wait(database: Database):
