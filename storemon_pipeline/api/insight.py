@@ -6,12 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from io import BytesIO
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from upath import UPath
 
 from storemon_pipeline.api.files import CSV, as_text, not_ready
@@ -53,6 +53,9 @@ class HistoryPoint(BaseModel):
 
     report_id: str = Field(examples=[_ID])
     as_of: datetime = Field(examples=[_AT])
+    start: datetime | None = Field(
+        description="Where the range begins; null for all other windows.", examples=[None]
+    )
     uptime_pct: float | None = Field(
         description="Of observed open time; null where nothing was observed.", examples=[98.71]
     )
@@ -92,7 +95,42 @@ class Comparison(BaseModel):
     a: str = Field(examples=[_ID])
     b: str = Field(examples=["b6a1e9d0-5b5c-4a3e-9d3f-0d3f7e0b9a11"])
     window: WindowColumn = Field(examples=["last_week"])
+    as_of_a: datetime = Field(examples=["2023-01-18T18:13:22.479220Z"])
+    as_of_b: datetime = Field(examples=[_AT])
+    start_a: datetime | None = Field(
+        description="Where report a's range begins; null for all other windows.", examples=[None]
+    )
+    start_b: datetime | None = Field(examples=[None])
     stores: list[Change] = Field(description="The one that got worst first.")
+
+
+class AskedEvents(BaseModel):
+    """Which downtime events are asked for."""
+
+    store_id: StoreId | None = Field(default=None, description="Only those of this store.")
+    min_minutes: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Only those that are at least as long."
+    )
+    start: Instant | None = Field(
+        default=None, description="Only those that go on after this instant."
+    )
+    end: Instant | None = Field(
+        default=None, description="Only those that begin before this instant."
+    )
+    ongoing: bool | None = Field(
+        default=None, description="Only those that go on at the report's as_of, or are over."
+    )
+    limit: int = Field(default=100, ge=1, le=1000, description="How many on a page.")
+    offset: int = Field(
+        default=0, ge=0, le=10**9, description="As the link to the next page has it."
+    )
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            msg = f"start ({self.start.isoformat()}) must be before end ({self.end.isoformat()})"
+            raise ValueError(msg)
+        return self
 
 
 class DowntimeEvent(BaseModel):
@@ -265,7 +303,23 @@ def compare(
     first, second, table = _compared(services, a, b, window)
     if CSV in request.headers.get("accept", ""):
         return _as_csv(table, f"compare_{window.value}.csv")
-    return Comparison(a=first.report_id, b=second.report_id, window=window, stores=_records(table))
+    start_a, start_b = (_start(state, window) for state in (first, second))
+    return Comparison(
+        a=first.report_id,
+        b=second.report_id,
+        window=window,
+        as_of_a=first.as_of,
+        as_of_b=second.as_of,
+        start_a=start_a,
+        start_b=start_b,
+        stores=_records(table),
+    )
+
+
+def _start(state: ReportState, window: WindowColumn) -> str | None:
+    """Where the window begins, if it is a range."""
+    asked = state.request if window.value == Window.RANGE.column else None
+    return None if asked is None else asked.get("start")
 
 
 @router.get(
@@ -277,38 +331,17 @@ def compare(
 def events(
     services: Given,
     report_id: ReportId,
-    store_id: Annotated[StoreId | None, Query(description="Only those of this store.")] = None,
-    min_minutes: Annotated[
-        float | None,
-        Query(ge=0, allow_inf_nan=False, description="Only those that are at least as long."),
-    ] = None,
-    start: Annotated[
-        Instant | None, Query(description="Only those that go on after this instant.")
-    ] = None,
-    end: Annotated[
-        Instant | None, Query(description="Only those that begin before this instant.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many on a page.")] = 100,
-    offset: Annotated[
-        int, Query(ge=0, le=10**9, description="As the link to the next page has it.")
-    ] = 0,
+    asked: Annotated[AskedEvents, Query()],
 ) -> DowntimeEvents:
     """The downtime events of a Complete report, by store and start."""
     state = _complete(services, report_id)
-    wanted = EventFilter(store_id, min_minutes, start, end)
+    wanted = EventFilter(asked.store_id, asked.min_minutes, asked.start, asked.end, asked.ongoing)
     path = _file(services, state, EVENTS)
-    page, total = find_events(path, wanted, offset=offset, limit=limit)
+    page, total = find_events(path, wanted, offset=asked.offset, limit=asked.limit)
     following = None
-    if offset + limit < total:
-        asked = {
-            "store_id": store_id,
-            "min_minutes": min_minutes,
-            "start": start and _z(start),
-            "end": end and _z(end),
-            "limit": limit,
-            "offset": offset + limit,
-        }
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
+    if asked.offset + asked.limit < total:
+        further = asked.model_copy(update={"offset": asked.offset + asked.limit})
+        query = urlencode(further.model_dump(mode="json", exclude_none=True))
         following = f"/v1/reports/{state.report_id}/events?{query}"
     return DowntimeEvents(
         report_id=state.report_id,
@@ -316,10 +349,6 @@ def events(
         events=[DowntimeEvent(**row) for row in page.to_pylist()],
         next=following,
     )
-
-
-def _z(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
 
 
 def _file(services: Services, state: ReportState, name: str) -> UPath:

@@ -101,7 +101,9 @@ def report_request(
     now = datetime.now(UTC)
     with told_as_failure():
         record_start(storemon, context.run, None)
-        asked = AskedReport.model_validate(config.model_dump(exclude_none=True))
+        # Dagster gives the default windows as the text that they are
+        config_given = config.model_dump(exclude_none=True, warnings=False)
+        asked = AskedReport.model_validate(config_given)
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
             unknown = unknown_stores(connection, asked.store_ids or ())

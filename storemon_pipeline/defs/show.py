@@ -69,7 +69,7 @@ def figure_columns(windows: Sequence[Window]) -> dg.TableSchema:
             f"met_{window.column}": "bool: it was up for at least its target",
             f"downtime_budget_{window.column}": f"float: {unit} that the target lets it be down",
             f"budget_left_{window.column}": f"float: {unit}; below 0 where it is overdrawn",
-            f"outages_{window.column}": "int: stretches of downtime within one opening",
+            f"outages_{window.column}": "int: downtime without any uptime in between",
             f"mean_minutes_to_recovery_{window.column}": "float: of outages that are over",
             f"mean_hours_between_outages_{window.column}": "float: uptime, by outages",
             f"longest_outage_minutes_{window.column}": "float",

@@ -143,8 +143,9 @@ def _about(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
 
 
 def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
-    shown = events[events["ongoing"]].nlargest(MOST_EVENTS, "minutes")
-    local = shown["start_utc"].dt.tz_localize(None) + shown["start_offset"]
+    """Who is down now, the one that has been for longest first, closing time left out."""
+    shown = events[events["ongoing"]].nlargest(MOST_EVENTS, "down_minutes")
+    local = shown["down_since_utc"].dt.tz_localize(None) + shown["down_since_offset"]
     return [
         {
             "store_id": store_id,
@@ -153,7 +154,7 @@ def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
             "minutes": minutes,
         }
         for store_id, start, clock, minutes in zip(
-            shown["store_id"], shown["start_utc"], local, shown["minutes"], strict=True
+            shown["store_id"], shown["down_since_utc"], local, shown["down_minutes"], strict=True
         )
     ]
 

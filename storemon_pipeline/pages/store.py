@@ -91,7 +91,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         title=store.store_id,
         store=store,
         as_of=week.request.as_of,
-        now=_now(week.time, store.timezone),
+        now=_now(week.time, week.results.events, store.timezone),
         windows=_windows(week),
         level=_level(week.results.levels),
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
@@ -102,7 +102,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
     )
 
 
-def _now(time: OpenTime, timezone: str) -> dict[str, str]:
+def _now(time: OpenTime, events: pd.DataFrame, timezone: str) -> dict[str, str]:
     """How the store is at the end of the time that is looked at, and since when."""
     last = states_of_store(time).iloc[-1]
     since = pd.Timestamp(last["start"], unit="us", tz="UTC")
@@ -111,6 +111,15 @@ def _now(time: OpenTime, timezone: str) -> dict[str, str]:
         DOWN: ("bad", "Down"),
         CLOSED: ("", "Closed"),
     }.get(last["state"], ("warn", "Open, unobserved"))
+    if last["state"] == DOWN:
+        # closing time in between has not mended it
+        outage = events.iloc[-1]
+        since = outage["down_since_utc"]
+        text = (
+            f"since {clock_text(since, timezone)} its time, for "
+            f"{length_text(outage['down_minutes'])} of its open time"
+        )
+        return {"kind": kind, "label": label, "text": text}
     if last["start"] == time.line.start:
         return {"kind": kind, "label": label, "text": "for all of the last week"}
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE

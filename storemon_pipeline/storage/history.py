@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, Select, Table, delete, select
+from sqlalchemy import Connection, Select, Table, delete, null, select
 
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import fleet_figure, fleet_hour, report, report_figure
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.report import hundredths, percent
 from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.windows import Window
 
 FIGURES = ("uptime", "downtime", "unobserved")
 
@@ -91,9 +92,10 @@ def store_history(
     Returns
     -------
     DataFrame
-        ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``uptime_pct`` (float64, NaN where
-        nothing was observed), ``uptime_hours``, ``downtime_hours``, ``unobserved_hours`` (float64,
-        two decimals), oldest first.
+        ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``start`` (text, the beginning of a
+        range; None for all other windows), ``uptime_pct`` (float64, NaN where nothing was
+        observed), ``uptime_hours``, ``downtime_hours``, ``unobserved_hours`` (float64, two
+        decimals), oldest first.
     """
     query = _history(report_figure, window).where(report_figure.c.store_id == store_id)
     return _told(connection, query, limit)
@@ -109,8 +111,11 @@ def fleet_history(connection: Connection, window: str, limit: int = 100) -> pd.D
 
 def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
     figures = [table.c[figure] for figure in FIGURES]
+    # two ranges may be of different lengths; the other windows have their name
+    is_range = window == Window.RANGE.column
+    start = report.c.request["start"].as_string() if is_range else null()
     return (
-        select(report.c.report_id, report.c.as_of, *figures)
+        select(report.c.report_id, report.c.as_of, start, *figures)
         .join_from(report, table, table.c.report_id == report.c.report_id)
         .where(table.c.window_name == window)
         # of two reports as of one instant, the one that was made later comes later
@@ -120,11 +125,12 @@ def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
 
 def _told(connection: Connection, query: Select[tuple[object, ...]], limit: int) -> pd.DataFrame:
     newest_first = connection.execute(query.limit(limit)).all()
-    rows = pd.DataFrame(newest_first[::-1], columns=["report_id", "as_of", *FIGURES])
+    rows = pd.DataFrame(newest_first[::-1], columns=["report_id", "as_of", "start", *FIGURES])
     exact = {figure: rows[figure].to_numpy(np.int64) for figure in FIGURES}
     told = {
         "report_id": rows["report_id"].astype("str"),
         "as_of": pd.to_datetime(rows["as_of"], utc=True).astype("datetime64[us, UTC]"),
+        "start": rows["start"].astype(object),
         "uptime_pct": percent(exact["uptime"], exact["uptime"] + exact["downtime"]),
     }
     return pd.DataFrame(

@@ -26,6 +26,7 @@ _READ_AS = csv.ConvertOptions(
         "start_local": pa.string(),
         "end_local": pa.string(),
         "minutes": pa.float64(),
+        "ongoing": pa.bool_(),
     },
     null_values=[""],  # NA is the id of a store like any other
     strings_can_be_null=True,
@@ -86,12 +87,15 @@ class EventFilter:
         Only those that are at least as long.
     start, end : datetime or None
         Only those of which some part is within ``[start, end)``.
+    ongoing : bool or None
+        Only those that go on at the report's as_of, or only those that do not.
     """
 
     store_id: str | None = None
     min_minutes: float | None = None
     start: datetime | None = None
     end: datetime | None = None
+    ongoing: bool | None = None
 
     def apply(self, events: pa.Table) -> pa.Table:
         """The events that fit."""
@@ -102,6 +106,8 @@ class EventFilter:
             fits.append(pc.field("end_utc") > pa.scalar(self.start, _INSTANT))
         if self.end is not None:
             fits.append(pc.field("start_utc") < pa.scalar(self.end, _INSTANT))
+        if self.ongoing is not None:
+            fits.append(pc.field("ongoing") == self.ongoing)
         for fit in fits:
             events = events.filter(fit)
         return events

@@ -7,6 +7,7 @@ windows asked for. For how long a store was down in a window is told by :mod:`.r
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Int, Intervals, expand
@@ -18,6 +19,7 @@ from storemon_pipeline.uptime.wall_clock import WallClocks
 
 _MINUTE = HOUR // 60
 _HOURS_OF_WEEK = 7 * 24
+_NEVER = np.iinfo(np.int64).max
 _MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
 
 
@@ -29,6 +31,34 @@ def _clocks(stores: pd.DataFrame, time: OpenTime) -> tuple[WallClocks, Int]:
 def _within_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
     start, end = request.store_spans(stores["timezone"])
     return intervals.clip(start[intervals.code], end[intervals.code])
+
+
+def outage_numbers(down: Intervals, time: OpenTime) -> tuple[Int, Int]:
+    """Which stretches of downtime are one outage: those between which the store was not up.
+
+    Parameters
+    ----------
+    down : Intervals
+        Of ``time.down``, or cut from it; sorted.
+    time : OpenTime
+
+    Returns
+    -------
+    number : int64 array, shape (n,)
+        Of each stretch: the same for all of an outage, and never less than the one before.
+    up_again : int64 array, shape (n,)
+        When the store is up next, in microseconds since 1970; beyond all spans where it is not.
+    """
+    up = time.up
+    key = time.line.key(up.code, up.start)
+    following = np.searchsorted(key, time.line.key(down.code, down.start))
+    # two stores may have as many stretches of uptime before them: one that is never up
+    number = following + down.code
+    up_again = np.full(len(down), _NEVER)
+    known = following < len(up)
+    known[known] = up.code[following[known]] == down.code[known]
+    up_again[known] = up.start[following[known]]
+    return number, up_again
 
 
 def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest) -> pd.DataFrame:
@@ -46,23 +76,38 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
     -------
     DataFrame
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
-        ``start_offset``, ``end_offset`` (``timedelta64[us]``: how far the store's clock is ahead
-        of UTC), ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of), sorted
-        by store and start.
+        ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of),
+        ``down_since_utc`` (``datetime64[us, UTC]``: where the outage begins that it is a part of,
+        after the last uptime), ``down_minutes`` (float64, two decimals: open time that is down
+        since then, up to its end), and ``start_offset``, ``end_offset``, ``down_since_offset``
+        (``timedelta64[us]``: how far the store's clock is ahead of UTC then), sorted by store and
+        start.
     """
     down = _within_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
     (as_of,) = instants_of([request.as_of]).tolist()
-    zone_of_event = zone[down.code]
+
+    def offset(instant: Int) -> npt.NDArray[np.timedelta64]:
+        return clocks.offset(zone[down.code], instant).astype("timedelta64[us]")
+
+    number, _ = outage_numbers(down, time)
+    _, first, members = np.unique(number, return_index=True, return_counts=True)
+    begun = np.repeat(first, members)
+    since = down.start[begun]
+    before = np.cumsum(down.end - down.start) - (down.end - down.start)
     return pd.DataFrame(
         {
             "store_id": store_ids(down.code, stores["store_id"]),
             "start_utc": timestamps_of(down.start),
             "end_utc": timestamps_of(down.end),
-            "start_offset": clocks.offset(zone_of_event, down.start).astype("timedelta64[us]"),
-            "end_offset": clocks.offset(zone_of_event, down.end).astype("timedelta64[us]"),
+            "start_offset": offset(down.start),
+            "end_offset": offset(down.end),
             "minutes": hundredths(down.end - down.start, _MINUTE) / 100,
             "ongoing": down.end == as_of,
+            "down_since_utc": timestamps_of(since),
+            "down_since_offset": offset(since),
+            "down_minutes": hundredths(before + down.end - down.start - before[begun], _MINUTE)
+            / 100,
         },
         copy=False,
     )

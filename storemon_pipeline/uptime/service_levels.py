@@ -1,8 +1,8 @@
 """Whether each store met its target, what is left of its downtime budget, and how its outages were.
 
 A target is the least share of a store's observed open time that it is to be up, in percent. An
-outage is a downtime event (Outages): a stretch of downtime within one open interval, cut to the
-window.
+outage is downtime without any uptime in between: closing time neither ends it nor begins another,
+so that it may be several downtime events.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.outages import outage_numbers
 from storemon_pipeline.uptime.report import OpenTime, hundredths
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
-from storemon_pipeline.uptime.tables import instants_of
 
 _SCALE = 100_000  # a target is told to a thousandth of a percent
 _MINUTE = HOUR // 60
@@ -43,37 +43,38 @@ def service_levels(
         ``target_pct``; then for each window, + its column name: ``met_`` (boolean, NA where
         nothing was observed), ``downtime_budget_`` and ``budget_left_`` (float64, in the unit of
         the window's figures; less than nothing where it is overdrawn), ``outages_`` (int64),
-        ``mean_minutes_to_recovery_`` (of outages that are over), ``mean_hours_between_outages_``
-        (uptime by outages) and ``longest_outage_minutes_`` (float64, NaN where there is none to
-        tell of).
+        ``mean_minutes_to_recovery_`` (of outages after which it was up again in the window),
+        ``mean_hours_between_outages_`` (uptime by outages) and ``longest_outage_minutes_``
+        (float64, NaN where there is none to tell of). The length of an outage is its downtime.
     """
     target = np.rint(stores["target_pct"].to_numpy(np.float64) * (_SCALE // 100)).astype(np.int64)
-    (as_of,) = instants_of([request.as_of]).tolist()
+    number, up_again = outage_numbers(time.down, time)
     columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
     for window in request.windows:
         name = window.column
-        up, down = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
-        budget = _share(up + down, _SCALE - target)
-        columns[f"met_{name}"] = pd.arrays.BooleanArray(down <= budget, mask=up + down == 0)
+        up, downtime = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
+        budget = _share(up + downtime, _SCALE - target)
+        columns[f"met_{name}"] = pd.arrays.BooleanArray(downtime <= budget, mask=up + downtime == 0)
         columns[f"downtime_budget_{name}"] = hundredths(budget, window.unit) / 100
-        columns[f"budget_left_{name}"] = hundredths(budget - down, window.unit) / 100
+        columns[f"budget_left_{name}"] = hundredths(budget - downtime, window.unit) / 100
 
         start, end = request.bounds(window, stores["timezone"])
-        whole = time.down
-        within = (whole.start < end[whole.code]) & (whole.end > start[whole.code])
-        whole = whole.take(within)
-        outages = whole.clip(start[whole.code], end[whole.code])
-        length = outages.end - outages.start
-        count = np.bincount(outages.code, minlength=len(stores))
-        # one that goes on beyond the window, or at as_of, is not over by then
-        over = (whole.end == outages.end) & (whole.end < as_of)
-        recovered = np.bincount(outages.code[over], minlength=len(stores))
+        down = time.down
+        within = (down.start < end[down.code]) & (down.end > start[down.code])
+        cut = down.take(within).clip(start[down.code[within]], end[down.code[within]])
+        _, first, outage = np.unique(number[within], return_index=True, return_inverse=True)
+        code = cut.code[first]
         # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
-        until_over = np.bincount(
-            outages.code[over], weights=length[over], minlength=len(stores)
-        ).astype(np.int64)
+        length = np.bincount(outage, weights=cut.end - cut.start).astype(np.int64)
+        # all stretches of an outage are followed by the same uptime
+        over = up_again[within][first] < end[code]
+        count = np.bincount(code, minlength=len(stores))
+        recovered = np.bincount(code[over], minlength=len(stores))
+        until_over = np.bincount(code[over], weights=length[over], minlength=len(stores)).astype(
+            np.int64
+        )
         longest = np.zeros(len(stores), dtype=np.int64)
-        np.maximum.at(longest, outages.code, length)
+        np.maximum.at(longest, code, length)
         columns[f"outages_{name}"] = count
         columns[f"mean_minutes_to_recovery_{name}"] = _mean(until_over, recovered, _MINUTE)
         columns[f"mean_hours_between_outages_{name}"] = _mean(up, count, HOUR)

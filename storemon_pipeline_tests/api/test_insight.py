@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
 from storemon_pipeline_tests.api.serving import Api, problem
 from storemon_pipeline_tests.defs.running import rows
 from storemon_pipeline_tests.storage.test_history import HOUR, kept
 
 FIRST = datetime(2023, 1, 1, tzinfo=UTC)
+OF_A_DAY, OF_AN_HOUR = "22222222-cccc", "33333333-dddd"
 EARLIER, EARLIEST = "11111111-aaaa", "00000000-bbbb"
 
 
@@ -28,6 +30,17 @@ def reports(place: Place, api: Api) -> None:
         {"NA": (HOUR, 0, 0), "gone": (0, 0, HOUR), ODD_STORE: (0, HOUR, 0)},
         as_of=FIRST + timedelta(days=1),
     )
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def ranges(place: Place, api: Api) -> None:
+    """Two reports of ranges that end together."""
+    database = Database(place.database_url)
+    for report_id, hours in ((OF_A_DAY, 24), (OF_AN_HOUR, 1)):
+        since = FIRST - timedelta(hours=hours)
+        figures = {"NA": (HOUR, 0, 0)}
+        kept(database, report_id, figures, as_of=FIRST, windows=(Window.RANGE,), since=since)
     database.close()
 
 
@@ -74,6 +87,17 @@ def test_reports_are_compared_the_worst_first(api: Api, reports: None):
         {"store_id": "gone", "uptime_pct_a": None, "uptime_pct_b": None, "change": None},
     ]
     assert (told["a"], told["b"], told["window"]) == (EARLIEST, EARLIER, "last_week")
+    assert (told["as_of_a"], told["as_of_b"]) == ("2023-01-01T00:00:00Z", "2023-01-02T00:00:00Z")
+    assert (told["start_a"], told["start_b"]) == (None, None)
+
+
+def test_two_ranges_are_compared_with_their_beginnings(api: Api, ranges: None):
+    path = f"/v1/reports/{OF_A_DAY}/compare/{OF_AN_HOUR}"
+    told = get(api, path, window="range")
+    assert (told["start_a"], told["as_of_a"]) == ("2022-12-31T00:00:00Z", "2023-01-01T00:00:00Z")
+    assert (told["start_b"], told["as_of_b"]) == ("2022-12-31T23:00:00Z", "2023-01-01T00:00:00Z")
+    points = get(api, "/v1/fleet/history", window="range")["history"]
+    assert [point["start"] for point in points] == [told["start_a"], told["start_b"]]
 
 
 def test_a_comparison_is_csv_where_it_is_asked_for(api: Api, reports: None):
@@ -171,12 +195,25 @@ def test_events_are_found_by_store_length_and_time(api: Api, place: Place):
         *(e for e in written if e["start_utc"] < one["start_utc"])
     )
     assert found(store_id=one["store_id"], start=one["start_utc"], end=one["end_utc"]) == those(one)
+    ongoing = [e for e in written if e["ongoing"] == "true"]
+    assert ongoing
+    assert found(ongoing=True) == those(*ongoing)
+    assert found(ongoing=False) == those(*(e for e in written if e not in ongoing))
+    assert found(ongoing=True, store_id="never-polled") == []
+
+
+def test_events_of_a_time_that_ends_before_it_begins_are_refused(api: Api, place: Place):
+    path = f"/v1/reports/{place.complete}/events"
+    asked = {"start": "2023-01-24T12:00:00Z", "end": "2023-01-24T12:00:00Z"}
+    told = problem(api.http.get(path, params=asked), 422)
+    assert "start (2023-01-24T12:00:00+00:00) must be before end" in told["detail"]
 
 
 def test_a_filter_goes_with_the_link_to_the_next_page(api: Api, place: Place):
     store = expected_events(place)[0]["store_id"]
     path = f"/v1/reports/{place.complete}/events"
     asked = {"store_id": store, "min_minutes": 0.5, "start": "2023-01-01T00:00:00+05:00"}
+    asked |= {"ongoing": "false"}
     every = get(api, path, **asked)
     first = get(api, path, **asked, limit=1)
     second = get(api, first["next"])

@@ -65,6 +65,7 @@ def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fle
         totals |= {f"unobserved_{window}": 0.0, f"open_time_{window}": (up + down).sum() * HOUR}
     figures |= {"last_poll_utc": pd.Timestamp(AS_OF), "timezone": "America/Chicago"}
     start = pd.Timestamp(AS_OF - timedelta(hours=2))
+    before = pd.Timestamp(AS_OF - timedelta(hours=20))
     events = pd.DataFrame(
         {
             "store_id": ids[:ongoing],
@@ -72,6 +73,12 @@ def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fle
             "end_utc": pd.Series([pd.Timestamp(AS_OF)] * ongoing, dtype="datetime64[us, UTC]"),
             "start_offset": pd.Series([-timedelta(hours=6)] * ongoing, dtype="timedelta64[us]"),
             "minutes": pd.Series([120.0] * ongoing, dtype="float64"),
+            # it was down before it closed for the night, too
+            "down_since_utc": pd.Series([before] * ongoing, dtype="datetime64[us, UTC]"),
+            "down_since_offset": pd.Series([-timedelta(hours=6)] * ongoing).astype(
+                "timedelta64[us]"
+            ),
+            "down_minutes": pd.Series([300.0] * ongoing, dtype="float64"),
             "ongoing": pd.Series([True] * ongoing, dtype="bool"),
         }
     )
@@ -98,8 +105,8 @@ def test_a_report_s_page_tells_its_figures_and_its_stores():
     assert "90.00 % up" in told
     assert "20.0 h down" in told
     assert "stores down now, while open 1 of 3" in told
-    # at 18:00 UTC it was 12:00 in Chicago
-    assert "a Wed 25 Jan 10:00 2 h" in told
+    # since before it closed for the night: at 22:00 UTC it was 16:00 in Chicago
+    assert "a Tue 24 Jan 16:00 5 h" in told
     assert "1 store without observed open time, last week: c" in told
     assert "In store_status.csv, 1 row was set aside" in told
     worst = re.findall(

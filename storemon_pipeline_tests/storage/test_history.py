@@ -37,11 +37,14 @@ def kept(
     *,
     as_of: datetime = NOON,
     windows: tuple[Window, ...] = (Window.WEEK,),
+    since: datetime | None = None,
     slices: int = 1,
     run_id: str | None = None,
 ) -> None:
     """Complete a report with these figures in each window; of all stores, in some slices."""
-    request = resolve(AskedReport(as_of=as_of, windows=windows), newest_poll=as_of, now=as_of)
+    span = {} if since is None else {"start": since, "end": as_of}
+    asked = AskedReport(as_of=as_of, windows=windows, **span)
+    request = resolve(asked, newest_poll=as_of, now=as_of)
     fleet = Fleet(request)
     stores = sorted(figures)
     for first in range(slices):
@@ -95,6 +98,7 @@ def test_a_store_has_the_figures_of_each_report_oldest_first(database: Database)
     assert history.to_dict("list") == {
         "report_id": ["first", "second"],
         "as_of": [pd.Timestamp(NOON - timedelta(hours=1)), pd.Timestamp(NOON)],
+        "start": [None, None],
         "uptime_pct": [pytest.approx(float("nan"), nan_ok=True), 75.0],
         "uptime_hours": [0.0, 3.0],
         "downtime_hours": [0.0, 1.0],
@@ -130,6 +134,19 @@ def test_a_history_is_of_one_window_only(database: Database):
         assert store_history(connection, "1", "yesterday")["report_id"].tolist() == ["both"]
         assert fleet_history(connection, "yesterday")["report_id"].tolist() == ["both"]
         assert kept_windows(connection, "both") == ["last_day", "yesterday"]
+
+
+def test_of_ranges_it_is_told_where_they_begin(database: Database):
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    kept(database, "long", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - day)
+    kept(database, "short", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - hour)
+    with database.read() as connection:
+        of_store = store_history(connection, "1", "range")
+        of_fleet = fleet_history(connection, "range")
+    assert of_store["report_id"].tolist() == ["long", "short"]
+    for history in (of_store, of_fleet):
+        starts = [datetime.fromisoformat(start) for start in history["start"]]
+        assert starts == [NOON - day, NOON - hour]
 
 
 def test_a_history_of_nothing_has_its_columns_and_types(database: Database):

@@ -104,8 +104,8 @@ class ReferenceStore:
 
     `figures` is keyed by window. The rest covers `span`, the whole span of the store's windows:
     `of_span` are its figures, `events` are (start, end, ongoing), `by_hour` is (open, downtime) in
-    microseconds keyed by local (weekday, hour), and `open_intervals` are clipped to the span.
-    `goes_on` tells whether a downtime event goes on beyond the span's end.
+    microseconds keyed by local (weekday, hour), and `open_intervals` are clipped to the span. `up`
+    is when the store was up while open.
     """
 
     figures: dict[str, StoreFigures]
@@ -115,14 +115,15 @@ class ReferenceStore:
     by_hour: dict[tuple[int, int], tuple[int, int]]
     open_intervals: list[Interval]
     last_poll: datetime
-    goes_on: bool
+    up: list[Interval]
 
 
 @dataclass(frozen=True)
 class ServiceLevel:
     """How a store did by its target in one window, in microseconds; None where there is nothing.
 
-    `until_over` are the lengths of the outages that are over, `lengths` those of all of them.
+    `until_over` are the lengths of the outages that are over, `lengths` those of all of them: open
+    time that is down, without the closing time in between.
     """
 
     met: bool | None
@@ -187,8 +188,7 @@ def report_on_store(
         by_hour=by_hour(open_intervals, downtime, zone),
         open_intervals=open_intervals,
         last_poll=polls[-1][0],
-        goes_on=opening_hours.is_open(span_end)
-        and status_at(span_end, evidence, rules) == "inactive",
+        up=[(start, end) for start, end, status in stretches if status == "active"],
     )
 
 
@@ -472,22 +472,38 @@ def service_level(
     figures = store.figures[name]
     observed = figures.uptime + figures.downtime
     budget = int(observed * (100 - target_pct) / 100)
-    outages = [
-        (
-            max(start, window[0]),
-            min(end, window[1]),
-            end <= window[1] and not ongoing and not (end == store.span[1] and store.goes_on),
-        )
-        for start, end, ongoing in store.events
-        if start < window[1] and end > window[0]
-    ]
+    up = within(window, store.up)
+    outages = outages_within(window, store)
+    over = [outage for outage in outages if any(since >= outage[-1][1] for since, _ in up)]
     return ServiceLevel(
         met=figures.downtime <= budget if observed else None,
         budget=budget,
         budget_left=budget - figures.downtime,
-        lengths=[(end - start) // MICROSECOND for start, end, _ in outages],
-        until_over=[(end - start) // MICROSECOND for start, end, over in outages if over],
+        lengths=[length_of(outage) for outage in outages],
+        until_over=[length_of(outage) for outage in over],
     )
+
+
+def outages_within(window: Interval, store: ReferenceStore) -> list[list[Interval]]:
+    """The section Service levels: downtime in a window, together where no uptime is between."""
+    outages: list[list[Interval]] = []
+    for start, end in within(window, [(start, end) for start, end, _ in store.events]):
+        if outages and not any(outages[-1][-1][1] <= since < start for since, _ in store.up):
+            outages[-1].append((start, end))
+        else:
+            outages.append([(start, end)])
+    return outages
+
+
+def within(window: Interval, intervals: Iterable[Interval]) -> list[Interval]:
+    """What of some intervals is in the window."""
+    cut = [(max(start, window[0]), min(end, window[1])) for start, end in intervals]
+    return [(start, end) for start, end in cut if start < end]
+
+
+def length_of(intervals: Iterable[Interval]) -> int:
+    """How long some intervals are together, in microseconds."""
+    return sum((end - start) // MICROSECOND for start, end in intervals)
 
 
 def by_hour(

@@ -23,6 +23,8 @@ from storemon_pipeline_tests.uptime.reference import (
     MICROSECOND,
     ReferenceStore,
     bounds,
+    length_of,
+    outages_within,
     reference_report,
     service_level,
     zone_of,
@@ -147,6 +149,12 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
     events = results.events[results.events["store_id"] == store_id]
     got = list(zip(events["start_utc"], events["end_utc"], events["ongoing"], strict=True))
     assert got == expected.events
+    down = [
+        (outage[0][0], rounded(length_of(outage[:number]), MINUTE))
+        for outage in outages_within(expected.span, expected)
+        for number in range(1, len(outage) + 1)
+    ]
+    assert list(zip(events["down_since_utc"], events["down_minutes"], strict=True)) == down
     by_hour = results.by_hour[results.by_hour["store_id"] == store_id]
     assert {
         (row.day_of_week, row.hour): (row.open_minutes, row.downtime_minutes)
