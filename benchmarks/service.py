@@ -1,4 +1,4 @@
-"""How long a report takes that is asked for over REST, and where the time goes.
+"""How long a report takes that is asked for over REST, where the time goes, and how long pages take.
 
 Dagster's UI, its daemon and the API run as ``make dev`` runs them, with the shipped ``dagster.yaml``,
 on PostgreSQL. What the client sees is timed; where it goes is read from Dagster's own record of the
@@ -50,11 +50,13 @@ class Asked:
 
     Attributes
     ----------
+    report_id : str
     answered, complete : float
     stages : dict
         Seconds by what was done meanwhile.
     """
 
+    report_id: str
     answered: float
     complete: float
     stages: dict[str, float]
@@ -84,7 +86,7 @@ class Service:
                 msg = f"the report failed: {got.text}"
                 raise RuntimeError(msg)
         complete = time.perf_counter() - started
-        return Asked(answered, complete, self._stages(report["id"]))
+        return Asked(report["id"], answered, complete, self._stages(report["id"]))
 
     def _stages(self, run_id: str) -> dict[str, float]:
         query = {"query": _TIMES, "variables": {"id": run_id}}
@@ -104,6 +106,22 @@ class Service:
         for step in run["stepStats"]:
             stages[f"step {step['stepKey']}"] = step["endTime"] - step["startTime"]
         return stages
+
+    def some_stores(self, report_id: str, number: int) -> list[str]:
+        """The paths of the pages of some stores of a report, from all over it."""
+        report = self.http.get("/get_report", params={"report_id": report_id}).text
+        stores = [line.partition(",")[0] for line in report.splitlines()[1:]]
+        return [f"/stores/{store}" for store in stores[:: max(1, len(stores) // number)][:number]]
+
+    def looked_at(self, pages: list[str]) -> list[float]:
+        """The seconds that it takes to get each of some pages."""
+        took = []
+        for page in pages:
+            started = time.perf_counter()
+            answer = self.http.get(page)
+            took.append(time.perf_counter() - started)
+            answer.raise_for_status()
+        return took
 
     def polled(self, run_id: str) -> tuple[float, int]:
         """Poll a report by wrk; gives answers a second, and how many were errors."""
@@ -155,7 +173,7 @@ def serving(folder: Path, url: str, data: Path) -> Iterator[Service]:
         ["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(ui)],
         ["storemon_pipeline.api"],
     )
-    options = {"cwd": ROOT, "env": env}
+    options: dict[str, Any] = {"cwd": ROOT, "env": env}
     with (folder / "log").open("wb") as log:
         processes = [
             subprocess.Popen([sys.executable, "-m", *each], stdout=log, stderr=log, **options)  # noqa: S603

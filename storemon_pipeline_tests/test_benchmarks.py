@@ -1,12 +1,16 @@
-"""What the benchmarks measure against gives the same figures."""
+"""What the benchmarks measure against gives the same figures, and what they write keeps the rest."""
 
 from pathlib import Path
 
+import dagster as dg
+import pytest
 from pandas.testing import assert_frame_equal
 
-from benchmarks import computation, duckdb_report
+from benchmarks import computation, duckdb_report, report_files
+from benchmarks.run import KEPT, RESULTS, write_results
 from storemon_pipeline import sample
 from storemon_pipeline.storage.report_files import short_report
+from storemon_pipeline_tests.defs.running import CSV_FILES, SAMPLE, run
 
 
 def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:
@@ -24,3 +28,37 @@ def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:
         rtol=0,
         check_dtype=False,
     )
+
+
+def test_report_csv_is_the_same_alone_and_among_all_files(
+    tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOREMON_DATABASE_URL", postgresql_url)
+    monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = run(instance, "ingest_and_report_job")
+    for which in ("alone", "all"):
+        report_files.main([which])
+    reports = tmp_path / "reports"
+    by_job = reports / made.run_id
+    assert [file.name for file in (reports / "alone").iterdir()] == ["report.csv"]
+    assert (reports / "alone" / "report.csv").read_bytes() == (by_job / "report.csv").read_bytes()
+    for name in CSV_FILES:
+        assert (reports / "all" / name).read_bytes() == (by_job / name).read_bytes(), name
+    page = (reports / "all" / "report.html").read_text()
+    assert page.replace("report all of", f"report {made.run_id} of") == (
+        (by_job / "report.html").read_text()
+    )
+
+
+def test_a_run_keeps_what_people_have_written_below_its_results(tmp_path: Path) -> None:
+    file = tmp_path / "RESULTS.md"
+    write_results(file, "# Results\n\nfirst\n")
+    file.write_text(file.read_text() + "\n## What bounds them\n\nThe disk.\n")
+    write_results(file, "# Results\n\nsecond\n")
+    write_results(file, "# Results\n\nthird\n")
+    assert file.read_text() == f"# Results\n\nthird\n\n{KEPT}\n\n## What bounds them\n\nThe disk.\n"
+
+
+def test_the_results_have_the_line_below_which_a_run_keeps_all() -> None:
+    assert f"\n{KEPT}\n" in RESULTS.read_text()

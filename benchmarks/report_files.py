@@ -1,0 +1,169 @@
+"""What all files of a report cost beside ``report.csv``: two programs, each run as a whole process.
+
+``python -m benchmarks.report_files alone|all`` makes the report of all stores from the tables of
+``STOREMON_DATABASE_URL``, in ``STOREMON_REPORTS_DIR``: slice by slice, without Dagster, by the
+functions that the assets are made of. ``alone`` reads, computes and writes what ``report.csv``
+needs, and nothing else; ``all`` makes all five files as the asset ``report`` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pandas as pd
+from sqlalchemy import Connection
+
+from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.evidence import read_ahead, read_evidence
+from storemon_pipeline.storage.ingested import bad_rows_by_file
+from storemon_pipeline.storage.polls import newest_poll, polled_stores
+from storemon_pipeline.storage.report_files import (
+    BY_HOUR,
+    EVENTS,
+    PAGE,
+    REPORT,
+    REPORT_FULL,
+    ReportFiles,
+    appending,
+)
+from storemon_pipeline.storage.snapshots import (
+    read_business_hours,
+    read_service_levels,
+    read_special_hours,
+    read_timezones,
+)
+from storemon_pipeline.uptime.fleet import Fleet, StoreResults, store_results
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
+from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.slices import store_slices
+from storemon_pipeline.uptime.status import status_intervals
+from storemon_pipeline.uptime.wall_clock import effective_timezone
+
+ALL_FILES = (REPORT, REPORT_FULL, PAGE, EVENTS, BY_HOUR)
+_NOTHING = pd.DataFrame()
+Slice = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+"""Some stores, their open hours and their status intervals."""
+
+
+class Tables:
+    """What any report is made from: its request, its stores and their clocks and opening hours.
+
+    Parameters
+    ----------
+    database : Database
+    connection : Connection
+        To it.
+
+    Attributes
+    ----------
+    request : ReportRequest
+    stores : DataFrame
+        ``store_id``, ``first_poll_utc``, ``last_poll_utc``, ``timezone_str``, ``timezone``.
+    """
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self._database = database
+        now = datetime.now(UTC)
+        newest = newest_poll(connection, now)
+        if newest is None:
+            msg = "there are no polls: run ingest_job first"
+            raise RuntimeError(msg)
+        self.request: ReportRequest = resolve(AskedReport(), newest_poll=newest, now=now)
+        self._hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
+        stores = polled_stores(connection, self.request.as_of)
+        stores = stores.merge(read_timezones(connection), on="store_id", how="left")
+        names = stores["timezone_str"].dropna().unique()
+        zones = stores["timezone_str"].map({name: effective_timezone(name) for name in names})
+        self.stores = stores.assign(timezone=zones.fillna(effective_timezone(None)))
+
+    def slices(self) -> Iterator[Slice]:
+        """Read the polls and compute the intervals, slice by slice of the stores."""
+        request, rules = self.request, self.request.rules
+        start, as_of = map(pd.Timestamp, request.span)
+
+        def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, OpeningHours, pd.DataFrame]:
+            written = OpeningHours(
+                _of_stores(self._hours.weekly, stores), _of_stores(self._hours.special, stores)
+            )
+            polls = read_evidence(self._database, stores, written, start, as_of, rules)
+            return stores, written, polls
+
+        for stores, written, polls in read_ahead(read, store_slices(self.stores, request.span)):
+            opened = open_hours(stores, written, start, as_of, rules)
+            status = status_intervals(stores, polls, opened, written, start, as_of, rules)
+            yield stores, opened, status
+
+
+def _of_stores(hours: pd.DataFrame, stores: pd.DataFrame) -> pd.DataFrame:
+    first, last = stores["store_id"].iloc[0], stores["store_id"].iloc[-1]
+    return hours[hours["store_id"].between(first, last)].reset_index(drop=True)
+
+
+def write_alone(database: Database, files: ReportFiles) -> None:
+    """Write ``report.csv`` and nothing else.
+
+    Parameters
+    ----------
+    database : Database
+    files : ReportFiles
+    """
+    with database.read() as connection:
+        tables = Tables(database, connection)
+    with files.writing([REPORT]) as opened, appending(opened) as append:
+        for stores, open_time, status in tables.slices():
+            time = observe(stores, open_time, status, tables.request)
+            exact = exact_figures(time, tables.request, stores)
+            figures = uptime_report(stores, exact, tables.request)
+            append(StoreResults(figures, exact, levels=_NOTHING, events=_NOTHING, by_hour=_NOTHING))
+
+
+def write_all(database: Database, files: ReportFiles, target_pct: float) -> None:
+    """Write all five files.
+
+    Parameters
+    ----------
+    database : Database
+    files : ReportFiles
+    target_pct : float
+        The target of stores that have none of their own.
+    """
+    # here, so that the other program does not wait for what draws pages
+    from storemon_pipeline.pages.fleet import report_page  # noqa: PLC0415
+
+    with database.read() as connection:
+        tables = Tables(database, connection)
+        targets = read_service_levels(connection)
+        bad_rows = bad_rows_by_file(connection)
+    tables.stores = tables.stores.merge(targets, on="store_id", how="left")
+    tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
+    fleet = Fleet(tables.request)
+    with files.writing(list(ALL_FILES)) as opened, appending(opened) as append:
+        for stores, open_time, status in tables.slices():
+            results = store_results(stores, open_time, status, tables.request)
+            append(results)
+            fleet.add(results)
+        page = report_page(fleet, files.directory.name, bad_rows=bad_rows)
+        opened[PAGE].write(page.encode())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make a report, in the directory of reports under the name of what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("which", choices=["alone", "all"])
+    which = parser.parse_args(argv).which
+    settings = Settings()
+    database = Database(settings.database_url)
+    files = ReportFiles(settings.reports_path, which)
+    if which == "alone":
+        write_alone(database, files)
+    else:
+        write_all(database, files, settings.target_pct)
+    database.close()
+
+
+if __name__ == "__main__":
+    main()
