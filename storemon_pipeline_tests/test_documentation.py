@@ -439,6 +439,12 @@ def shown_after(command: str) -> str:
     return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
 
 
+def is_as_shown(shown: str, told: str) -> bool:
+    """Whether a text is the one that is shown, where it may have left something out."""
+    pattern = re.escape(shown.strip()).replace("…", ".*?")
+    return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
+
+
 def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
     ui_port, api_port = free_ports(2)
@@ -456,10 +462,6 @@ def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pyt
             check=False,
         )
         return done.stdout.replace(f"127.0.0.1:{ui_port}", "127.0.0.1:3000")
-
-    def is_as_shown(shown: str, told: str) -> bool:
-        pattern = re.escape(shown.strip()).replace("…", ".*?")
-        return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
 
     try:
         dev.wait_until_up()
@@ -509,7 +511,12 @@ def test_links_lead_somewhere(page: Path):
 
 def test_pictures_are_small_and_all_are_shown():
     pictures = set((PROJECT / "docs").glob("*.png"))
-    assert {PROJECT / link for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)} == pictures
+    shown = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())
+    }
+    assert shown == pictures
     for picture in pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size < LARGEST_PICTURE, picture
