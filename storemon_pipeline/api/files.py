@@ -118,16 +118,34 @@ def takes_gzip(accepted: str) -> bool:
     >>> [takes_gzip(each) for each in ("gzip, br", "*;q=0.5", "br", "gzip;q=0, *", "")]
     [True, True, False, False, False]
     """
+    weights = _weights(accepted)
+    return weights.get("gzip", weights.get("*", 0)) > 0
+
+
+def prefers_csv(accepted: str) -> bool:
+    """Whether who accepts these types would rather have CSV than JSON.
+
+    Examples
+    --------
+    >>> [prefers_csv(each) for each in ("text/csv", "*/*", "text/csv;q=0.1, application/json")]
+    [True, False, False]
+    """
+    weights = _weights(accepted)
+    json = max(weights.get(each, 0) for each in ("application/json", "application/*", "*/*"))
+    return weights.get(CSV, 0) > 0 and weights[CSV] >= json
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    """How much somebody wants each of what he accepts, from 0 to 1."""
     weights = {}
     for part in accepted.lower().split(","):
-        coding, _, parameter = part.partition(";")
-        name, _, weight = parameter.partition("=")
-        weights[coding.strip()] = weight.strip() if name.strip() == "q" else "1"
-    weight = weights.get("gzip", weights.get("*", "0"))
-    try:
-        return float(weight) > 0
-    except ValueError:
-        return False
+        name, *parameters = map(str.strip, part.split(";"))
+        given = [each.partition("=")[2] for each in parameters if each.startswith("q=")]
+        try:
+            weights[name] = float(given[0]) if given else 1.0
+        except ValueError:
+            weights[name] = 0.0
+    return weights
 
 
 class _File(FileResponse):

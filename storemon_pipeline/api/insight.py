@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 from upath import UPath
 
-from storemon_pipeline.api.files import CSV, as_text, not_ready
+from storemon_pipeline.api.files import CSV, as_text, not_ready, prefers_csv
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -301,7 +301,7 @@ def compare(
 ) -> Comparison | Response:
     """Which stores got worse from report a to report b, the worst first."""
     first, second, table = _compared(services, a, b, window)
-    if CSV in request.headers.get("accept", ""):
+    if prefers_csv(request.headers.get("accept", "")):
         return _as_csv(table, f"compare_{window.value}.csv")
     start_a, start_b = (_start(state, window) for state in (first, second))
     return Comparison(

@@ -109,6 +109,8 @@ def test_a_comparison_is_csv_where_it_is_asked_for(api: Api, reports: None):
         assert answer.headers["content-type"].startswith("text/csv")
         assert "attachment" in answer.headers["content-disposition"]
     assert by_name.text == by_header.text
+    rather_json = {"Accept": "text/csv;q=0.1, application/json"}
+    assert api.http.get(path, headers=rather_json).json()["a"] == EARLIEST
     assert list(csv.reader(io.StringIO(by_name.text))) == [
         ["store_id", "uptime_pct_a", "uptime_pct_b", "change"],
         [ODD_STORE, "100.00", "0.00", "-100.00"],
