@@ -132,7 +132,7 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
         The target of stores that have none of their own.
     """
     # here, so that the other program does not wait for what draws pages
-    from storemon_pipeline.pages.fleet import report_page  # noqa: PLC0415
+    from storemon_pipeline.pages.fleet import FleetCharts, report_page  # noqa: PLC0415
 
     with database.read() as connection:
         tables = Tables(database, connection)
@@ -146,7 +146,7 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
             results = store_results(stores, open_time, status, tables.request)
             append(results)
             fleet.add(results)
-        page = report_page(fleet, files.directory.name, bad_rows=bad_rows)
+        page = report_page(fleet, FleetCharts(fleet), files.directory.name, bad_rows=bad_rows)
         opened[PAGE].write(page.encode())
 
 
