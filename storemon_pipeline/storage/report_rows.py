@@ -26,6 +26,7 @@ _READ_AS = csv.ConvertOptions(
         "start_local": pa.string(),
         "end_local": pa.string(),
         "minutes": pa.float64(),
+        "target_pct": pa.float64(),
     },
     null_values=[""],  # NA is the id of a store like any other
     strings_can_be_null=True,
