@@ -162,6 +162,8 @@ def search_stores(
     after : str, optional
         Only those that come after this id.
     """
+    if "\0" in part:  # which no id has, and PostgreSQL takes no text with
+        return FoundStores(0, [])
     store_id = polled_store.c.store_id
     has_it = store_id.icontains(part, autoescape=True)
     begins = store_id.istartswith(part, autoescape=True)
