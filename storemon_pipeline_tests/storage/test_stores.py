@@ -96,6 +96,16 @@ def test_a_zone_that_is_not_known_is_the_default_and_without_hours_there_are_non
     )
 
 
+def test_the_default_zone_is_known_where_it_is_named(filled: Database):
+    with filled.write() as connection:
+        connection.execute(
+            insert(store_timezone).values(store_id="NA", timezone_str="America/Chicago")
+        )
+    store = found(filled, "NA")
+    assert store is not None
+    assert (store.timezone, store.timezone_known) == ("America/Chicago", True)
+
+
 def test_the_hours_of_a_store_are_told_as_they_are_written(filled: Database):
     with filled.read() as connection:
         hours = written_hours(connection, "1")
