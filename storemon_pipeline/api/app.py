@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
 from storemon_pipeline.api import (
+    alerts,
     health,
     insight,
     older,
@@ -38,6 +39,7 @@ sent one; the log and the run's tags name it too.
 _TAGS = [
     {"name": "reports", "description": "Ask for reports, and fetch them."},
     {"name": "stores", "description": "What is known of each store."},
+    {"name": "alerts", "description": "Outages, and their ends, that a webhook is told of."},
     {"name": "fleet", "description": "All stores together."},
     {"name": "older clients", "description": "The endpoints of the systems that came before."},
     {"name": "health", "description": "For those who watch over the API."},
@@ -75,7 +77,7 @@ def build_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     # what insight has under /v1/reports/{id}/ would else be taken for a file of the report
-    for module in (insight, reports, stores, older, health, pages):
+    for module in (insight, reports, stores, alerts, older, health, pages):
         app.include_router(module.router)
     problems.install(app)
     openapi.install(app)

@@ -34,7 +34,8 @@ from storemon_pipeline.pages.reports import (
     reports_page,
     shown_page,
 )
-from storemon_pipeline.pages.store import StoreFacts, StoreWeek, store_page, stores_page
+from storemon_pipeline.pages.store import StoreFacts, StoreWeek, ToldAlert, store_page, stores_page
+from storemon_pipeline.storage.alerts import list_alerts
 from storemon_pipeline.storage.history import fleet_history, store_history
 from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll
@@ -54,8 +55,9 @@ from storemon_pipeline.storage.stores import (
     search_stores,
     target_of,
 )
+from storemon_pipeline.uptime.alerts import DOWN
 from storemon_pipeline.uptime.fleet import store_results
-from storemon_pipeline.uptime.open_hours import open_hours
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import observe
 from storemon_pipeline.uptime.request import AskedReport, parse_instant, resolve
 from storemon_pipeline.uptime.status import status_intervals
@@ -65,6 +67,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _LISTED = 20
 _FOUND = 100
+_ALERTS = 5
 _TREND = Window.WEEK.column
 
 
@@ -215,15 +218,17 @@ def stores(
     """Find stores by a part of their id; one whose id it is, is shown at once."""
     asked = q.strip()
     with services.database.read() as connection:
-        number, first = search_stores(connection, asked, _FOUND)
-    if asked in (store_id for store_id, _ in first):
+        found = search_stores(connection, asked, _FOUND)
+    if asked in (store_id for store_id, _ in found.stores):
         return RedirectResponse(f"./stores/{quote(asked, safe='')}", HTTPStatus.SEE_OTHER)
-    text = stores_page(first, found=number, asked=asked, frame=_frame(services, request))
+    text = stores_page(
+        found.stores, found=found.number, asked=asked, frame=_frame(services, request)
+    )
     return page_response(text)
 
 
-def _week(services: Services, store: StoreRecord) -> StoreWeek:
-    """The last week of the data, for one store."""
+def _week(services: Services, store: StoreRecord) -> tuple[StoreWeek, OpeningHours]:
+    """The last week of the data, for one store, and the opening hours that it follows."""
     now = datetime.now(UTC)
     with services.database.read() as connection:
         newest = newest_poll(connection, now)
@@ -241,24 +246,37 @@ def _week(services: Services, store: StoreRecord) -> StoreWeek:
     intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
     results = store_results(stores, opened, intervals, asked)
     time = observe(stores, opened, intervals, asked)
-    return StoreWeek(asked, time, results)
+    return StoreWeek(asked, time, results), known.hours
 
 
 @router.get("/stores/{store_id}")
 def store(services: Given, request: Request, store_id: StoreIdInPath) -> HTMLResponse:
     """A store: its last week, its outages, whether it gets better."""
     record = known_store(services, store_id)
+    week, hours = _week(services, record)
+    with services.database.read() as connection:
+        history = store_history(connection, store_id, _TREND)
+        alerts = list_alerts(connection, limit=_ALERTS, store_id=store_id)
     facts = StoreFacts(
         record.store_id,
         record.timezone,
+        record.timezone_known,
         record.polls,
         record.first_poll_utc,
         record.last_poll_utc,
-        record.weekdays_with_hours,
+        hours,
+        [
+            ToldAlert(
+                each.kind == DOWN,
+                each.down_since,
+                each.noticed_at,
+                each.sent_at,
+                each.attempts,
+                each.last_error,
+            )
+            for each in alerts
+        ],
     )
-    week = _week(services, record)
-    with services.database.read() as connection:
-        history = store_history(connection, store_id, _TREND)
     return page_response(store_page(facts, week, history, frame=_frame(services, request)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date as Date  # noqa: N812 - a field is called so
 from datetime import datetime
 from typing import Any, Literal
 
@@ -104,17 +105,99 @@ class LatestFigures(BaseModel):
 
     report_id: str = Field(examples=[_ID])
     as_of: datetime = Field(examples=[_AT])
-    figures: dict[str, str | bool | float | None] = Field(
+    figures: dict[str, str | bool | int | float | None] = Field(
         description="By the names of the report's columns, service levels included.",
-        examples=[{"uptime_last_hour": 60.0, "downtime_last_hour": 0.0, "met_last_hour": True}],
+        examples=[{"uptime_last_hour": 60.0, "met_last_hour": True, "outages_last_hour": 0}],
     )
+
+
+class Opening(BaseModel):
+    """An opening, in the store's local time."""
+
+    start_time_local: str = Field(examples=["09:00:00"])
+    end_time_local: str = Field(
+        description="Up to 24:00:00; not after the start: on the next day.", examples=["17:30:00"]
+    )
+
+
+class WeeklyOpening(Opening):
+    """An opening on a weekday; several on one are several openings."""
+
+    day_of_week: int = Field(description="0 = Monday.", ge=0, le=6, examples=[4])
+
+
+class SpecialDate(BaseModel):
+    """A date whose openings are others than its weekday's."""
+
+    date: Date = Field(examples=["2023-12-25"])
+    openings: list[Opening] = Field(description="None: closed on that date.", examples=[[]])
 
 
 class Store(StoreSummary):
     """A store: what the tables hold of it, and its newest figures."""
 
+    timezone_known: bool = Field(
+        description="false: `timezone` is assumed, since none that exists is named for the store.",
+        examples=[True],
+    )
+    opening_hours: list[WeeklyOpening] = Field(
+        description="As they were read, by weekday; none: it is taken to be always open."
+    )
+    special_hours: list[SpecialDate] = Field(description="As they were read, by date.")
     latest: LatestFigures | None = Field(
         description="null where no report of all stores is complete, or it came later."
+    )
+
+
+class ListedStore(BaseModel):
+    """A store in the list of all."""
+
+    store_id: str = Field(examples=["1481966498820158979"])
+    last_poll_utc: datetime = Field(examples=["2023-01-25T18:11:53.000001Z"])
+
+
+class Stores(BaseModel):
+    """A page of stores: those first whose id begins with what was searched for, then by id."""
+
+    total: int = Field(description="How many were found, on all pages.", examples=[14092])
+    stores: list[ListedStore]
+    next: str | None = Field(
+        description="Where the next page is; null on the last.",
+        examples=["/v1/stores?q=148&limit=100&after=1481966498820158979"],
+    )
+
+
+class Alert(BaseModel):
+    """An outage, or the end of one, that the webhook is told of."""
+
+    alert_id: str = Field(
+        description="What the receiver knows it by.",
+        examples=["0b0f2f8e-53f1-4d0c-9a0b-0d3a1f6f7c11"],
+    )
+    kind: Literal["down", "recovered"]
+    store_id: str = Field(examples=["1481966498820158979"])
+    down_since: datetime = Field(
+        description="When the outage began.", examples=["2023-01-25T16:11:13.183878Z"]
+    )
+    as_of: datetime = Field(description="The newest poll when it was noticed.", examples=[_AT])
+    noticed_at: datetime = Field(examples=["2023-01-25T18:15:00Z"])
+    sent_at: datetime | None = Field(
+        description="When the webhook confirmed it; null: not yet.",
+        examples=["2023-01-25T18:15:01Z"],
+    )
+    attempts: int = Field(description="How often it was tried.", examples=[1])
+    last_error: str | None = Field(
+        description="Why the last attempt failed, of one that is not sent.", examples=[None]
+    )
+
+
+class Alerts(BaseModel):
+    """A page of alerts, newest first."""
+
+    alerts: list[Alert]
+    next: str | None = Field(
+        description="Where the next page is; null on the last.",
+        examples=["/v1/alerts?limit=20&before=1234"],
     )
 
 

@@ -1,4 +1,4 @@
-"""/v1/stores: what is known of a store, and which status it has when."""
+"""/v1/stores: which there are, what is known of one, and which status it has when."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import pandas as pd
 from fastapi import APIRouter, Path, Query
@@ -16,9 +17,15 @@ from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.registry import newest_complete_report
 from storemon_pipeline.storage.report_files import REPORT_FULL
 from storemon_pipeline.storage.report_rows import rows_of_store
-from storemon_pipeline.storage.stores import StoreRecord, find_store, read_store
+from storemon_pipeline.storage.stores import (
+    StoreRecord,
+    find_store,
+    read_store,
+    search_stores,
+    written_hours,
+)
 from storemon_pipeline.uptime.open_hours import open_hours
-from storemon_pipeline.uptime.request import STORE_ID, Instant
+from storemon_pipeline.uptime.request import STORE_ID, Instant, StoreId
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 
@@ -78,18 +85,70 @@ def _latest(services: Services, store_id: str) -> resources.LatestFigures | None
     return resources.LatestFigures(report_id=state.report_id, as_of=state.as_of, figures=figures)
 
 
-def _plain(value: object) -> str | bool | float | None:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value if isinstance(value, str | bool | float | None) else float(str(value))
+def _plain(value: object) -> object:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+@router.get("", summary="All stores", responses=documented())
+def every(
+    services: Given,
+    q: Annotated[
+        str,
+        Query(
+            max_length=64,
+            pattern=r"^[A-Za-z0-9._:-]*$",
+            description="Only those with this in their id, in either case.",
+            examples=["148"],
+        ),
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many on a page.")] = 100,
+    after: Annotated[
+        StoreId | None, Query(description="As the link to the next page has it.")
+    ] = None,
+) -> resources.Stores:
+    """Every store that was ever polled, or those with a part of their id."""
+    with services.database.read() as connection:
+        found = search_stores(connection, q, limit + 1, after=after)
+    shown, following = found.stores[:limit], None
+    if len(found.stores) > limit:
+        asked = {"q": q} if q else {}
+        query = urlencode(asked | {"limit": limit, "after": shown[-1][0]})
+        following = f"/v1/stores?{query}"
+    return resources.Stores(
+        total=found.number,
+        stores=[
+            resources.ListedStore(store_id=store_id, last_poll_utc=last_poll)
+            for store_id, last_poll in shown
+        ],
+        next=following,
+    )
 
 
 @router.get("/{store_id}", summary="A store", responses=documented(HTTPStatus.NOT_FOUND))
 def one(services: Given, store_id: StoreIdInPath) -> resources.Store:
     """What the tables hold of a store, and its figures in the newest report of all stores."""
     store = known_store(services, store_id)
-    latest = _latest(services, store_id)
-    return resources.Store(**summary(store).model_dump(), latest=latest)
+    with services.database.read() as connection:
+        hours = written_hours(connection, store_id)
+    return resources.Store(
+        **summary(store).model_dump(),
+        timezone_known=store.timezone_known,
+        opening_hours=[
+            resources.WeeklyOpening(day_of_week=day, start_time_local=start, end_time_local=end)
+            for day, start, end in hours.weekly
+        ],
+        special_hours=[
+            resources.SpecialDate(
+                date=day,
+                openings=[
+                    resources.Opening(start_time_local=start, end_time_local=end)
+                    for start, end in openings
+                ],
+            )
+            for day, openings in hours.special
+        ],
+        latest=_latest(services, store_id),
+    )
 
 
 @router.get(

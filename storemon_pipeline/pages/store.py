@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.hours import special_dates, weekly_hours
 from storemon_pipeline.pages.layout import Frame, WindowFigures, in_words, linked, render
+from storemon_pipeline.pages.levels import budget_text, known, levels_of
 from storemon_pipeline.pages.timeline import (
     CLOSED,
     DOWN,
@@ -22,15 +25,38 @@ from storemon_pipeline.pages.timeline import (
     timeline,
 )
 from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.report import OpenTime
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
-from storemon_pipeline.uptime.windows import Window
 
 MOST_EVENTS = 100
+MOST_DATES = 10
 
 _MICROSECONDS_A_MINUTE = HOUR // 60
 _HOURS_A_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAlert:
+    """An alert, and whether the webhook has it.
+
+    Attributes
+    ----------
+    is_down : bool
+        Or else the store was up again.
+    sent_at : datetime or None
+        None where the webhook has not confirmed it.
+    attempts : int
+    last_error : str or None
+    """
+
+    is_down: bool
+    down_since: datetime
+    noticed_at: datetime
+    sent_at: datetime | None
+    attempts: int
+    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +65,21 @@ class StoreFacts:
 
     Attributes
     ----------
-    weekdays_with_hours : int
-        0 means always open.
+    timezone_known : bool
+        Whether the zone is its own, or else assumed.
+    hours : OpeningHours
+    alerts : sequence of ToldAlert
+        The newest ones, newest first.
     """
 
     store_id: str
     timezone: str
+    timezone_known: bool
     polls: int
     first_poll_utc: datetime
     last_poll_utc: datetime
-    weekdays_with_hours: int
+    hours: OpeningHours
+    alerts: Sequence[ToldAlert]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +111,8 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
     frame : Frame
     """
     days = local_days(week.time.line.start, week.time.line.end, store.timezone)
+    first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
+    special = special_dates(store.hours, first_day.date())
     by_hour = week.results.by_hour
     open_minutes, downtime_minutes = np.zeros((7, 24)), np.zeros((7, 24))
     for name, grid in (("open_minutes", open_minutes), ("downtime_minutes", downtime_minutes)):
@@ -93,7 +126,12 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         as_of=week.request.as_of,
         now=_now(week.time, week.results.events, store.timezone),
         windows=_windows(week),
-        level=_level(week.results.levels),
+        levels=levels_of(week.results.levels, week.request),
+        budget_text=budget_text,
+        weekly_hours=weekly_hours(store.hours),
+        special_dates=special[:MOST_DATES],
+        more_dates=len(special[MOST_DATES:]),
+        alerts=[(each, clock_text(each.down_since, store.timezone)) for each in store.alerts],
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
         odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
@@ -132,7 +170,7 @@ def _windows(week: StoreWeek) -> list[WindowFigures]:
     return [
         WindowFigures(
             in_words(window.column),
-            _known(figures[f"uptime_pct_{window.column}"]),
+            known(figures[f"uptime_pct_{window.column}"]),
             *(
                 float(exact[f"{name}_{window.column}"]) / HOUR
                 for name in ("uptime", "downtime", "unobserved")
@@ -140,25 +178,6 @@ def _windows(week: StoreWeek) -> list[WindowFigures]:
         )
         for window in week.request.windows
     ]
-
-
-def _level(levels: pd.DataFrame) -> dict[str, Any]:
-    name, row = Window.WEEK.column, levels.iloc[0]
-    met = row[f"met_{name}"]
-    return {
-        "target": row["target_pct"],
-        "met": None if pd.isna(met) else bool(met),
-        "budget": row[f"downtime_budget_{name}"],
-        "left": row[f"budget_left_{name}"],
-        "outages": int(row[f"outages_{name}"]),
-        "recovery": _known(row[f"mean_minutes_to_recovery_{name}"]),
-        "between": _known(row[f"mean_hours_between_outages_{name}"]),
-        "longest": _known(row[f"longest_outage_minutes_{name}"]),
-    }
-
-
-def _known(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
 
 
 def _events(events: pd.DataFrame) -> list[dict[str, Any]]:
@@ -173,7 +192,10 @@ def _events(events: pd.DataFrame) -> list[dict[str, Any]]:
             "start": f"{row.start_utc:%Y-%m-%dT%H:%M:%S}",
             "end": f"{row.end_utc:%Y-%m-%dT%H:%M:%S}",
             "since": f"{since:%a %-d %b %H:%M}",
-            "until": f"{until:%a %-d %b %H:%M}",
+            # on a narrow screen there is no place for the same day twice
+            "until": f"{until:%H:%M}"
+            if since.date() == until.date()
+            else f"{until:%a %-d %b %H:%M}",
             "minutes": row.minutes,
             "ongoing": row.ongoing,
         }

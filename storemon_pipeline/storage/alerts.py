@@ -8,7 +8,7 @@ confirmed is never due again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -165,6 +165,63 @@ def _note(connection: Connection, which: ClaimedAlert, **values: Any) -> None:
     # what somebody else has heard the webhook confirm stays confirmed
     unsent = (_row.alert_number == which.alert_number) & _row.sent_at.is_(None)
     connection.execute(update(alert).where(unsent).values(**values))
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """What is known of an alert beside what is sent.
+
+    Attributes
+    ----------
+    alert_number : int
+        In the order they were noticed.
+    alert_id, kind, store_id : str
+    down_since, as_of, noticed_at : datetime
+    sent_at : datetime or None
+        When the webhook confirmed it; None where it did not yet.
+    attempts : int
+    last_error : str or None
+        Why the last attempt failed, of one that is not sent.
+    """
+
+    alert_number: int
+    alert_id: str
+    kind: str
+    store_id: str
+    down_since: datetime
+    as_of: datetime
+    noticed_at: datetime
+    sent_at: datetime | None
+    attempts: int
+    last_error: str | None
+
+
+def list_alerts(
+    connection: Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    store_id: str | None = None,
+) -> list[AlertRecord]:
+    """The alerts on record, newest first.
+
+    Parameters
+    ----------
+    connection : Connection
+    limit : int
+        How many at most.
+    before : int, optional
+        Only those that were noticed before the one with this number.
+    store_id : str, optional
+        Only those of this store.
+    """
+    columns = [_row[each.name] for each in fields(AlertRecord)]
+    query = select(*columns).order_by(_row.alert_number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_row.alert_number < before)
+    if store_id is not None:
+        query = query.where(_row.store_id == store_id)
+    return [AlertRecord(*row) for row in connection.execute(query)]
 
 
 def count_unsent(connection: Connection) -> int:

@@ -27,6 +27,7 @@ _READ_AS = csv.ConvertOptions(
         "end_local": pa.string(),
         "minutes": pa.float64(),
         "ongoing": pa.bool_(),
+        "target_pct": pa.float64(),
     },
     null_values=[""],  # NA is the id of a store like any other
     strings_can_be_null=True,

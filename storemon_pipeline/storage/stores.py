@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from itertools import groupby
 
 import pandas as pd
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal, select
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.evidence import read_evidence
 from storemon_pipeline.storage.polls import polled_stores
 from storemon_pipeline.storage.snapshots import read_opening_hours
 from storemon_pipeline.storage.tables import (
+    StoreId,
     business_hours,
     polled_store,
     service_level,
+    special_hours,
     store_status,
     store_timezone,
 )
@@ -35,6 +38,8 @@ class StoreRecord:
     polls : int
     timezone : str
         The zone whose clock counts for it (rule 3).
+    timezone_known : bool
+        Whether that is its own; or else it is assumed, since none that exists is named for it.
     weekdays_with_hours : int
         On how many weekdays it has opening hours; 0 means always open.
     """
@@ -44,6 +49,7 @@ class StoreRecord:
     last_poll_utc: datetime
     polls: int
     timezone: str
+    timezone_known: bool
     weekdays_with_hours: int
 
 
@@ -68,7 +74,46 @@ def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
     if row is None:
         return None
     first, last, count, zone_name, days = row
-    return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), days)
+    timezone = effective_timezone(zone_name)
+    return StoreRecord(store_id, first, last, count, timezone, timezone == zone_name, days)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenHours:
+    """The opening hours of a store as the tables have them, in local time.
+
+    Attributes
+    ----------
+    weekly : list of (day_of_week, start, end)
+        0 = Monday; ``HH:MM:SS[.ffffff]``, the end up to 24:00:00.
+    special : list of (date, list of (start, end))
+        Without openings where it is closed on that date.
+    """
+
+    weekly: list[tuple[int, str, str]]
+    special: list[tuple[date, list[tuple[str, str]]]]
+
+
+def written_hours(connection: Connection, store_id: str) -> WrittenHours:
+    """The weekly and the special opening hours of a store, each in order."""
+    week, dates = business_hours.c, special_hours.c
+    weekly = connection.execute(
+        select(week.day_of_week, week.start_time_local, week.end_time_local)
+        .where(week.store_id == store_id)
+        .order_by(week.day_of_week, week.start_time_local, week.end_time_local)
+    )
+    special = connection.execute(
+        select(dates.date, dates.start_time_local, dates.end_time_local)
+        .where(dates.store_id == store_id)
+        .order_by(dates.date, dates.start_time_local, dates.end_time_local)
+    )
+    return WrittenHours(
+        [(day, start, end) for day, start, end in weekly],
+        [
+            (date.fromisoformat(day), [(start, end) for _, start, end in openings if start])
+            for day, openings in groupby(special, key=lambda row: row.date)
+        ],
+    )
 
 
 def target_of(connection: Connection, store_id: str) -> float | None:
@@ -86,29 +131,55 @@ def count_stores(connection: Connection, silent_since: datetime | None = None) -
     return int(connection.execute(query).scalar_one())
 
 
-def search_stores(
-    connection: Connection, part: str, most: int
-) -> tuple[int, list[tuple[str, datetime]]]:
-    """Find stores by a part of their id.
+@dataclass(frozen=True, slots=True)
+class FoundStores:
+    """Stores that were searched for.
 
-    Returns
-    -------
+    Attributes
+    ----------
     number : int
         How many there are.
-    found : list of (store_id, last poll)
-        Those whose id begins with it first, then by id.
+    stores : list of (store_id, last poll)
+        Those of them that were asked for.
     """
+
+    number: int
+    stores: list[tuple[str, datetime]]
+
+
+def search_stores(
+    connection: Connection, part: str, limit: int, *, after: str | None = None
+) -> FoundStores:
+    """Find stores by a part of their id: those that begin with it first, then by id.
+
+    Parameters
+    ----------
+    connection : Connection
+    part : str
+        Of either case; empty for all.
+    limit : int
+        How many at most.
+    after : str, optional
+        Only those that come after this id.
+    """
+    if "\0" in part:  # which no id has, and PostgreSQL takes no text with
+        return FoundStores(0, [])
     store_id = polled_store.c.store_id
     has_it = store_id.icontains(part, autoescape=True)
+    begins = store_id.istartswith(part, autoescape=True)
     number = select(func.count()).select_from(polled_store).where(has_it)
     query = (
         select(store_id, polled_store.c.last_poll_utc)
         .where(has_it)
-        .order_by(store_id.istartswith(part, autoescape=True).desc(), store_id)
-        .limit(most)
+        .order_by(begins.desc(), store_id)
+        .limit(limit)
     )
+    if after is not None:
+        last_begins = literal(after, StoreId).istartswith(part, autoescape=True)
+        later = (begins == last_begins) & (store_id > after)
+        query = query.where(later | (last_begins & ~begins))
     rows = [(row[0], row[1]) for row in connection.execute(query)]
-    return int(connection.execute(number).scalar_one()), rows
+    return FoundStores(int(connection.execute(number).scalar_one()), rows)
 
 
 @dataclass(frozen=True, slots=True)

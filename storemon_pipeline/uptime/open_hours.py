@@ -65,7 +65,7 @@ class Openings:
         weekday = weekly_hours["day_of_week"].to_numpy(np.int64)[known]
         opens = _microseconds(weekly_hours["start_time_local"])[known]
         closes = _microseconds(weekly_hours["end_time_local"])[known]
-        closes = _closing(opens, closes, rules)
+        closes = closing(opens, closes, rules)
 
         has_weekly = np.zeros(self._stores, dtype=bool)
         has_weekly[code] = True
@@ -196,7 +196,7 @@ class _Special:
         times = special[["start_time_local", "end_time_local"]][known]
         opens_at_all = times["start_time_local"].notna().to_numpy()
         opens = _microseconds(times["start_time_local"])
-        closes = _closing(opens, _microseconds(times["end_time_local"]), rules)
+        closes = closing(opens, _microseconds(times["end_time_local"]), rules)
         self.code = code[known]
         self._low = int(date.min()) if len(date) else 0
         self._days = int(date.max()) - self._low + 1 if len(date) else 1
@@ -228,8 +228,20 @@ class _Special:
         return asked, self._opens[opening], self._closes[opening]
 
 
-def _closing(opens: Int, closes: Int, rules: UptimeRules) -> Int:
-    """When openings end that are written so: at midnight (``day_end``), or on the next date."""
+def closing(opens: Int, closes: Int, rules: UptimeRules) -> Int:
+    """When openings end that are written so: at midnight (``day_end``), or on the next date.
+
+    Parameters
+    ----------
+    opens, closes : int64 arrays of one shape
+        Microseconds since midnight.
+    rules : UptimeRules
+
+    Returns
+    -------
+    int64 array
+        Microseconds since the midnight before the opening.
+    """
     if rules.day_end is DayEnd.MIDNIGHT:
         closes = np.where(closes >= _LATEST_CLOSING, DAY, closes)
     return np.where(closes <= opens, closes + DAY, closes)

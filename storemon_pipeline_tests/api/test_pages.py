@@ -77,7 +77,7 @@ def test_stores_are_searched_for_by_a_part_of_their_id(api: Api):
     assert ">NA</a>" not in some
     assert ">NA</a>" in everyone
     # what searches have as wildcards is text here
-    for none in ("%", "1.a%C", "x"):
+    for none in ("%", "1.a%C", "x", "\0", "\u20ac"):
         assert "No store is called so." in page(api.http.get("/stores", params={"q": none}))
 
 

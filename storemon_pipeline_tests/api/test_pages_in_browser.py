@@ -117,6 +117,16 @@ def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(page: Page, api: Ap
     expect(page.locator("svg.heat-map path:has(title)").first).to_be_visible()
 
 
+def test_an_outage_is_whole_on_a_phone(browser: Browser, api: Api):
+    with browser.new_context(**WAYS["phone"]) as context:
+        page = context.new_page()
+        page.goto(f"{api.url}/stores/s2")
+        for table in page.get_by_role("table").all():
+            box = table.locator("..")
+            assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), box.inner_text()
+        expect(page.locator("#events thead th:visible")).to_have_text(["From (local)", "To", "For"])
+
+
 def test_a_store_is_found_by_keyboard(page: Page, api: Api):
     page.goto(f"{api.url}/fleet")
     page.get_by_role("searchbox", name="Store", exact=True).focus()

@@ -482,7 +482,8 @@ def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
 def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, place: Place):
     told = api.http.get("/v1/stores/s1").json()
     latest = told.pop("latest")
-    assert told == api.http.get("/store_summary/s1").json()
+    summary = api.http.get("/store_summary/s1").json()
+    assert {name: told[name] for name in summary} == summary
     assert (latest["report_id"], latest["as_of"]) == (place.complete, "2023-01-25T00:30:00Z")
     lines = (place.reports_dir / place.complete / "report_full.csv").read_text().splitlines()
     header, row = lines[0].split(","), next(line for line in lines if line.startswith("s1,"))

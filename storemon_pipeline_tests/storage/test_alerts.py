@@ -15,6 +15,7 @@ from storemon_pipeline.storage.alerts import (
     count_unsent,
     drop_alerts,
     keep_alerts,
+    list_alerts,
     newest_alerts,
     record_not_sent,
     record_sent,
@@ -233,3 +234,27 @@ def test_old_alerts_go_unless_they_are_not_sent_or_their_outage_goes_on(database
         assert drop_alerts(connection, before) == 2
         left = connection.execute(select(alert.c.alert_id).order_by(alert.c.alert_number))
         assert left.scalars().all() == ["3", "4", "5", "6"]
+
+
+def test_alerts_are_listed_newest_first_with_what_became_of_them(database: Database) -> None:
+    keep(database, made(1), made(2, "s2"), made(3, kind="recovered"), made(4, "s2", "recovered"))
+    with database.write(alone="alerts") as connection:
+        first, second = claim_alert(connection, FIRST), claim_alert(connection, FIRST)
+        assert first is not None
+        assert second is not None
+        record_sent(connection, first, FIRST + HOUR)
+        record_not_sent(connection, second, "503 Service Unavailable")
+    with database.read() as connection:
+        every = list_alerts(connection, limit=10)
+        assert [each.alert_id for each in every] == ["4", "3", "2", "1"]
+        told = [(each.attempts, each.sent_at, each.last_error) for each in every]
+        assert told[2:] == [(1, None, "503 Service Unavailable"), (1, FIRST + HOUR, None)]
+        assert told[:2] == [(0, None, None)] * 2
+        newest = every[0]
+        assert (newest.kind, newest.store_id) == ("recovered", "s2")
+        assert newest.down_since == newest.as_of == newest.noticed_at == FIRST
+        assert list_alerts(connection, limit=2) == every[:2]
+        assert list_alerts(connection, limit=2, before=every[1].alert_number) == every[2:]
+        of_store = list_alerts(connection, limit=2, store_id="s1")
+        assert [each.alert_id for each in of_store] == ["3", "1"]
+        assert list_alerts(connection, limit=2, store_id="S1") == []

@@ -1,0 +1,236 @@
+"""The list of stores, and a store's hours, zone and alerts: over the API and on its page."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import insert
+
+from storemon_pipeline.storage.alerts import (
+    claim_alert,
+    keep_alerts,
+    record_not_sent,
+    record_sent,
+)
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.tables import service_level, special_hours, store_timezone
+from storemon_pipeline.uptime.alerts import Alert
+from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
+from storemon_pipeline_tests.api.serving import Api, problem
+
+NOTICED = datetime(2023, 1, 25, 0, 31, tzinfo=UTC)
+DOWN_SINCE = datetime(2023, 1, 24, 23, 30, tzinfo=UTC)
+FAR_ZONE = "has-a-zone-of-nowhere"
+# the openings of a week, and of dates in place of them
+EVENINGS = [
+    {"day_of_week": day, "start_time_local": "18:00:00", "end_time_local": "02:00:00"}
+    for day in range(7)
+]
+SPECIAL = [
+    {"date": "2022-12-25", "openings": []},
+    {"date": "2023-01-20", "openings": []},
+    {
+        "date": "2023-02-14",
+        "openings": [
+            {"start_time_local": "10:00:00", "end_time_local": "14:00:00"},
+            {"start_time_local": "17:00:00.5", "end_time_local": "01:00:00"},
+        ],
+    },
+]
+
+
+def rows_of(store_id: str) -> list[dict[str, str]]:
+    return [
+        {"store_id": store_id, "date": each["date"], **opening}
+        for each in SPECIAL
+        for opening in each["openings"] or [{"start_time_local": "", "end_time_local": ""}]
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def told_of(place: Place) -> None:
+    """Special hours, a target and alerts of s1; and a store whose zone's name is no zone's."""
+    database = Database(place.database_url)
+    poll = pd.DataFrame(
+        {"store_id": [FAR_ZONE], "timestamp_utc": [NOTICED - timedelta(days=1)], "status": "active"}
+    ).astype({"timestamp_utc": "datetime64[us, UTC]"})
+    with database.write() as connection:
+        upsert_polls(connection, poll)
+        connection.execute(
+            insert(store_timezone).values(store_id=FAR_ZONE, timezone_str="No/Where")
+        )
+        connection.execute(insert(special_hours), rows_of("s1"))
+        connection.execute(insert(service_level).values(store_id="s1", target_pct=100.0))
+    with database.write(alone="alerts") as connection:
+        keep_alerts(
+            connection,
+            [
+                Alert("first", "s1", "down", DOWN_SINCE, NOTICED, {}),
+                Alert("second", ODD_STORE, "down", DOWN_SINCE, NOTICED, {}),
+                Alert("third", "s1", "recovered", DOWN_SINCE, NOTICED, {}),
+            ],
+            NOTICED,
+        )
+        sent, failed = claim_alert(connection, NOTICED), claim_alert(connection, NOTICED)
+        assert sent is not None
+        assert failed is not None
+        record_sent(connection, sent, NOTICED + timedelta(seconds=2))
+        record_not_sent(connection, failed, "503 <b>Unavailable</b>")
+    database.close()
+
+
+def get(api: Api, path: str, **query: Any) -> Any:
+    answer = api.http.get(path, params=query or None)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def page_of(api: Api, store_id: str) -> str:
+    """The text of a store's page, spaces as one, dashes and minus signs as hyphens."""
+    answer = api.http.get(f"/stores/{store_id}")
+    assert answer.status_code == 200, answer.text
+    body = re.sub(r"<(style|script|title)>.*?</\1>", "", answer.text, flags=re.DOTALL)
+    text = re.sub(r"[\N{EN DASH}\N{MINUS SIGN}]", "-", re.sub(r"<[^>]+>", " ", body))
+    return re.sub(r"\s+", " ", text)
+
+
+def all_pages(api: Api, path: str, key: str) -> list[dict[str, Any]]:
+    found = []
+    while path:
+        told = get(api, path)
+        found += told[key]
+        path = told["next"]
+    return found
+
+
+def test_every_store_is_listed_once_page_by_page(api: Api):
+    whole = get(api, "/v1/stores")
+    ids = ["NA", FAR_ZONE, "s1", "s2", ODD_STORE]
+    assert [store["store_id"] for store in whole["stores"]] == ids
+    assert (whole["total"], whole["next"]) == (5, None)
+    for limit in (1, 2, 4):
+        assert all_pages(api, f"/v1/stores?limit={limit}", "stores") == whole["stores"]
+    assert whole["stores"][0]["last_poll_utc"] == "2023-01-24T12:00:00Z"
+
+
+def test_stores_are_searched_for_as_on_the_page(api: Api):
+    found = get(api, "/v1/stores", q="A", limit=2)
+    # NA and has-a-zone have it in them, and s:1.a_b-C; none begins with it
+    assert (found["total"], [store["store_id"] for store in found["stores"]]) == (
+        3,
+        ["NA", FAR_ZONE],
+    )
+    assert [store["store_id"] for store in all_pages(api, "/v1/stores?q=A&limit=1", "stores")] == [
+        "NA",
+        FAR_ZONE,
+        ODD_STORE,
+    ]
+    assert get(api, "/v1/stores", q="never-polled") == {"total": 0, "stores": [], "next": None}
+    shown = api.http.get("/stores", params={"q": "A"}).text
+    assert re.findall(r'class="store"[^>]*>([^<]+)<', shown) == ["NA", FAR_ZONE, ODD_STORE]
+
+
+@pytest.mark.parametrize("query", [{"q": "%"}, {"q": "\0"}, {"after": "a b"}, {"limit": 0}])
+def test_a_search_that_can_find_nothing_is_refused(api: Api, query: dict[str, Any]):
+    problem(api.http.get("/v1/stores", params=query), 422)
+
+
+def test_a_store_has_its_hours_as_they_were_read(api: Api):
+    told = get(api, "/v1/stores/s1")
+    assert (told["opening_hours"], told["special_hours"]) == (EVENINGS, SPECIAL)
+    assert get(api, "/v1/stores/NA")["opening_hours"] == []
+
+
+def test_a_store_s_page_has_its_hours_by_the_rules(api: Api):
+    shown = page_of(api, "s1")
+    assert "Mon 18:00-02:00 (Tue) Tue 18:00-02:00 (Wed)" in shown
+    assert "Sun 18:00-02:00 (Mon)" in shown
+    # of the week that is shown and later, not earlier
+    special = "Fri 20 Jan 2023 closed Tue 14 Feb 2023 10:00-14:00, 17:00:00.5-01:00 (Wed)"
+    assert f"Special dates {special}" in shown
+    assert "25 Dec 2022" not in shown
+    assert "Opening hours none: taken to be always open" in page_of(api, "NA")
+
+
+@pytest.mark.parametrize(
+    ("store_id", "known"), [("s1", True), ("NA", False), (FAR_ZONE, False), (ODD_STORE, False)]
+)
+def test_a_zone_that_is_assumed_is_told_to_be(api: Api, store_id: str, known: bool):
+    told = get(api, f"/v1/stores/{store_id}")
+    assert told["timezone_known"] is known
+    assert (told["timezone"] == "America/Chicago") is not known
+    assumed = "America/Chicago (assumed: none is known)"
+    assert (assumed in page_of(api, store_id)) is not known
+
+
+def test_counts_are_whole_numbers_and_other_figures_are_not(api: Api):
+    figures = get(api, "/v1/stores/s1")["latest"]["figures"]
+    for name, value in figures.items():
+        if name.startswith("outages_"):
+            assert type(value) is int, name
+        elif not isinstance(value, str | bool | None):
+            assert type(value) is float, name
+
+
+def test_a_store_s_page_has_its_service_levels_in_every_window(api: Api):
+    figures = get(api, "/v1/stores/s2")["latest"]["figures"]
+    shown = page_of(api, "s2")
+    rows = shown.partition("Between outages Longest")[2].partition("Downtime, %")[0]
+    # the last hour: 60 minutes down, of which a hundredth was its budget
+    assert figures["downtime_last_hour"] == 60.0
+    assert "Hour Missed 0.6 min -59 min 1 - 0 min 1 h Day Missed 5.4 min" in rows
+    assert rows.split("Week Missed ")[1].startswith("35 min -")
+    assert f"{figures['outages_last_week']} in all" in shown
+
+
+def test_a_store_that_may_never_be_down_has_no_budget_to_be_over(api: Api):
+    # its target is 100 %
+    assert "19.8 h down; its target lets it be down for no time" in page_of(api, "s1")
+
+
+ALERT = {
+    "alert_id": "third",
+    "kind": "recovered",
+    "store_id": "s1",
+    "down_since": "2023-01-24T23:30:00Z",
+    "as_of": "2023-01-25T00:31:00Z",
+    "noticed_at": "2023-01-25T00:31:00Z",
+    "sent_at": None,
+    "attempts": 0,
+    "last_error": None,
+}
+
+
+def test_alerts_are_listed_newest_first_with_what_became_of_them(api: Api):
+    told = get(api, "/v1/alerts")
+    assert told["next"] is None
+    assert [each["alert_id"] for each in told["alerts"]] == ["third", "second", "first"]
+    assert told["alerts"][0] == ALERT
+    failed, sent = told["alerts"][1:]
+    assert (failed["attempts"], failed["last_error"]) == (1, "503 <b>Unavailable</b>")
+    assert (sent["attempts"], sent["sent_at"]) == (1, "2023-01-25T00:31:02Z")
+    assert all_pages(api, "/v1/alerts?limit=1", "alerts") == told["alerts"]
+
+
+def test_the_alerts_of_a_store_are_its_own(api: Api):
+    told = get(api, "/v1/alerts", store_id="s1", limit=1)
+    assert [each["alert_id"] for each in told["alerts"]] == ["third"]
+    assert "store_id=s1" in told["next"]
+    assert [each["alert_id"] for each in get(api, told["next"])["alerts"]] == ["first"]
+    assert get(api, "/v1/alerts", store_id="NA") == {"alerts": [], "next": None}
+    problem(api.http.get("/v1/alerts", params={"store_id": "a b"}), 422)
+    problem(api.http.get("/v1/alerts", params={"before": 0}), 422)
+
+
+def test_a_store_s_page_tells_of_its_newest_alerts(api: Api):
+    # s1 is in Los Angeles, the other one taken to be in Chicago
+    noticed = "its time, noticed 25 Jan 2023 00:31 UTC"
+    shown = page_of(api, "s1")
+    assert f"Recovered was down since Tue 24 Jan 15:30 {noticed}, not sent yet" in shown
+    assert f"Down since Tue 24 Jan 15:30 {noticed}, sent 25 Jan 2023 00:31 UTC" in shown
+    shown = page_of(api, ODD_STORE)
+    assert f"since Tue 24 Jan 17:30 {noticed}, not sent after 1 attempt: 503 &lt;b&gt;" in shown
+    assert "Newest alerts" not in page_of(api, "s2")
