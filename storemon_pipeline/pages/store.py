@@ -135,6 +135,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
         odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
+        events_in_all=len(week.results.events),
         heat_map=charts.heat_map(open_minutes, downtime_minutes, of="last week"),
         trend=charts.trend(history) if len(history) > 1 else None,
     )
