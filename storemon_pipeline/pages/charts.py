@@ -250,6 +250,7 @@ def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
             "format": form,
             "grid": False,
             "labelOverlap": True,
+            "labelSeparation": 8,
         },
     }
 

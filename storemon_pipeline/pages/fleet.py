@@ -202,7 +202,7 @@ def _worst(
         "met": level[f"met_{widest}"].astype(bool),
         "left": level[f"budget_left_{widest}"] / per_hour,
         "outages": level[f"outages_{widest}"],
-        "last_poll": worst["last_poll_utc"].dt.strftime("%Y-%m-%d %H:%M"),
+        "last_poll": worst["last_poll_utc"].dt.strftime("%Y-%m-%d %H:%M").str.split(),
         "timezone": worst["timezone"],
     }
     rows = zip(*columns.values(), strict=True)

@@ -133,6 +133,8 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {
+        # a zone's name may be broken behind the slash
+        "zone": lambda zone: Markup("/<wbr>").join(zone.split("/")),
         "number": lambda number: f"{number:,}",
         "utc": utc_text,
         "hours": hours_text,

@@ -286,8 +286,8 @@ def test_the_trend_goes_from_the_first_report_to_the_last():
 @pytest.mark.parametrize(
     ("hours", "labels"),
     [
-        (30, ["Tue 00:00", "Tue 06:00", "Tue 12:00", "Tue 18:00", "Wed 00:00", "Wed 06:00"]),
-        (24 * 11, ["25 Jan", "27 Jan", "29 Jan", "31 Jan", "1 Feb", "3 Feb"]),
+        (30, ["Tue 00:00", "Tue 12:00", "Wed 00:00"]),
+        (24 * 11, ["25 Jan", "29 Jan", "1 Feb"]),
         (24 * 400, ["Apr 2023", "Jul 2023", "Oct 2023", "Jan 2024"]),
     ],
 )
@@ -302,7 +302,8 @@ def test_the_labels_of_time_are_all_of_one_kind(hours: int, labels: list[str]):
 
 
 def texts(chart: Chart) -> list[str]:
-    return re.findall(r">([^<>]+)</text>", chart.svg)
+    # labels that would overlap are there, but not seen
+    return re.findall(r'<text[^>]*(?<!opacity="0")>([^<>]+)</text>', chart.svg)
 
 
 def test_how_many_stores_were_down_at_once():
