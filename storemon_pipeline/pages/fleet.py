@@ -95,7 +95,8 @@ def report_page(
         None,
         title=f"Report as of {utc_text(request.as_of)}",
         heading=f"Uptime as of {utc_text(request.as_of)}",
-        lead=f"{counted(fleet.stores, 'store')} within their opening hours{_range(request)}; "
+        lead=f"{counted(fleet.stores, 'store')} within {_whose(fleet.stores)} opening hours"
+        f"{_range(request)}; "
         f"report {report_id} of {whose}",
         as_of=request.as_of,
         stores=fleet.stores,
@@ -119,7 +120,11 @@ def _range(request: ReportRequest) -> str:
 def _targets(fleet: Fleet, window: str) -> str:
     known = fleet.targets_known[window]
     met = f"{fleet.targets_met[window]:,} of {counted(known, 'store')}"
-    return f"{met} met their target" if known else ""
+    return f"{met} met {_whose(known)} target" if known else ""
+
+
+def _whose(stores: int) -> str:
+    return "its" if stores == 1 else "their"
 
 
 def notices(

@@ -176,7 +176,7 @@ def test_a_range_is_told_from_when_to_when():
     asked = request(start="2023-01-20T00:00", end=AS_OF, windows=["range"], store_ids=["a"])
     told = text_of(written_page(fleet_of({"a": (15, 1)}, asked=asked), "the-run", bad_rows={}))
     assert (
-        "1 store within their opening hours; "
+        "1 store within its opening hours; "
         "range from 20 Jan 2023 00:00 UTC to 25 Jan 2023 18:00 UTC; report the-run of chosen stores"
     ) in told
 
