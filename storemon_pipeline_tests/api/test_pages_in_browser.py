@@ -175,6 +175,16 @@ def test_the_form_makes_a_request_and_shows_its_progress(page: Page, api: Api):
     expect(page.locator(".badge")).to_have_text("Canceled")
 
 
+def test_whoever_waits_for_a_report_is_told_that_it_has_begun(page: Page, api: Api):
+    waiting = api.http.post("/v1/reports", json={"windows": ["yesterday"]}).json()
+    page.goto(f"{api.url}/reports/{waiting['id']}")
+    expect(page.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
+    begun = {"status": "Running", "run_id": "a-run", "progress": {"done": 1, "steps": 3}}
+    page.route("**/v1/reports/*", lambda route: route.fulfill(json=waiting | begun))
+    expect(page.get_by_role("status")).to_have_text("Running: 1 of 3 steps")
+    expect(page.locator(".badge")).to_have_text("Running")
+
+
 def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
     with browser.new_context() as context:
         page = context.new_page()

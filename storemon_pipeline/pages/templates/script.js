@@ -64,6 +64,7 @@
   async function follow(panel, url, ended) {
     const told = panel.querySelector("[role=status]");
     const bar = panel.querySelector("progress");
+    const badge = panel.querySelector(".badge");
     for (;;) {
       try {
         const answer = await fetch(url, { headers: { Accept: "application/json" } });
@@ -76,6 +77,7 @@
         const said = steps ? `${status}: ${done} of ${steps} steps` : status;
         // said again only when it is something else
         if (told.textContent !== said) told.textContent = said;
+        if (badge) badge.textContent = report.status;
         if (steps) Object.assign(bar, { max: steps, value: done });
       } catch (error) {
         told.textContent = `The API does not answer: ${error.message}`;
