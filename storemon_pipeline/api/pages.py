@@ -23,9 +23,10 @@ from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
 from storemon_pipeline.api.surroundings import SESSION, Tokens, session_of
 from storemon_pipeline.pages.fleet import SILENT_AFTER
-from storemon_pipeline.pages.layout import Frame, in_words
+from storemon_pipeline.pages.layout import Frame, in_words, utc_text
 from storemon_pipeline.pages.notes import login_page
 from storemon_pipeline.pages.reports import (
+    NOTHING_ASKED,
     AskedForm,
     ListedReport,
     data_now,
@@ -82,9 +83,24 @@ def _frame(services: Services, request: Request) -> Frame:
 
 def _listed(state: ReportState) -> ListedReport:
     asked = state.request or {}
-    windows = ", ".join(in_words(Window(name).column) for name in asked.get("windows", ()))
+    windows = [
+        in_words(Window(name).column)
+        for name in asked.get("windows", ())
+        if name != Window.RANGE.value
+    ]
+    # where a run has settled what was asked for, its as_of is the end
+    ends = (asked.get("start"), state.as_of or asked.get("end"))
+    if all(ends):
+        start, end = (utc_text(datetime.fromisoformat(str(parse_instant(str(at))))) for at in ends)
+        windows.append(f"range from {start} to {end}")
     return ListedReport(
-        state.report_id, state.status, state.requested_at, state.as_of, state.stores, windows
+        state.report_id,
+        state.status,
+        state.requested_at,
+        state.as_of,
+        state.stores,
+        ", ".join(windows),
+        has_run=state.run_id is not None,
     )
 
 
@@ -148,6 +164,8 @@ def ask(services: Given, request: Request, form: Form) -> Response:
         state = ask_for_report(services, report, http_request_id=request.state.id)
     except ValidationError as error:
         detail = "; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
+        if not (asked.windows or asked.start or asked.end):
+            detail = NOTHING_ASKED
         problem = ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
     except ProblemError as error:
         problem = error

@@ -249,9 +249,10 @@ def _report_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
 def _events_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
     events = pd.concat(fleet.events, ignore_index=True)
     longest = events.nlargest(WORST, "minutes")
+    ongoing = fleet.ongoing_events
     return {
         "dagster/row_count": len(events),
-        "ongoing_events": fleet.ongoing_events,
+        **({} if ongoing is None else {"ongoing_events": ongoing}),
         "preview": preview(events[_SHOWN_OF_EVENTS]),
         "longest_events": preview(longest[_SHOWN_OF_EVENTS], WORST),
         "plot": plot(drawn.stores_down),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from upath import UPath
 
+from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.uptime.fleet import Fleet
 
 WORST = 5
@@ -35,7 +36,9 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
         and where the files are.
     """
     as_of, ongoing = fleet.request.as_of.isoformat(), fleet.ongoing_events
-    lines = [f"{fleet.stores:,} stores as of {as_of}, {ongoing:,} of them down while open"]
+    # windows that ended before as_of do not tell how it is then
+    down = "" if ongoing is None else f", {ongoing:,} of them down while open"
+    lines = [f"{counted(fleet.stores, 'store')} as of {as_of}{down}"]
     for window in (window.column for window in fleet.request.windows):
         pct = fleet.uptime_pct(window)
         share = "nothing observed" if pct is None else f"{pct:.2f} % up"

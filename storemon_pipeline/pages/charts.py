@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from storemon_pipeline.pages.drawing import Chart, draw
+from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.pages.timeline import CLOSED, DOWN, UNOBSERVED, UP, clock_text, length_text
 
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -20,6 +21,7 @@ _ROW = 24
 _MOMENTS = 300
 _MANY = 100
 _TICKS = 6
+_COUNTS = 4
 _HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2, '0', 'left')"}
 
 
@@ -40,33 +42,28 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
             "from": low,
             "to": low + 5,
             "stores": int(count),
-            "said": f"{low:g} to {low + 5:g} %: {count:,} stores",
+            "said": f"{low:g} to {low + 5:g} %: {counted(int(count), 'store')}",
         }
         for low, count in zip(edges, counts, strict=False)
     ]
-    # most stores are nearly always up: on a linear scale the others would not be seen
-    scale = {"type": "symlog", "constant": 5} if counts.max() > _MANY else {"nice": True}
-    ticks = [0, 10, 100, 1000, 10_000] if counts.max() > _MANY else None
-    axis: dict[str, Any] = {"title": "stores", "format": ",d", "tickMinStep": 1, "tickCount": 4}
-    if ticks:
-        axis["values"] = ticks
     x = {
         "field": "from",
         "type": "quantitative",
         "scale": {"domain": [0, 100]},
         "axis": {"title": "uptime, % of observed open time", "grid": False},
     }
-    y = {"field": "stores", "type": "quantitative", "scale": scale, "axis": axis}
     bars = {
         "mark": {"type": "bar", "color": "var(--up)", "binSpacing": 2},
         "encoding": {
             "x": x | {"bin": "binned"},
             "x2": {"field": "to"},
-            "y": y,
+            # most stores are nearly always up: on a linear scale the others would not be seen
+            "y": _numbers_of_stores(int(counts.max()), logarithmic=counts.max() > _MANY),
             "description": {"field": "said"},
         },
     }
-    mostly = f"{(known >= 95).sum():,} of {len(known):,} stores were up for 95 % or more"  # noqa: PLR2004 - as it says
+    of = counted(len(known), "store")
+    mostly = f"{(known >= 95).sum():,} of {of} were up for 95 % or more"  # noqa: PLR2004 - as it says
     low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
     return draw(
         "distribution",
@@ -182,8 +179,11 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
     span : tuple of datetime
         The time that was looked at.
     """
+    # what goes on at the end reaches it and no further, so the last moment is the one just before;
     # as many moments as the chart has room for, however many events there are
-    moments = pd.date_range(*span, periods=_MOMENTS, unit="us").tz_localize(None).to_numpy()
+    last = span[1] - timedelta(microseconds=1)
+    evenly = pd.date_range(span[0], last, periods=_MOMENTS, unit="us")
+    moments = evenly.tz_localize(None).to_numpy()
     begun = np.searchsorted(_in_order(events["start_utc"]), moments, side="right")
     ended = np.searchsorted(_in_order(events["end_utc"]), moments, side="right")
     down = begun - ended
@@ -202,11 +202,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
         },
         "encoding": {
             "x": _time_axis("at", span[1] - span[0]),
-            "y": {
-                "field": "stores",
-                "type": "quantitative",
-                "axis": {"title": "stores", "format": ",d", "tickMinStep": 1, "tickCount": 4},
-            },
+            "y": _numbers_of_stores(int(down.max())),
         },
     }
     most = int(down.argmax())
@@ -215,6 +211,18 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
         f"{down[-1]:,} at the end."
     )
     return draw("stores-down", "Stores down while open (UTC)", told, spec)
+
+
+def _numbers_of_stores(most: int, *, logarithmic: bool = False) -> dict[str, Any]:
+    """An axis of whole numbers from 0, each of them once."""
+    size = 10 ** (len(str(most // _COUNTS)) - 1)
+    step = next(size * each for each in (1, 2, 5, 10) if size * each * _COUNTS >= most)
+    values = list(range(0, max(most, 1) + step, step))
+    scale: dict[str, Any] = {"domain": [0, values[-1]]}
+    if logarithmic:
+        scale, values = {"type": "symlog", "constant": 5}, [0, 10, 100, 1000, 10_000]
+    axis = {"title": "stores", "format": ",d", "values": values}
+    return {"field": "stores", "type": "quantitative", "scale": scale, "axis": axis}
 
 
 def _in_order(instants: pd.Series) -> npt.NDArray[np.datetime64]:
@@ -242,6 +250,7 @@ def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
             "format": form,
             "grid": False,
             "labelOverlap": True,
+            "labelSeparation": 8,
         },
     }
 
@@ -306,15 +315,23 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
     return draw("timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec)
 
 
-def trend(history: pd.DataFrame) -> Chart:
+def trend(history: pd.DataFrame) -> Chart | None:
     """How uptime went from report to report.
 
     Parameters
     ----------
     history : DataFrame
-        ``as_of``, ``uptime_pct`` (NaN where nothing was observed), oldest first; two or more.
+        ``as_of``, ``uptime_pct`` (NaN where nothing was observed), oldest first.
+
+    Returns
+    -------
+    Chart or None
+        Of the newest report as of each instant, where something was observed; None where these are
+        fewer than two.
     """
-    known = history.dropna(subset=["uptime_pct"])
+    known = history.drop_duplicates("as_of", keep="last").dropna(subset=["uptime_pct"])
+    if len(known) < 2:  # noqa: PLR2004 - one point is no trend
+        return None
     rows = [
         {
             "at": int(at.timestamp() * 1000),
@@ -323,7 +340,7 @@ def trend(history: pd.DataFrame) -> Chart:
         }
         for at, uptime in zip(known["as_of"], known["uptime_pct"], strict=True)
     ]
-    lowest = float(known["uptime_pct"].min()) if rows else 0.0
+    lowest = float(known["uptime_pct"].min())
     spec = {
         "height": 140,
         "data": {"values": rows},
@@ -344,5 +361,5 @@ def trend(history: pd.DataFrame) -> Chart:
             },
         ],
     }
-    told = f"From {rows[0]['said']} to {rows[-1]['said']}." if rows else "Nothing was observed."
+    told = f"From {rows[0]['said']} to {rows[-1]['said']}."
     return draw("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)

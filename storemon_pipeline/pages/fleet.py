@@ -11,8 +11,17 @@ import pandas as pd
 
 from storemon_pipeline.pages import charts
 from storemon_pipeline.pages.drawing import Chart
-from storemon_pipeline.pages.layout import Notice, WindowFigures, in_words, render, utc_text
+from storemon_pipeline.pages.layout import (
+    Notice,
+    WindowFigures,
+    counted,
+    in_words,
+    render,
+    utc_text,
+)
 from storemon_pipeline.uptime.fleet import Fleet
+from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.windows import Window
 
 MOST_STORES, MOST_EVENTS = 200, 100
 """How many stores and events are on the page; the files have all."""
@@ -43,7 +52,7 @@ class FleetCharts:
     def stores_down(self) -> Chart:
         """How many stores were down at once."""
         events = pd.concat(self._fleet.events, ignore_index=True)
-        return charts.stores_down(events, self._fleet.request.span)
+        return charts.stores_down(events, self._fleet.span)
 
     @cached_property
     def heat_map(self) -> Chart:
@@ -71,31 +80,51 @@ def report_page(
     figures = pd.concat(fleet.figures, ignore_index=True)
     events = pd.concat(fleet.events, ignore_index=True)
     widest = fleet.widest_window
+    columns = [window.column for window in request.windows]
     windows = [
         WindowFigures(
-            in_words(window.column),
-            fleet.uptime_pct(window.column),
-            *(fleet.hours(name, window.column) for name in ("uptime", "downtime", "unobserved")),
+            in_words(column),
+            fleet.uptime_pct(column),
+            *(fleet.hours(name, column) for name in ("uptime", "downtime", "unobserved")),
         )
-        for window in request.windows
+        for column in columns
     ]
-    whose = "all stores" if request.store_ids is None else f"{fleet.stores:,} chosen stores"
+    whose = "all stores" if request.store_ids is None else "chosen stores"
     return render(
         "report.html",
         None,
         title=f"Report as of {utc_text(request.as_of)}",
         heading=f"Uptime as of {utc_text(request.as_of)}",
-        lead=f"{fleet.stores:,} stores within their opening hours; report {report_id} of {whose}",
+        lead=f"{counted(fleet.stores, 'store')} within {_whose(fleet.stores)} opening hours"
+        f"{_range(request)}; "
+        f"report {report_id} of {whose}",
         as_of=request.as_of,
         stores=fleet.stores,
         windows=windows,
+        levels=[_targets(fleet, column) for column in columns],
         widest=in_words(widest),
         ongoing=fleet.ongoing_events,
         notices=notices(fleet, figures, widest, bad_rows),
         charts=drawn,
         events=_ongoing(events),
-        worst=_worst(figures, [window.column for window in request.windows], widest),
+        worst=_worst(figures, pd.concat(fleet.levels, ignore_index=True), columns, widest),
     )
+
+
+def _range(request: ReportRequest) -> str:
+    if Window.RANGE not in request.windows or request.start is None:
+        return ""
+    return f"; range from {utc_text(request.start)} to {utc_text(request.as_of)}"
+
+
+def _targets(fleet: Fleet, window: str) -> str:
+    known = fleet.targets_known[window]
+    met = f"{fleet.targets_met[window]:,} of {counted(known, 'store')}"
+    return f"{met} met {_whose(known)} target" if known else ""
+
+
+def _whose(stores: int) -> str:
+    return "its" if stores == 1 else "their"
 
 
 def notices(
@@ -113,14 +142,13 @@ def notices(
     bad_rows : mapping
         As for :func:`report_page`.
     """
-    met, known = fleet.targets_met[window], fleet.targets_known[window]
-    text = f"{met:,} of {known:,} stores met their target, {in_words(window)}"
-    found = [Notice("good" if met == known else "warn", "Service levels", text)]
+    if figures.empty:
+        return [Notice("warn", "Empty", "The report has no stores")]
     silent = figures[figures["last_poll_utc"] < fleet.request.as_of - SILENT_AFTER]
-    found.append(
+    found = [
         _about(silent, "Silent", "not polled in the last day, whose last status is kept")
         or Notice("good", "Polled", "Every store was polled within a day")
-    )
+    ]
     unknown = figures[figures[f"uptime_pct_{window}"].isna()]
     text = f"without observed open time, {in_words(window)}"
     if (notice := _about(unknown, "Unobserved", text)) is not None:
@@ -138,8 +166,9 @@ def _about(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
     if stores.empty:
         return None
     named = stores["store_id"].head(_NAMED).tolist()
-    said = f"{len(stores):,} {'store' if len(stores) == 1 else 'stores'} {text}"
-    return Notice("warn", label, said, named, more=len(stores) > _NAMED)
+    return Notice(
+        "warn", label, f"{counted(len(stores), 'store')} {text}", named, more=len(stores) > _NAMED
+    )
 
 
 def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
@@ -159,29 +188,28 @@ def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _worst(figures: pd.DataFrame, windows: list[str], widest: str) -> list[dict[str, Any]]:
+def _worst(
+    figures: pd.DataFrame, levels: pd.DataFrame, windows: list[str], widest: str
+) -> list[dict[str, Any]]:
     known = figures[figures[f"uptime_pct_{widest}"].notna()]
     worst = known.sort_values(
         [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
     ).head(MOST_STORES)
+    level = levels.loc[worst.index]
     shares = worst[[f"uptime_pct_{window}" for window in windows]].to_numpy()
-    per_hour = 60 if widest == "last_hour" else 1
-    return [
-        {
-            "store_id": store_id,
-            "shares": [None if share != share else share for share in of_windows],  # noqa: PLR0124 - NaN
-            "downtime": downtime / per_hour,
-            "unobserved": unobserved / per_hour,
-            "last_poll": f"{last_poll:%Y-%m-%d %H:%M}",
-            "timezone": timezone,
-        }
-        for store_id, of_windows, downtime, unobserved, last_poll, timezone in zip(
-            worst["store_id"],
-            shares.tolist(),
-            worst[f"downtime_{widest}"],
-            worst[f"unobserved_{widest}"],
-            worst["last_poll_utc"],
-            worst["timezone"],
-            strict=True,
-        )
-    ]
+    per_hour = 60 if widest == Window.HOUR.column else 1
+    columns = {
+        "store_id": worst["store_id"],
+        "shares": [[None if share != share else share for share in each] for each in shares],  # noqa: PLR0124 - NaN
+        "downtime": worst[f"downtime_{widest}"] / per_hour,
+        "unobserved": worst[f"unobserved_{widest}"] / per_hour,
+        "target": level["target_pct"],
+        # what has uptime or downtime has either met its target or missed it
+        "met": level[f"met_{widest}"].astype(bool),
+        "left": level[f"budget_left_{widest}"] / per_hour,
+        "outages": level[f"outages_{widest}"],
+        "last_poll": worst["last_poll_utc"].dt.strftime("%Y-%m-%d %H:%M").str.split(),
+        "timezone": worst["timezone"],
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]

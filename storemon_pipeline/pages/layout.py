@@ -88,6 +88,17 @@ def in_words(window: str) -> str:
     return window.replace("_", " ")
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "store"), counted(2000, "store")
+    ('1 store', '2,000 stores')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def utc_text(instant: datetime) -> str:
     """An instant for people.
 
@@ -122,6 +133,8 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {
+        # a zone's name may be broken behind the slash
+        "zone": lambda zone: Markup("/<wbr>").join(zone.split("/")),
         "number": lambda number: f"{number:,}",
         "utc": utc_text,
         "hours": hours_text,

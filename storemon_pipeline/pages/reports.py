@@ -9,7 +9,15 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from storemon_pipeline.pages import charts
-from storemon_pipeline.pages.layout import Frame, Notice, in_words, linked, main_of, render
+from storemon_pipeline.pages.layout import (
+    Frame,
+    Notice,
+    counted,
+    in_words,
+    linked,
+    main_of,
+    render,
+)
 from storemon_pipeline.pages.timeline import length_text
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS
 from storemon_pipeline.uptime.windows import Window
@@ -17,6 +25,10 @@ from storemon_pipeline.uptime.windows import Window
 _KINDS = {"Complete": "good", "Failed": "bad", "Canceled": "warn"}
 # a range is asked for by its beginning and end
 _CHOICES = [(each.value, in_words(each.column)) for each in Window if each is not Window.RANGE]
+_WAITS = "It waits for Dagster to start it."
+NOTHING_ASKED = "Tick at least one window, or give a range."
+"""What the form says where it was asked for no window."""
+
 _STALE_AFTER = timedelta(hours=3)
 
 
@@ -30,6 +42,12 @@ class ListedReport:
     as_of: datetime | None
     stores: int | None
     windows: str
+    has_run: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has begun with it."""
+        return self.status == "Queued" and not self.has_run
 
     @property
     def kind(self) -> str:
@@ -77,6 +95,8 @@ def reports_page(
         asked=asked or AskedForm(),
         problem=problem,
         choices=_CHOICES,
+        nothing_asked=NOTHING_ASKED,
+        waits=_WAITS,
     )
 
 
@@ -106,6 +126,7 @@ def progress_page(
         here="Reports",
         title=f"Report: {report.status}",
         report=report,
+        waits=_WAITS,
         goes_on=goes_on,
         error=error,
         files=list(files.items()),
@@ -161,7 +182,7 @@ def fleet_page(
         title="Fleet",
         report_id=report_id,
         notices=notices,
-        trend=charts.trend(history) if len(history) > 1 else None,
+        trend=charts.trend(history),
         # below this page's own heading
         content=linked(main_of(written).replace("h1>", "h2>"), frame.root) if written else None,
     )
@@ -197,10 +218,10 @@ def data_now(
         Notice(
             "warn" if silent else "good",
             "Silent",
-            f"{silent:,} of {stores:,} stores were not polled in the day before it",
+            f"{silent:,} of {counted(stores, 'store')} not polled in the day before it",
         ),
     ]
     rows = sum(bad_rows.values())
-    said = "No row was set aside" if not rows else f"{rows:,} bad rows were set aside"
+    said = "No row was set aside" if not rows else f"{counted(rows, 'bad row')} set aside"
     found.append(Notice("warn" if rows else "good", "Rows", said))
     return found

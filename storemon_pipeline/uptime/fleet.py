@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
 from storemon_pipeline.uptime.service_levels import service_levels
+from storemon_pipeline.uptime.tables import instants_of
 
 _SHOWN_HOURS = 24
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# of service levels, what is told of single stores
+_LEVELS = "^(target_pct$|met_|budget_left_|outages_)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ class Fleet:
     request : ReportRequest
     figures, exact, events : list of DataFrame
         Each slice's.
+    levels : list of DataFrame
+        Each slice's target, and in each window whether it was met, the budget left, the outages.
     by_hour_rows : int
         How many rows downtime by hour has; ``first_by_hour`` are the first of them.
     open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
@@ -99,6 +107,7 @@ class Fleet:
     figures: list[pd.DataFrame] = field(default_factory=list)
     exact: list[pd.DataFrame] = field(default_factory=list)
     events: list[pd.DataFrame] = field(default_factory=list)
+    levels: list[pd.DataFrame] = field(default_factory=list)
     by_hour_rows: int = 0
     first_by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
@@ -113,6 +122,7 @@ class Fleet:
         self.figures.append(results.figures)
         self.exact.append(results.exact)
         self.events.append(results.events)
+        self.levels.append(results.levels.filter(regex=_LEVELS))
         self.by_hour_rows += len(results.by_hour)
         if self.first_by_hour.empty:
             self.first_by_hour = results.by_hour.head(_SHOWN_HOURS)
@@ -145,9 +155,26 @@ class Fleet:
         )
 
     @property
-    def ongoing_events(self) -> int:
-        """How many stores are down at as_of, while open."""
+    def span(self) -> tuple[datetime, datetime]:
+        """From when to when any store was looked at: calendar windows may end before as_of."""
+        if not self.stores:
+            return self.request.span
+        start, end = self._spans()
+        first, last = (_EPOCH + timedelta(microseconds=int(at)) for at in (start.min(), end.max()))
+        return first, last
+
+    @property
+    def ongoing_events(self) -> int | None:
+        """How many stores are down at as_of, while open; None where that was not looked at."""
+        (as_of,) = instants_of([self.request.as_of]).tolist()
+        if self.stores and (self._spans()[1] < as_of).any():
+            return None
         return sum(int(events["ongoing"].sum()) for events in self.events)
+
+    def _spans(self) -> tuple[Int, Int]:
+        """Where the windows begin and end, in each zone that the stores have."""
+        zones = pd.concat([figures["timezone"] for figures in self.figures]).unique()
+        return self.request.store_spans(pd.Series(zones))
 
     @property
     def stores_twice(self) -> int:

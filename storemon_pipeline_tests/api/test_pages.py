@@ -98,6 +98,7 @@ def test_a_file_of_a_report_that_is_not_ready_is_told_by_a_page(api: Api):
     assert "is Queued" in shown
     progress = page(api.http.get(f"/reports/{waiting}"))
     assert f'data-follow="../v1/reports/{waiting}"' in progress
+    assert ">It waits for Dagster to start it.</p>" in progress
     assert '<noscript><meta http-equiv="refresh"' in progress
 
 
@@ -115,13 +116,16 @@ def test_the_form_asks_for_a_report_without_a_script(api: Api):
     assert request["windows"] == ["hour", "last_calendar_week"]
     assert request["start"] == "2023-01-20T00:00:00Z"
     assert set(request["store_ids"]) == {"NA", ODD_STORE}
-    assert report_id in page(api.http.get("/"))
+    shown = page(api.http.get("/"))
+    assert report_id in shown
+    asked_for = "range from 20 Jan 2023 00:00 UTC to 21 Jan 2023 00:00 UTC"
+    assert f"last hour, last calendar week, {asked_for}" in shown
 
 
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        ({}, "windows is empty"),
+        ({}, "Tick at least one window, or give a range."),
         ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end go together"),
         ({"windows": "day", "store_ids": "never-was"}, "never polled: never-was"),
         ({"windows": "fortnight"}, "Input should be"),

@@ -170,7 +170,7 @@ def test_the_form_makes_a_request_and_shows_its_progress(page: Page, api: Api):
     page.get_by_role("button", name="Make the report").press("Enter")
     progress = page.locator("#progress")
     # Dagster is away, so it waits
-    expect(progress.get_by_role("status")).to_have_text("Queued")
+    expect(progress.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
     href = progress.get_by_role("link").get_attribute("href")
     report = api.http.get(f"/v1/{href}").json()
     assert report["status"] == "Queued"
@@ -180,8 +180,19 @@ def test_the_form_makes_a_request_and_shows_its_progress(page: Page, api: Api):
     # whoever waits at its own page is shown what becomes of it
     page.goto(f"{api.url}/{href}")
     expect(page.locator(".badge")).to_have_text("Queued")
+    expect(page.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
     assert api.http.delete(f"/v1/{href}").status_code == 202
     expect(page.locator(".badge")).to_have_text("Canceled")
+
+
+def test_whoever_waits_for_a_report_is_told_that_it_has_begun(page: Page, api: Api):
+    waiting = api.http.post("/v1/reports", json={"windows": ["yesterday"]}).json()
+    page.goto(f"{api.url}/reports/{waiting['id']}")
+    expect(page.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
+    begun = {"status": "Running", "run_id": "a-run", "progress": {"done": 1, "steps": 3}}
+    page.route("**/v1/reports/*", lambda route: route.fulfill(json=waiting | begun))
+    expect(page.get_by_role("status")).to_have_text("Running: 1 of 3 steps")
+    expect(page.locator(".badge")).to_have_text("Running")
 
 
 def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
@@ -190,7 +201,24 @@ def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
         page.goto(f"{api.url}/")
         page.get_by_label("Stores", exact=True).fill("never-was")
         page.get_by_role("button", name="Make the report").click()
-        expect(page.get_by_role("alert")).to_have_text("never polled: never-was")
+        alert = page.get_by_role("alert")
+        expect(alert).to_have_text("never polled: never-was")
+        page.get_by_label("A range, from (UTC)").fill("2023-01-20T00:00")
+        page.get_by_role("button", name="Make the report").click()
+        expect(alert).to_have_text("start and end go together: give both, for a range, or neither")
+        page.get_by_label("A range, from (UTC)").fill("")
+        for box in page.get_by_role("checkbox").all():
+            box.uncheck()
+        page.get_by_role("button", name="Make the report").click()
+        expect(alert).to_have_text("Tick at least one window, or give a range.")
+
+
+def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(page: Page, api: Api, place: Place):
+    page.goto(f"{api.url}/reports/{place.complete}")
+    page.get_by_role("searchbox", name="Search the worst stores").fill("1.A_B & co")
+    expect(page.locator("#worst-stores tbody tr:visible")).to_have_count(0)
+    page.get_by_role("link", name="Search all stores for “1.A_B & co”").click()
+    expect(page).to_have_url(f"{api.url}/stores?q=1.A_B%20%26%20co")
 
 
 def test_the_form_works_without_a_script(browser: Browser, api: Api):
@@ -232,6 +260,50 @@ def test_a_token_lets_a_browser_in_and_out(browser: Browser, start: Start):
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Token")).to_be_visible()
         assert page.goto(f"{guarded.url}/fleet").status == 401
+
+
+LONG = "5687213702184472527"
+MATTERS = {
+    "/": {"Asked for", "Status", "As of"},
+    "/fleet": {"Store", "Since (local)", "For", "last week, % up", "Down, h", "Target"},
+}
+
+
+def with_long_ids(page: Page, url: str) -> None:
+    """A page with ids of stores as long as they are elsewhere."""
+    page.goto(url)
+    page.locator(".store").evaluate_all(
+        "(names, id) => names.forEach((name) => { name.textContent = id; })", LONG
+    )
+
+
+@pytest.mark.parametrize("path", MATTERS)
+def test_what_matters_in_a_table_is_seen_on_a_phone(browser: Browser, api: Api, path: str):
+    with browser.new_context(**WAYS["phone"]) as context:
+        page = context.new_page()
+        with_long_ids(page, f"{api.url}{path}")
+        headings = page.locator("thead th:visible")
+        assert {" ".join(text.split()) for text in headings.all_inner_texts()} == MATTERS[path]
+        edges = page.locator("th:visible, td:visible").evaluate_all(
+            "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+        )
+        assert max(edges) <= 375
+
+
+def test_no_column_of_the_worst_stores_is_cut_at_a_desk_or_on_paper(browser: Browser, api: Api):
+    fits = "[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)"
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        with_long_ids(page, f"{api.url}/fleet")
+        assert page.locator("#worst-stores thead th:visible").count() == 12
+        assert page.evaluate(fits)
+        # a sheet of A4 within its margins
+        page.set_viewport_size({"width": 703, "height": 1032})
+        page.emulate_media(media="print")
+        assert page.evaluate(fits)
+        # or else it is not repeated on the next sheet
+        expect(page.locator("#worst-stores thead th").first).to_have_css("position", "static")
+        expect(page.locator("#worst-stores thead button").first).to_have_css("display", "contents")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -65,6 +65,23 @@ def test_a_report_of_some_stores_is_not_kept_for_trends(
         assert fleet_history(connection, "yesterday").empty
 
 
+def test_how_many_are_down_is_not_told_where_the_windows_end_before_as_of(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    assert run(instance, "ingest_job").success
+    for windows, known in ((["yesterday"], False), (["yesterday", "hour"], True)):
+        made = run(instance, "report_job", windows=windows)
+        (shown,) = (
+            event.step_materialization_data.materialization.metadata
+            for event in made.get_asset_materialization_events()
+            if event.asset_key == dg.AssetKey("downtime_events")
+        )
+        assert ("ongoing_events" in shown) is known
+        told = [entry.user_message for entry in instance.all_logs(made.run_id)]
+        assert any(" stores as of " in message for message in told)
+        assert any("down while open" in message for message in told) is known
+
+
 def test_nothing_observed_is_told_as_such(instance: dg.DagsterInstance, two_stores: Path) -> None:
     assert run(instance, "ingest_job").success
     made = run(instance, "report_job", as_of="1990-01-01T00:00:00Z", windows=["today"])

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import Markup
+from upath import UPath
 
+from storemon_pipeline.defs.summary import report_summary
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.fleet import MOST_EVENTS, MOST_STORES, FleetCharts, report_page
 from storemon_pipeline.pages.layout import Frame, linked, main_of
 from storemon_pipeline.pages.notes import login_page, problem_page
@@ -42,23 +45,31 @@ class Attributes(HTMLParser):
         return {value or "" for name, value in self._found if name in names}
 
 
-def request() -> ReportRequest:
-    return resolve(AskedReport(windows=("day", "week")), newest_poll=AS_OF, now=AS_OF)
+def request(**asked: object) -> ReportRequest:
+    whole = {"windows": ("day", "week")} | asked
+    return resolve(AskedReport.model_validate(whole), newest_poll=AS_OF, now=AS_OF)
 
 
 def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> str:
     return report_page(fleet, FleetCharts(fleet), report_id, bad_rows=bad_rows)
 
 
-def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fleet:
+def fleet_of(
+    stores: dict[str, tuple[float, float]], *, ongoing: int = 0, asked: ReportRequest | None = None
+) -> Fleet:
     """A fleet of stores with so many hours up and down, of which the first are down now."""
+    asked = asked or request()
     ids = sorted(stores)
     up, down = (np.array([stores[store][side] for store in ids]) for side in (0, 1))
     figures = {"store_id": ids}
+    levels = {"target_pct": np.full(len(ids), 90.0)}
     totals = {}
     with np.errstate(invalid="ignore"):
         share = np.round(100 * up / (up + down), 2)
-    for window in ("last_day", "last_week"):
+    for window in (each.column for each in asked.windows):
+        left = (up + down) / 10 - down
+        levels |= {f"met_{window}": left >= 0, f"budget_left_{window}": left}
+        levels |= {f"outages_{window}": np.full(len(ids), 3)}
         figures |= {f"uptime_{window}": up, f"downtime_{window}": down}
         figures |= {f"unobserved_{window}": 0.0 * up, f"uptime_pct_{window}": share}
         totals |= {f"uptime_{window}": up.sum() * HOUR, f"downtime_{window}": down.sum() * HOUR}
@@ -82,9 +93,11 @@ def fleet_of(stores: dict[str, tuple[float, float]], *, ongoing: int = 0) -> Fle
             "ongoing": pd.Series([True] * ongoing, dtype="bool"),
         }
     )
-    fleet = Fleet(request(), figures=[pd.DataFrame(figures)], events=[events])
-    # the week is the wider of the two
-    totals["open_time_last_day"] /= 2
+    fleet = Fleet(
+        asked, figures=[pd.DataFrame(figures)], events=[events], levels=[pd.DataFrame(levels)]
+    )
+    # the last window is the wider of two
+    totals[f"open_time_{asked.windows[0].column}"] /= len(asked.windows)
     fleet._totals = pd.Series(totals)
     return fleet
 
@@ -109,10 +122,13 @@ def test_a_report_s_page_tells_its_figures_and_its_stores():
     assert "a Tue 24 Jan 16:00 5 h" in told
     assert "1 store without observed open time, last week: c" in told
     assert "In store_status.csv, 1 row was set aside" in told
-    worst = re.findall(
-        r'<th scope="row"><span class="store">(\w)</span></th>\n<td class="num', page
-    )
-    assert worst == ["b", "a"]
+    table = page.split('id="worst-stores"')[1]
+    worst = re.findall(r"<tr>(<th scope=.row.*?)</tr>", table, re.DOTALL)
+    # % up in the day and the week, down, unobserved, target, met, budget left, outages
+    assert [text_of(row).split()[:9] for row in worst] == [
+        ["b", "75.00", "75.00", "10.00", "0.00", "90", "Missed", "-6.00", "3"],
+        ["a", "93.75", "93.75", "10.00", "0.00", "90", "Met", "6.00", "3"],
+    ]
 
 
 def test_service_levels_and_silent_stores_are_told():
@@ -120,15 +136,56 @@ def test_service_levels_and_silent_stores_are_told():
     fleet.figures[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
     fleet.targets_met["last_week"], fleet.targets_known["last_week"] = 1, 2
     told = text_of(written_page(fleet, "the-run", bad_rows={}))
-    assert "1 of 2 stores met their target, last week" in told
+    # in the tile of the window
+    assert "last week 90.00 % up 20.0 h down 1 of 2 stores met their target" in told
+    assert told.count("met their target") == 1
     assert "1 store not polled in the last day, whose last status is kept: b" in told
     assert "No row was set aside" in told
 
 
 def test_a_report_of_no_stores_has_a_page():
     told = text_of(written_page(fleet_of({}), "the-run", bad_rows={}))
-    assert "No store is down." in told
+    assert "No store is down as of 25 Jan 2023 18:00 UTC." in told
     assert "no stores with open time that was observed" in told
+    assert "The report has no stores" in told
+    # nothing is good about none
+    assert "their target" not in told
+    assert "polled within a day" not in told
+
+
+def test_a_report_whose_windows_end_earlier_does_not_tell_how_it_is_now():
+    fleet = fleet_of({"a": (15, 1)}, asked=request(windows=["yesterday"]))
+    assert fleet.ongoing_events is None
+    told = text_of(written_page(fleet, "the-run", bad_rows={}))
+    assert "not known: the windows end before 25 Jan 2023 18:00 UTC" in told
+    assert "it does not tell which stores are down then" in told
+    assert "No store is down" not in told
+    assert "1 store as of 2023-01-25T18:00:00+00:00\n" in report_summary(fleet, UPath("/"), [])
+    # one window that ends with the report is enough
+    fleet = fleet_of({"a": (15, 1)}, ongoing=1, asked=request(windows=["yesterday", "day"]))
+    assert fleet.ongoing_events == 1
+    assert "1 store as of 2023-01-25T18:00:00+00:00, 1 of them" in report_summary(
+        fleet, UPath("/"), []
+    )
+
+
+def test_stores_down_are_drawn_over_the_time_that_was_looked_at():
+    fleet = fleet_of({"a": (15, 1)}, asked=request(windows=["yesterday"]))
+    # in Chicago
+    assert fleet.span == (
+        datetime(2023, 1, 24, 6, tzinfo=UTC),
+        datetime(2023, 1, 25, 6, tzinfo=UTC),
+    )
+    assert fleet_of({}).span == (AS_OF - timedelta(days=7), AS_OF)
+
+
+def test_a_range_is_told_from_when_to_when():
+    asked = request(start="2023-01-20T00:00", end=AS_OF, windows=["range"], store_ids=["a"])
+    told = text_of(written_page(fleet_of({"a": (15, 1)}, asked=asked), "the-run", bad_rows={}))
+    assert (
+        "1 store within its opening hours; "
+        "range from 20 Jan 2023 00:00 UTC to 25 Jan 2023 18:00 UTC; report the-run of chosen stores"
+    ) in told
 
 
 def test_a_page_has_only_the_worst_of_many_stores():
@@ -211,6 +268,18 @@ def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
     assert [colour for *_, colour in cells] == ["0", "5", "0"]
 
 
+def test_of_reports_as_of_one_time_the_newest_is_in_the_trend():
+    at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-25T00:00Z"])
+    chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.5, 90.0, 99.25]}))
+    assert chart is not None
+    assert "in 2 reports" in chart.title
+    assert chart.told.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
+    # of one, there is none
+    assert charts.trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
+    assert charts.trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
+    assert charts.trend(NO_HISTORY) is None
+
+
 def test_the_trend_goes_from_the_first_report_to_the_last():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-26T00:00Z"])
     history = pd.DataFrame({"as_of": at, "uptime_pct": [97.5, np.nan, 99.25]})
@@ -224,18 +293,24 @@ def test_the_trend_goes_from_the_first_report_to_the_last():
 @pytest.mark.parametrize(
     ("hours", "labels"),
     [
-        (30, ["Tue 00:00", "Tue 06:00", "Tue 12:00", "Tue 18:00", "Wed 00:00", "Wed 06:00"]),
-        (24 * 11, ["25 Jan", "27 Jan", "29 Jan", "31 Jan", "1 Feb", "3 Feb"]),
+        (30, ["Tue 00:00", "Tue 12:00", "Wed 00:00"]),
+        (24 * 11, ["25 Jan", "29 Jan", "1 Feb"]),
         (24 * 400, ["Apr 2023", "Jul 2023", "Oct 2023", "Jan 2024"]),
     ],
 )
 def test_the_labels_of_time_are_all_of_one_kind(hours: int, labels: list[str]):
     start = pd.Timestamp("2023-01-24T00:00Z")
     at = pd.DatetimeIndex([start, start + pd.Timedelta(hours=hours)])
-    svg = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]})).svg
-    told = re.findall(r">([^<>]+)</text>", svg)
+    chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]}))
+    assert chart is not None
+    told = texts(chart)
     assert [each for each in told if each in labels] == labels
     assert len([each for each in told if re.match(r"\w+ \w", each)]) == len(labels)
+
+
+def texts(chart: Chart) -> list[str]:
+    # labels that would overlap are there, but not seen
+    return re.findall(r'<text[^>]*(?<!opacity="0")>([^<>]+)</text>', chart.svg)
 
 
 def test_how_many_stores_were_down_at_once():
@@ -246,8 +321,31 @@ def test_how_many_stores_were_down_at_once():
             "end_utc": [start + pd.Timedelta(hours=hours) for hours in (5, 6, 24)],
         }
     )
-    svg = Markup(charts.stores_down(events, (start, start + pd.Timedelta(hours=24))))
-    assert re.search(r"At most 2 at once, on Tue 24 Jan 03:0\d UTC", svg)
+    chart = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
+    # what goes on at the end has not ended by then
+    assert re.search(r"At most 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.told)
+    (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
+    heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
+    # it is drawn from 0 to 2, and half way up at its end
+    assert (max(heights) + min(heights)) / 2 == heights[-1]
+
+
+@pytest.mark.parametrize(
+    ("stores", "ticks"),
+    [
+        (0, ["0", "1"]),
+        (1, ["0", "1"]),
+        (3, ["0", "1", "2", "3"]),
+        (6, ["0", "2", "4", "6"]),
+        (58, ["0", "20", "40", "60"]),
+        (3000, ["0", "10", "100", "1,000"]),
+    ],
+)
+def test_stores_are_counted_in_whole_numbers(stores: int, ticks: list[str]):
+    chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
+    told = texts(chart)
+    assert told[told.index("uptime, % of observed open time") + 1 : -1] == ticks
+    assert f"{stores:,} of {stores:,} store{'' if stores == 1 else 's'} were up" in chart.told
 
 
 def test_old_data_are_told_to_be_old():
@@ -255,7 +353,7 @@ def test_old_data_are_told_to_be_old():
     old = data_now(now=AS_OF, newest_poll=newest, stores=5, silent=0, bad_rows={})
     assert [(notice.kind, notice.text) for notice in old] == [
         ("warn", "The newest poll is 2 d old"),
-        ("good", "0 of 5 stores were not polled in the day before it"),
+        ("good", "0 of 5 stores not polled in the day before it"),
         ("good", "No row was set aside"),
     ]
     (empty,) = data_now(now=AS_OF, newest_poll=None, stores=0, silent=0, bad_rows={})

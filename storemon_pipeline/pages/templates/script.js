@@ -37,6 +37,16 @@
     const field = search.querySelector("input");
     const told = search.querySelector("[role=status]");
     const rows = [...document.getElementById(field.dataset.table).tBodies[0].rows];
+    const beyond = document.querySelector(`[data-beyond="${field.dataset.table}"]`);
+    const lead = (wanted) => {
+      // a file by itself has no page that lists all stores
+      const root = document.querySelector("a.brand")?.getAttribute("href");
+      if (!beyond || !root) return;
+      beyond.hidden = false;
+      beyond.href = `${root}stores?q=${encodeURIComponent(wanted)}`;
+      beyond.textContent = wanted ? `Search all stores for “${wanted}”` : "Search all stores";
+    };
+    lead("");
     field.addEventListener("input", () => {
       const wanted = field.value.trim().toLowerCase();
       let shown = 0;
@@ -45,6 +55,7 @@
         shown += !row.hidden;
       }
       told.textContent = wanted ? `${shown} of ${rows.length}` : "";
+      lead(field.value.trim());
     });
   }
 
@@ -53,6 +64,7 @@
   async function follow(panel, url, ended) {
     const told = panel.querySelector("[role=status]");
     const bar = panel.querySelector("progress");
+    const badge = panel.querySelector(".badge");
     for (;;) {
       try {
         const answer = await fetch(url, { headers: { Accept: "application/json" } });
@@ -60,9 +72,12 @@
         if (!answer.ok) throw new Error(report.detail);
         if (!["Queued", "Running"].includes(report.status)) return ended(report);
         const { done = 0, steps = 0 } = report.progress ?? {};
-        const said = steps ? `${report.status}: ${done} of ${steps} steps` : report.status;
+        const waits = report.status === "Queued" && !report.run_id;
+        const status = waits ? told.dataset.waits : report.status;
+        const said = steps ? `${status}: ${done} of ${steps} steps` : status;
         // said again only when it is something else
         if (told.textContent !== said) told.textContent = said;
+        if (badge) badge.textContent = report.status;
         if (steps) Object.assign(bar, { max: steps, value: done });
       } catch (error) {
         told.textContent = `The API does not answer: ${error.message}`;
@@ -86,13 +101,15 @@
     problem.hidden = true;
     button.disabled = true;
     try {
+      if (!asked.windows.length && !asked.start && !asked.end) throw new Error(form.dataset.nothing);
       const answer = await fetch(form.dataset.ask, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
         body: JSON.stringify(asked),
       });
       const told = await answer.json();
-      if (!answer.ok) throw new Error(told.detail);
+      // which part of the body is wrong is of use to programs
+      if (!answer.ok) throw new Error(told.errors?.map((each) => each.message).join("; ") || told.detail);
       const page = `reports/${encodeURIComponent(told.id)}`;
       panel.hidden = false;
       panel.querySelector("a").href = page;
