@@ -137,7 +137,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         events=_events(week.results.events),
         events_in_all=len(week.results.events),
         heat_map=charts.heat_map(open_minutes, downtime_minutes, of="last week"),
-        trend=charts.trend(history) if len(history) > 1 else None,
+        trend=charts.trend(history),
     )
 
 
