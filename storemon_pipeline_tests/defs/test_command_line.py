@@ -29,8 +29,6 @@ from storemon_pipeline_tests.defs.running import (
 )
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-*_OTHERS, _LAST = (f"'{window.value}'" for window in Window)
-WINDOWS = f"{', '.join(_OTHERS)} or {_LAST}"
 A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | QUIET
 
 
@@ -200,10 +198,6 @@ def test_a_report_of_empty_tables_says_to_ingest_first(instance: dg.DagsterInsta
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    (
-        {"windows": ["day", "fortnight"]},
-        f"windows.1: Input should be {WINDOWS}, not 'fortnight'",
-    ),
     ({"windows": []}, f"windows is empty: name at least one of {', '.join(Window)}"),
     ({"windows": ["range"]}, "the window 'range' needs start and end"),
     (
@@ -255,6 +249,7 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
         ({"rules": {"max_carry": 6}}, 'unexpected config entry "max_carry"'),
         ({"window": ["day"]}, 'unexpected config entry "window"'),
         ({"windows": "day"}, "windows must be list"),
+        ({"windows": ["day", "fortnight"]}, "not in enum type WindowName got fortnight"),
     ],
 )
 def test_config_that_does_not_fit_is_refused_before_anything_runs(

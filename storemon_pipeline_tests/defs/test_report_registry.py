@@ -62,11 +62,11 @@ def test_an_ingestion_that_fails_fails_its_report(
 def test_a_request_that_is_refused_fails_its_report(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
-    failed = run(instance, "ingest_and_report_job", windows=["fortnight"])
+    failed = run(instance, "ingest_and_report_job", as_of="morgen")
     row = report_row(failed.run_id)
     assert (row["status"], row["as_of"]) == ("Failed", None)
     assert row["error"] == failure(failed, "report_request")
-    assert "'fortnight'" in row["error"]
+    assert "'morgen'" in row["error"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_reports_of_other_runs_stay_as_they_are(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_and_report_job").success
-    run(instance, windows=["fortnight"])
+    run(instance, as_of="morgen")
     before = table("report")
     run(instance, as_of="2023-01-24")
     run(instance, as_of="gestern")

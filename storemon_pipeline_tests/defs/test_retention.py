@@ -227,7 +227,7 @@ def test_old_reports_go_with_files_and_runs_but_for_the_newest(
 ) -> None:
     ingested = run(instance, "ingest_job").run_id
     old = run(instance).run_id
-    failed = run(instance, windows=["fortnight"]).run_id
+    failed = run(instance, as_of="morgen").run_id
     newest = run(instance).run_id
     logs = Path(instance.storage_directory()) / old / "compute_logs"
     logs.mkdir(parents=True, exist_ok=True)
