@@ -60,7 +60,7 @@ from storemon_pipeline.uptime.alerts import DOWN
 from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import observe
-from storemon_pipeline.uptime.request import AskedReport, parse_instant, resolve
+from storemon_pipeline.uptime.request import AskedReport, StoreId, parse_instant, resolve
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.windows import Window
 
@@ -231,16 +231,22 @@ def fleet(services: Given, request: Request) -> HTMLResponse:
 
 @router.get("/stores")
 def stores(
-    services: Given, request: Request, q: Annotated[str, Query(max_length=200)] = ""
+    services: Given,
+    request: Request,
+    q: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[StoreId | None, Query()] = None,
 ) -> Response:
     """Find stores by a part of their id; one whose id it is, is shown at once."""
-    asked = q.strip()
+    asked, further = q.strip(), ""
     with services.database.read() as connection:
-        found = search_stores(connection, asked, _FOUND)
-    if asked in (store_id for store_id, _ in found.stores):
+        found = search_stores(connection, asked, _FOUND + 1, after=after)
+    if after is None and asked in (store_id for store_id, _ in found.stores):
         return RedirectResponse(f"./stores/{quote(asked, safe='')}", HTTPStatus.SEE_OTHER)
+    shown = found.stores[:_FOUND]
+    if len(found.stores) > _FOUND:
+        further = urlencode({"q": asked, "after": shown[-1][0]})
     text = stores_page(
-        found.stores, found=found.number, asked=asked, frame=_frame(services, request)
+        shown, found=found.number, further=further, asked=asked, frame=_frame(services, request)
     )
     return page_response(text)
 

@@ -12,12 +12,15 @@ import pandas as pd
 
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
-from storemon_pipeline.storage.polls import polled_stores
+from storemon_pipeline.storage.polls import never_polled, polled_stores
 from storemon_pipeline.storage.snapshots import read_timezones, weekdays_with_hours
+from storemon_pipeline.storage.tables import service_level, special_hours
 from storemon_pipeline.uptime.wall_clock import known_timezones
 
 _SHOWN = 20
 _WEEKDAYS = 7
+_ONLY_POLLED = "only_polled_stores"
+_FILES = {"special_hours": special_hours, "service_levels": service_level}
 _SPECS: dict[str, tuple[str, str]] = {
     "polled_within_a_day": (
         "store_status",
@@ -46,22 +49,36 @@ _SPECS: dict[str, tuple[str, str]] = {
     specs=[
         dg.AssetCheckSpec(name, asset=asset, description=" ".join(description.split()))
         for name, (asset, description) in _SPECS.items()
+    ]
+    + [
+        dg.AssetCheckSpec(
+            _ONLY_POLLED,
+            asset=asset,
+            description="Every store that the file names was polled: no id has a slip in it.",
+        )
+        for asset in _FILES
     ],
     can_subset=True,
 )
 def table_checks(
     context: dg.AssetCheckExecutionContext, storemon: Storemon
 ) -> Iterator[dg.AssetCheckResult]:
-    """Look for stores about which the tables say too little."""
+    """Look for stores about which the tables say too little, and for those nobody has polled."""
     with storemon.database.read() as connection:
         stores = polled_stores(connection, datetime.now(UTC))
         weekdays = weekdays_with_hours(connection)
         zones = read_timezones(connection)
+        strangers = {asset: never_polled(connection, table) for asset, table in _FILES.items()}
     found = find_gaps(stores, weekdays, zones)
-    selected = {key.name for key in context.selected_asset_check_keys}
+    selected = {(key.asset_key.path[-1], key.name) for key in context.selected_asset_check_keys}
     for name, (asset, _) in _SPECS.items():
-        if name in selected:
-            yield _result(name, asset, found[name], len(stores))
+        if (asset, name) in selected:
+            told = f"{len(found[name]):,} of {len(stores):,} polled stores."
+            yield _result(name, asset, found[name], len(stores), told)
+    for asset, failing in strangers.items():
+        if (asset, _ONLY_POLLED) in selected:
+            told = f"{len(failing):,} stores that were never polled."
+            yield _result(_ONLY_POLLED, asset, failing, len(stores), told)
 
 
 def find_gaps(
@@ -101,13 +118,15 @@ def find_gaps(
     }
 
 
-def _result(name: str, asset: str, failing: pd.DataFrame, stores: int) -> dg.AssetCheckResult:
+def _result(
+    name: str, asset: str, failing: pd.DataFrame, stores: int, told: str
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=asset,
         passed=failing.empty,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(failing):,} of {stores:,} polled stores.",
+        description=told,
         metadata={
             "stores": len(failing),
             "share": len(failing) / stores if stores else 0.0,

@@ -208,6 +208,7 @@ def stores_page(
     stores: list[tuple[str, datetime]],
     *,
     found: int,
+    further: str,
     asked: str,
     frame: Frame,
 ) -> str:
@@ -216,9 +217,11 @@ def stores_page(
     Parameters
     ----------
     stores : list of (store_id, last poll)
-        The first of those that were found.
+        Some of those that were found.
     found : int
         How many there are.
+    further : str
+        The query that leads to those after them; empty where there are none.
     asked : str
         What was searched for.
     frame : Frame
@@ -230,6 +233,7 @@ def stores_page(
         title="Stores",
         stores=stores,
         found=found,
+        further=further,
         asked=asked,
     )
     return linked(page, frame.root)

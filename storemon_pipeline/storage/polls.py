@@ -188,6 +188,25 @@ def unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str
     return [store_id for store_id in store_ids if store_id not in known]
 
 
+def never_polled(connection: Connection, table: Table) -> pd.DataFrame:
+    """The stores that a table has rows of, and that have never been polled.
+
+    Parameters
+    ----------
+    connection : Connection
+    table : Table
+        With a column ``store_id``.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), sorted.
+    """
+    store = table.c.store_id
+    polled = select(polled_store.c.store_id).where(polled_store.c.store_id == store).exists()
+    return pd.read_sql(select(store).where(~polled).distinct().order_by(store), connection)
+
+
 def polled_stores(
     connection: Connection, as_of: datetime, store_ids: tuple[str, ...] | None = None
 ) -> pd.DataFrame:

@@ -1,11 +1,16 @@
 """The pages over HTTP: who gets one and who a problem document, the form, the way in."""
 
+import html
 import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from storemon_pipeline.api.surroundings import SESSION
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.tables import polled_store
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
 from storemon_pipeline_tests.api.serving import Api, problem
 
@@ -59,6 +64,30 @@ def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(api: Api, 
     assert place.complete in shown
     assert "The newest poll is " in shown
     assert 'id="worst-stores"' in shown
+
+
+@pytest.fixture
+def many_stores(place: Place) -> Iterator[list[str]]:
+    """More stores than a page lists."""
+    stores = [f"many-{number:03}" for number in range(150)]
+    database = Database(place.database_url)
+    at = {name: datetime(2023, 1, 24, tzinfo=UTC) for name in ("first_poll_utc", "last_poll_utc")}
+    with database.write() as connection:
+        connection.execute(polled_store.insert(), [{"store_id": each} | at for each in stores])
+    yield stores
+    with database.write() as connection:
+        connection.execute(polled_store.delete().where(polled_store.c.store_id.in_(stores)))
+    database.close()
+
+
+def test_the_list_of_stores_goes_on_where_there_are_many(api: Api, many_stores: list[str]):
+    first = page(api.http.get("/stores", params={"q": "many"}))
+    (link,) = re.findall(r'href="\./(stores[^"]+)">The next ones', first)
+    second = page(api.http.get(f"/{html.unescape(link)}"))
+    assert "The next ones" not in second
+    assert "150 with “many” in the id" in second
+    listed = [re.findall(r'class="store"[^>]*>([^<]+)</a>', each) for each in (first, second)]
+    assert (len(listed[0]), listed[0] + listed[1]) == (100, many_stores)
 
 
 @pytest.mark.parametrize("store_id", [ODD_STORE, "NA"])

@@ -79,7 +79,9 @@ CHECKS = {
     ("store_timezones", "no_bad_rows"),
     ("store_timezones", "every_store_has_a_timezone"),
     ("special_hours", "no_bad_rows"),
+    ("special_hours", "only_polled_stores"),
     ("service_levels", "no_bad_rows"),
+    ("service_levels", "only_polled_stores"),
     ("uptime_report", "uptime_and_downtime_within_open_time"),
     ("uptime_report", "one_row_per_store"),
 }

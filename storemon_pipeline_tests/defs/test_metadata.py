@@ -325,6 +325,38 @@ def test_stores_without_a_known_time_zone_are_named(
     } == said.without_zone
 
 
+def test_files_that_are_not_there_name_no_stranger(
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation],
+) -> None:
+    for asset in ("special_hours", "service_levels"):
+        assert checked[asset, "only_polled_stores"].passed
+
+
+@pytest.mark.parametrize(
+    ("asset", "lines"),
+    [
+        ("special_hours", ["store_id,date,start_time_local,end_time_local", "{},2024-12-25,,"]),
+        ("service_levels", ["store_id,target_pct", "{},99.5"]),
+    ],
+)
+def test_a_file_that_names_a_store_that_was_never_polled_is_told_of(
+    asset: str, lines: list[str], instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    header, row = lines
+    rows_of = [row.format(store) for store in ("s1", "s-one")]
+    (two_stores / f"{asset}.csv").write_text("\n".join([header, *rows_of, ""]))
+    checks = run(instance, "ingest_job").get_asset_check_evaluations()
+    (result,) = (
+        check
+        for check in checks
+        if (check.asset_key.path[-1], check.check_name) == (asset, "only_polled_stores")
+    )
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    (first,) = result.metadata["first_stores"].value.records
+    assert first.data == {"store_id": "s-one"}
+
+
 def named(result: dg.AssetCheckEvaluation, said: Sample) -> set[str]:
     """The stores that a check names, which is a warning with the right numbers."""
     metadata = {name: metadata.value for name, metadata in result.metadata.items()}

@@ -206,7 +206,9 @@ def pages() -> dict[str, str]:
         "report": written,
         "shown": shown_page(written, files={EVIL: EVIL}, frame=frame),
         "fleet": fleet_page(written, EVIL, notices, NO_HISTORY, frame=frame),
-        "stores": stores_page([(EVIL, AS_OF)], found=1, asked=EVIL, frame=frame),
+        "stores": stores_page(
+            [(EVIL, AS_OF)], found=1, further="q=x&after=y", asked=EVIL, frame=frame
+        ),
         "problem": problem_page(404, "Not Found", EVIL, frame=frame),
         "login": login_page(way="./", leads_to=EVIL, problem=EVIL),
     }
