@@ -433,9 +433,9 @@ def test_every_status_of_a_report_is_documented():
     assert set(get_args(Status)) <= set(names(section(README, "The REST API")))
 
 
-def shown_after(command: str) -> str:
-    """The block, of output, that stands after the block of a command."""
-    _, after = section(README, "The REST API").split(f"{command}\n```\n")
+def shown_after(command: str, text: str) -> str:
+    """The block, of output, that stands after the block of a command in a text."""
+    _, after = text.split(f"{command}\n```\n")
     return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
 
 
@@ -451,6 +451,7 @@ def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pyt
     dev = start_dev(own_place, ui_port=ui_port, api_port=api_port)
     known_store = "1267873068966844821"
     report_id = ""
+    api = section(README, "The REST API")
 
     def answer(command: str) -> str:
         here = command.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}")
@@ -471,13 +472,13 @@ def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pyt
         first, how, csv, trigger, get, summary = commands("curl")
 
         told = answer(first)
-        assert is_as_shown(shown_after(first), told), told
+        assert is_as_shown(shown_after(first, api), told), told
         report_id = json.loads(told)["id"]
         assert waited_for(lambda: json.loads(answer(how))["finished_at"]), dev.output
-        assert is_as_shown(shown_after(how), answer(how)), answer(how)
-        assert answer(csv) == shown_after(csv)
+        assert is_as_shown(shown_after(how, api), answer(how)), answer(how)
+        assert answer(csv) == shown_after(csv, api)
 
-        shown = shown_after(summary).splitlines()
+        shown = shown_after(summary, api).splitlines()
         told = answer(trigger)
         assert is_as_shown(shown[0], told), told
         report_id = json.loads(told)["report_id"]

@@ -15,18 +15,12 @@ import yaml
 
 from storemon_pipeline_tests.api.serving import Api
 from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, copy_data, report_dir, run
-from storemon_pipeline_tests.test_documentation import blocks, is_as_shown
+from storemon_pipeline_tests.test_documentation import blocks, is_as_shown, shown_after
 
 GUIDE = (PROJECT / "docs" / "guide.md").read_text()
 CALENDAR, WEEK_BEFORE = (
     yaml.safe_load(block)["ops"]["report_request"]["config"] for block in blocks(GUIDE, "yaml")
 )
-
-
-def shown_after(command: str) -> str:
-    """The block that stands after the block of a command."""
-    _, after = GUIDE.split(f"{command}\n```\n")
-    return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def test_the_api_answers_as_shown(made: Reports, command: str):
         text=True,
         check=False,
     )
-    told, shown = done.stdout, shown_after(command)
+    told, shown = done.stdout, shown_after(command, GUIDE)
     assert is_as_shown(shown, told) or told.startswith(shown), told
 
 

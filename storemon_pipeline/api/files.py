@@ -118,8 +118,7 @@ def takes_gzip(accepted: str) -> bool:
     >>> [takes_gzip(each) for each in ("gzip, br", "*;q=0.5", "br", "gzip;q=0, *", "")]
     [True, True, False, False, False]
     """
-    weights = _weights(accepted)
-    return weights.get("gzip", weights.get("*", 0)) > 0
+    return _weight(_weights(accepted), "gzip", "*") > 0
 
 
 def prefers_csv(accepted: str) -> bool:
@@ -127,12 +126,19 @@ def prefers_csv(accepted: str) -> bool:
 
     Examples
     --------
-    >>> [prefers_csv(each) for each in ("text/csv", "*/*", "text/csv;q=0.1, application/json")]
-    [True, False, False]
+    >>> [prefers_csv(each) for each in ("text/csv", "text/*", "text/csv;q=0.5, application/json")]
+    [True, True, False]
+    >>> prefers_csv("*/*"), prefers_csv("text/csv;q=0.5, application/json;q=0, */*;q=0.8")
+    (False, True)
     """
     weights = _weights(accepted)
-    json = max(weights.get(each, 0) for each in ("application/json", "application/*", "*/*"))
-    return weights.get(CSV, 0) > 0 and weights[CSV] >= json
+    csv = _weight(weights, CSV, "text/*")
+    return csv > 0 and csv >= _weight(weights, "application/json", "application/*", "*/*")
+
+
+def _weight(weights: dict[str, float], *names: str) -> float:
+    """How much a thing is wanted that has these names, the most specific one first."""
+    return next((weights[name] for name in names if name in weights), 0.0)
 
 
 def _weights(accepted: str) -> dict[str, float]:

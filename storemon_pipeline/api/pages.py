@@ -187,11 +187,13 @@ def report(services: Given, request: Request, report_id: ReportId) -> HTMLRespon
     """A report's own page; until it is there, how far it is."""
     state = found(services, report_id)
     frame = _frame(services, request)
+    written = _written(services, state)
     files = {}
     if state.status == COMPLETE:
         home = f"{frame.root}v1/reports/{quote(state.report_id)}"
-        files = {name: f"{home}/{name}" for name in FILES}
-    written = _written(services, state)
+        # older ones have no page
+        names = [name for name in FILES if name != PAGE or written is not None]
+        files = {name: f"{home}/{name}" for name in names}
     if written is not None:
         return page_response(shown_page(written, files=files, frame=frame))
     text = progress_page(

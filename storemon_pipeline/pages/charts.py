@@ -12,9 +12,16 @@ import pandas as pd
 
 from storemon_pipeline.pages.drawing import Chart, draw
 from storemon_pipeline.pages.layout import counted
-from storemon_pipeline.pages.timeline import CLOSED, DOWN, UNOBSERVED, UP, clock_text, length_text
+from storemon_pipeline.pages.timeline import (
+    CLOSED,
+    DOWN,
+    UNOBSERVED,
+    UP,
+    WEEKDAYS,
+    clock_text,
+    length_text,
+)
 
-WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 HEAT_CLASSES = 6
 
 _ROW = 24
@@ -98,7 +105,7 @@ def heat_map(
             "day": WEEKDAYS[day],
             "hour": int(hour),
             "to": int(hour) + 1,
-            "class": names[int(np.searchsorted(limits, share[day, hour], side="right"))],
+            "class": names[int(np.searchsorted(limits, share[day, hour]))],
             "said": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
             f"{length_text(float(open_minutes[day, hour]))} open",
         }
@@ -184,9 +191,16 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
     last = span[1] - timedelta(microseconds=1)
     evenly = pd.date_range(span[0], last, periods=_MOMENTS, unit="us")
     moments = evenly.tz_localize(None).to_numpy()
-    begun = np.searchsorted(_in_order(events["start_utc"]), moments, side="right")
-    ended = np.searchsorted(_in_order(events["end_utc"]), moments, side="right")
-    down = begun - ended
+    starts, ends = _in_order(events["start_utc"]), _in_order(events["end_utc"])
+
+    def down_at(instants: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+        begun, ended = (np.searchsorted(each, instants, side="right") for each in (starts, ends))
+        return begun - ended
+
+    # there are most when one more has just begun: between two moments the most counts
+    down, at_starts = down_at(moments), down_at(starts)
+    at_end = int(down[-1])
+    np.maximum.at(down, np.searchsorted(moments, starts, side="right") - 1, at_starts)
     rows = [
         {"at": int(at), "stores": int(stores)}
         for at, stores in zip(moments.astype("datetime64[ms]").astype(int), down, strict=True)
@@ -205,11 +219,14 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
             "y": _numbers_of_stores(int(down.max())),
         },
     }
-    most = int(down.argmax())
-    told = (
-        f"At most {down[most]:,} at once, on {pd.Timestamp(moments[most]):%a %-d %b %H:%M} UTC; "
-        f"{down[-1]:,} at the end."
-    )
+    told = "None was down."
+    if len(starts):
+        most = int(at_starts.argmax())
+        when = pd.Timestamp(starts[most])
+        told = (
+            f"At most {at_starts[most]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
+            f"{at_end:,} at the end."
+        )
     return draw("stores-down", "Stores down while open (UTC)", told, spec)
 
 

@@ -179,11 +179,17 @@ def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "store_id": store_id,
             "start": f"{start:%Y-%m-%dT%H:%M:%S}",
-            "since": f"{clock:%a %-d %b %H:%M}",
+            "since": f"{'before ' if before else ''}{clock:%a %-d %b %H:%M}",
+            "before": before,
             "minutes": minutes,
         }
-        for store_id, start, clock, minutes in zip(
-            shown["store_id"], shown["down_since_utc"], local, shown["down_minutes"], strict=True
+        for store_id, start, clock, before, minutes in zip(
+            shown["store_id"],
+            shown["down_since_utc"],
+            local,
+            shown["down_before"],
+            shown["down_minutes"],
+            strict=True,
         )
     ]
 

@@ -8,10 +8,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from storemon_pipeline.pages.timeline import WEEKDAYS
 from storemon_pipeline.uptime.open_hours import OpeningHours, closing
 from storemon_pipeline.uptime.rules import DAY, UptimeRules
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TO = "\N{EN DASH}"
 _SECOND = 1_000_000
 _ALL_DAY = "open all day"
@@ -36,11 +36,11 @@ def weekly_hours(hours: OpeningHours) -> list[tuple[str, str]]:
         return []
     return [
         (name, _openings(day, weekly[weekly["day_of_week"] == day]) or _NOT_GIVEN)
-        for day, name in enumerate(_DAYS)
+        for day, name in enumerate(WEEKDAYS)
     ]
 
 
-def special_dates(hours: OpeningHours, since: date) -> list[tuple[str, str]]:
+def special_dates(hours: OpeningHours, since: date, most: int) -> tuple[list[tuple[str, str]], int]:
     """The openings of single dates from one on, by the default rules.
 
     Parameters
@@ -49,21 +49,26 @@ def special_dates(hours: OpeningHours, since: date) -> list[tuple[str, str]]:
         Of one store.
     since : date
         The first that is told, in the store's calendar.
+    most : int
+        How many are told.
 
     Returns
     -------
-    list of (date, openings)
+    told : list of (date, openings)
         In order.
+    more : int
+        How many there are after them.
     """
-    special = hours.special
-    shown = special[special["date"] >= pd.Timestamp(since)]
-    return [
+    special = hours.special[hours.special["date"] >= pd.Timestamp(since)]
+    days = pd.DatetimeIndex(special["date"]).unique().sort_values()
+    told = [
         (
             f"{day:%a %-d %b %Y}",
-            _openings(day.weekday(), shown[shown["date"] == day].dropna()) or "closed",
+            _openings(day.weekday(), special[special["date"] == day].dropna()) or "closed",
         )
-        for day in pd.DatetimeIndex(shown["date"]).unique()
+        for day in days[:most]
     ]
+    return told, len(days[most:])
 
 
 def _openings(weekday: int, rows: pd.DataFrame) -> str:
@@ -80,7 +85,7 @@ def _opening_texts(weekday: int, openings: Iterable[tuple[int, int]]) -> Iterabl
         if (opens, closes) == (0, DAY):
             yield _ALL_DAY
         elif closes > DAY:
-            next_day = _DAYS[(weekday + 1) % len(_DAYS)]
+            next_day = WEEKDAYS[(weekday + 1) % len(WEEKDAYS)]
             yield f"{_time_text(opens)}{_TO}{_time_text(closes - DAY)} ({next_day})"
         else:
             yield f"{_time_text(opens)}{_TO}{_time_text(closes)}"

@@ -112,7 +112,7 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
     """
     days = local_days(week.time.line.start, week.time.line.end, store.timezone)
     first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
-    special = special_dates(store.hours, first_day.date())
+    special, more_dates = special_dates(store.hours, first_day.date(), MOST_DATES)
     by_hour = week.results.by_hour
     open_minutes, downtime_minutes = np.zeros((7, 24)), np.zeros((7, 24))
     for name, grid in (("open_minutes", open_minutes), ("downtime_minutes", downtime_minutes)):
@@ -126,11 +126,11 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         as_of=week.request.as_of,
         now=_now(week.time, week.results.events, store.timezone),
         windows=_windows(week),
-        levels=levels_of(week.results.levels, week.request),
+        levels=levels_of(week.results.levels, week.results.exact, week.request),
         budget_text=budget_text,
         weekly_hours=weekly_hours(store.hours),
-        special_dates=special[:MOST_DATES],
-        more_dates=len(special[MOST_DATES:]),
+        special_dates=special,
+        more_dates=more_dates,
         alerts=[(each, clock_text(each.down_since, store.timezone)) for each in store.alerts],
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
         odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
@@ -154,8 +154,9 @@ def _now(time: OpenTime, events: pd.DataFrame, timezone: str) -> dict[str, str]:
         # closing time in between has not mended it
         outage = events.iloc[-1]
         since = outage["down_since_utc"]
+        before, over = ("before ", "over ") if outage["down_before"] else ("", "")
         text = (
-            f"since {clock_text(since, timezone)} its time, for "
+            f"since {before}{clock_text(since, timezone)} its time, for {over}"
             f"{length_text(outage['down_minutes'])} of its open time"
         )
         return {"kind": kind, "label": label, "text": text}

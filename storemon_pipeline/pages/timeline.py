@@ -14,6 +14,7 @@ from storemon_pipeline.uptime.rules import DAY, HOUR
 from storemon_pipeline.uptime.tables import timestamps_of
 from storemon_pipeline.uptime.wall_clock import WallClocks
 
+WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 CLOSED, UP, DOWN, UNOBSERVED = "closed", "up", "down", "unobserved"
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Select, Table, delete, null, select
 
 from storemon_pipeline.storage import bulk
+from storemon_pipeline.storage.registry import NOT_OF_THE_FUTURE
 from storemon_pipeline.storage.tables import fleet_figure, fleet_hour, report, report_figure
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.report import hundredths, percent
@@ -117,7 +118,7 @@ def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
     return (
         select(report.c.report_id, report.c.as_of, start, *figures)
         .join_from(report, table, table.c.report_id == report.c.report_id)
-        .where(table.c.window_name == window)
+        .where(table.c.window_name == window, NOT_OF_THE_FUTURE)
         # of two reports as of one instant, the one that was made later comes later
         .order_by(report.c.as_of.desc(), report.c.finished_at.desc(), report.c.report_id.desc())
     )

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, null, or_, select, union_all, update
+from sqlalchemy import Connection, and_, case, func, insert, null, or_, select, union_all, update
 
 from storemon_pipeline.storage.tables import fleet_figure, report, report_request
 from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import Window
 
 QUEUED, RUNNING, COMPLETE, FAILED = "Queued", "Running", "Complete", "Failed"
@@ -24,6 +25,10 @@ IN_PROGRESS = (QUEUED, RUNNING)
 
 WAITING, LAUNCHED = "Waiting", "Launched"
 """A request before and after a run was launched for it; to those who ask, its report is queued."""
+
+
+NOT_OF_THE_FUTURE = report.c.as_of <= report.c.finished_at
+"""Of reports: that all of what they tell of had been, when they were made."""
 
 
 def start_report(
@@ -235,9 +240,15 @@ def list_reports(
 def newest_complete_report(connection: Connection) -> ReportState | None:
     """The Complete report of all stores that tells of the newest time; None where there is none.
 
-    One that somebody asks for as of last year, or of the future, is not what the others look for.
-    Of those as of one instant it is one with the last week, and the last to be Complete.
+    One that somebody asks for as of last year, of the future, by other rules, or without the last
+    week is not what others look for: it is given only where there is no better one. Of those as of
+    one instant it is the last to be Complete.
     """
+    rules = report.c.request["rules"]
+    usual_rules = [
+        rules[name].as_string().is_(None) if value is None else rules[name].as_string() == value
+        for name, value in UptimeRules().model_dump(mode="json").items()
+    ]
     has_week = (
         select(fleet_figure.c.report_id)
         .where(
@@ -250,8 +261,12 @@ def newest_complete_report(connection: Connection) -> ReportState | None:
         report.c.status == COMPLETE,
         report.c.request.is_not(None),
         report.c.request["store_ids"].as_string().is_(None),
-        report.c.as_of <= report.c.finished_at,
-    ).order_by(report.c.as_of.desc(), case((has_week, 0), else_=1), report.c.finished_at.desc())
+        NOT_OF_THE_FUTURE,
+    ).order_by(
+        case((and_(has_week, *usual_rules), 0), else_=1),
+        report.c.as_of.desc(),
+        report.c.finished_at.desc(),
+    )
     row = connection.execute(query.limit(1)).first()
     return None if row is None else _state(row)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,9 @@ from storemon_pipeline.uptime.report import exact_figures, observe, uptime_repor
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
 from storemon_pipeline.uptime.service_levels import service_levels
-from storemon_pipeline.uptime.tables import instants_of
+from storemon_pipeline.uptime.tables import instants_of, timestamps_of
 
 _SHOWN_HOURS = 24
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # of service levels, what is told of single stores
 _LEVELS = "^(target_pct$|met_|budget_left_|outages_)"
 
@@ -160,8 +159,8 @@ class Fleet:
         if not self.stores:
             return self.request.span
         start, end = self._spans()
-        first, last = (_EPOCH + timedelta(microseconds=int(at)) for at in (start.min(), end.max()))
-        return first, last
+        first, last = timestamps_of(np.array([start.min(), end.max()]))
+        return first.to_pydatetime(), last.to_pydatetime()
 
     @property
     def ongoing_events(self) -> int | None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int, Intervals, expand
+from storemon_pipeline.uptime.intervals import Int, Intervals, Line, expand
 from storemon_pipeline.uptime.report import OpenTime, hundredths, percent
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import DAY, HOUR
@@ -33,25 +33,25 @@ def _within_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataF
     return intervals.clip(start[intervals.code], end[intervals.code])
 
 
-def outage_numbers(down: Intervals, time: OpenTime) -> tuple[Int, Int]:
+def outage_numbers(down: Intervals, up: Intervals, line: Line) -> tuple[Int, Int]:
     """Which stretches of downtime are one outage: those between which the store was not up.
 
     Parameters
     ----------
-    down : Intervals
-        Of ``time.down``, or cut from it; sorted.
-    time : OpenTime
+    down, up : Intervals
+        Disjoint, sorted, within the line's span.
+    line : Line
 
     Returns
     -------
     number : int64 array, shape (n,)
-        Of each stretch: the same for all of an outage, and never less than the one before.
+        Of each stretch of downtime: the same for all of an outage, and never less than the one
+        before.
     up_again : int64 array, shape (n,)
         When the store is up next, in microseconds since 1970; beyond all spans where it is not.
     """
-    up = time.up
-    key = time.line.key(up.code, up.start)
-    following = np.searchsorted(key, time.line.key(down.code, down.start))
+    key = line.key(up.code, up.start)
+    following = np.searchsorted(key, line.key(down.code, down.start))
     # two stores may have as many stretches of uptime before them: one that is never up
     number = following + down.code
     up_again = np.full(len(down), _NEVER)
@@ -78,7 +78,8 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
         ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of),
         ``down_since_utc`` (``datetime64[us, UTC]``: where the outage begins that it is a part of,
-        after the last uptime), ``down_minutes`` (float64, two decimals: open time that is down
+        after the last uptime in the span), ``down_before`` (bool: there is none, so that it may
+        have begun before the span), ``down_minutes`` (float64, two decimals: open time that is down
         since then, up to its end), and ``start_offset``, ``end_offset``, ``down_since_offset``
         (``timedelta64[us]``: how far the store's clock is ahead of UTC then), sorted by store and
         start.
@@ -90,7 +91,8 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
     def offset(instant: Int) -> npt.NDArray[np.timedelta64]:
         return clocks.offset(zone[down.code], instant).astype("timedelta64[us]")
 
-    number, _ = outage_numbers(down, time)
+    up = _within_spans(time.up, request, stores)
+    number, _ = outage_numbers(down, up, time.line)
     _, first, members = np.unique(number, return_index=True, return_counts=True)
     begun = np.repeat(first, members)
     since = down.start[begun]
@@ -106,6 +108,7 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
             "ongoing": down.end == as_of,
             "down_since_utc": timestamps_of(since),
             "down_since_offset": offset(since),
+            "down_before": number - down.code == np.searchsorted(up.code, down.code),
             "down_minutes": hundredths(before + down.end - down.start - before[begun], _MINUTE)
             / 100,
         },

@@ -47,13 +47,12 @@ def service_levels(
         ``mean_hours_between_outages_`` (uptime by outages) and ``longest_outage_minutes_``
         (float64, NaN where there is none to tell of). The length of an outage is its downtime.
     """
-    target = np.rint(stores["target_pct"].to_numpy(np.float64) * (_SCALE // 100)).astype(np.int64)
-    number, up_again = outage_numbers(time.down, time)
+    number, up_again = outage_numbers(time.down, time.up, time.line)
     columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
     for window in request.windows:
         name = window.column
         up, downtime = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
-        budget = _share(up + downtime, _SCALE - target)
+        budget = downtime_budget(up + downtime, stores["target_pct"])
         columns[f"met_{name}"] = pd.arrays.BooleanArray(downtime <= budget, mask=up + downtime == 0)
         columns[f"downtime_budget_{name}"] = hundredths(budget, window.unit) / 100
         columns[f"budget_left_{name}"] = hundredths(budget - downtime, window.unit) / 100
@@ -80,6 +79,20 @@ def service_levels(
         columns[f"mean_hours_between_outages_{name}"] = _mean(up, count, HOUR)
         columns[f"longest_outage_minutes_{name}"] = _mean(longest, np.minimum(count, 1), _MINUTE)
     return pd.DataFrame(columns)
+
+
+def downtime_budget(observed: Int, target_pct: pd.Series) -> Int:
+    """For how long targets let stores be down, in microseconds, rounded down.
+
+    Parameters
+    ----------
+    observed : int64 array, shape (stores,)
+        Their observed open time, in microseconds.
+    target_pct : Series of float64, shape (stores,)
+        0 to 100, at most three decimals.
+    """
+    target = np.rint(target_pct.to_numpy(np.float64) * (_SCALE // 100)).astype(np.int64)
+    return _share(observed, _SCALE - target)
 
 
 def _share(whole: Int, part: Int) -> Int:

@@ -181,7 +181,7 @@ def test_a_store_s_page_has_its_service_levels_in_every_window(api: Api):
     rows = shown.partition("Between outages Longest")[2].partition("Downtime, %")[0]
     # the last hour: 60 minutes down, of which a hundredth was its budget
     assert figures["downtime_last_hour"] == 60.0
-    assert "Hour Missed 0.6 min -59 min 1 - 0 min 1 h Day Missed 5.4 min" in rows
+    assert "Hour Missed 36 s -59 min 1 - 0 min 1 h Day Missed 5.4 min" in rows
     assert rows.split("Week Missed ")[1].startswith("35 min -")
     assert f"{figures['outages_last_week']} in all" in shown
 

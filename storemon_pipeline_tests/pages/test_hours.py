@@ -62,9 +62,13 @@ def test_dates_are_told_from_one_on():
             ("2023-02-19", "20:00:00", "02:00:00"),
         ]
     )
-    assert special_dates(hours, date(2023, 1, 20)) == [
-        ("Fri 20 Jan 2023", "closed"),
-        ("Tue 14 Feb 2023", f"10:00{DASH}14:00, 17:00:00.25{DASH}01:00 (Wed)"),
-        ("Sun 19 Feb 2023", f"20:00{DASH}02:00 (Mon)"),
-    ]
-    assert special_dates(hours, date(2023, 3, 1)) == []
+    assert special_dates(hours, date(2023, 1, 20), 10) == (
+        [
+            ("Fri 20 Jan 2023", "closed"),
+            ("Tue 14 Feb 2023", f"10:00{DASH}14:00, 17:00:00.25{DASH}01:00 (Wed)"),
+            ("Sun 19 Feb 2023", f"20:00{DASH}02:00 (Mon)"),
+        ],
+        0,
+    )
+    assert special_dates(hours, date(2023, 1, 20), 1) == ([("Fri 20 Jan 2023", "closed")], 2)
+    assert special_dates(hours, date(2023, 3, 1), 10) == ([], 0)

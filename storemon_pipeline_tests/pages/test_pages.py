@@ -55,7 +55,11 @@ def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> s
 
 
 def fleet_of(
-    stores: dict[str, tuple[float, float]], *, ongoing: int = 0, asked: ReportRequest | None = None
+    stores: dict[str, tuple[float, float]],
+    *,
+    ongoing: int = 0,
+    before_span: bool = False,
+    asked: ReportRequest | None = None,
 ) -> Fleet:
     """A fleet of stores with so many hours up and down, of which the first are down now."""
     asked = asked or request()
@@ -89,6 +93,7 @@ def fleet_of(
             "down_since_offset": pd.Series([-timedelta(hours=6)] * ongoing).astype(
                 "timedelta64[us]"
             ),
+            "down_before": pd.Series([before_span] * ongoing, dtype="bool"),
             "down_minutes": pd.Series([300.0] * ongoing, dtype="float64"),
             "ongoing": pd.Series([True] * ongoing, dtype="bool"),
         }
@@ -253,6 +258,20 @@ def test_the_content_of_a_page_is_what_is_within_its_frame():
     assert main_of("something else") == ""
 
 
+def test_an_outage_that_was_there_before_the_span_is_not_told_to_begin_with_it():
+    page = written_page(fleet_of({"a": (1, 1)}, ongoing=1, before_span=True), "a-run", bad_rows={})
+    assert "a before Tue 24 Jan 16:00 over 5 h" in text_of(page)
+
+
+def test_a_share_at_a_limit_has_the_colour_that_goes_up_to_it():
+    opened, down = np.full((7, 24), 60.0), np.zeros((7, 24))
+    # 5, 10 and 25 %: colours change at 5, 10, 15 and 20
+    down[0, :3] = 3, 6, 15
+    svg = charts.heat_map(opened, down, of="last week").svg
+    shares = re.findall(r'aria-label="Mon 0[0-3]-0\d: ([\d.]+) %[^"]*"[^>]*--heat-(\d)', svg)
+    assert shares == [("5.0", "1"), ("10.0", "2"), ("25.0", "5"), ("0.0", "0")]
+
+
 def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
     opened, down = np.zeros((7, 24)), np.zeros((7, 24))
     opened[1, 9:12] = 60
@@ -330,6 +349,21 @@ def test_how_many_stores_were_down_at_once():
     heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
     # it is drawn from 0 to 2, and half way up at its end
     assert (max(heights) + min(heights)) / 2 == heights[-1]
+
+
+def test_an_outage_that_is_shorter_than_a_pixel_is_drawn_and_counted():
+    start = pd.Timestamp("2024-01-01T00:00Z")
+    minutes = [12 * 60 + 10, 12 * 60 + 11, 12 * 60 + 12]
+    events = pd.DataFrame(
+        {
+            "start_utc": [start + pd.Timedelta(minutes=each) for each in minutes],
+            "end_utc": [start + pd.Timedelta(minutes=each + 5) for each in minutes],
+        }
+    )
+    chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))
+    assert chart.told == "At most 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
+    (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
+    assert len(set(re.findall(r",([\d.]+)", line))) == 2
 
 
 @pytest.mark.parametrize(

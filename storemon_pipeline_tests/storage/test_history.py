@@ -38,6 +38,7 @@ def kept(
     as_of: datetime = NOON,
     windows: tuple[Window, ...] = (Window.WEEK,),
     since: datetime | None = None,
+    finished_at: datetime | None = None,
     slices: int = 1,
     run_id: str | None = None,
 ) -> None:
@@ -78,7 +79,7 @@ def kept(
         if run_id:
             start_report(connection, run_id, request, as_of, root_run_id=report_id)
         run = run_id or report_id
-        complete_report(connection, run, stores=len(figures), finished_at=as_of)
+        complete_report(connection, run, stores=len(figures), finished_at=finished_at or as_of)
         keep_figures(connection, run, fleet)
 
 
@@ -147,6 +148,16 @@ def test_of_ranges_it_is_told_where_they_begin(database: Database):
     for history in (of_store, of_fleet):
         starts = [datetime.fromisoformat(start) for start in history["start"]]
         assert starts == [NOON - day, NOON - hour]
+
+
+def test_a_report_of_the_future_is_no_part_of_a_history(database: Database):
+    kept(database, "past", {"1": (HOUR, 0, 0)})
+    kept(
+        database, "future", {"1": (HOUR, 0, 0)}, as_of=NOON + timedelta(days=365), finished_at=NOON
+    )
+    with database.read() as connection:
+        assert store_history(connection, "1", "last_week")["report_id"].tolist() == ["past"]
+        assert fleet_history(connection, "last_week")["report_id"].tolist() == ["past"]
 
 
 def test_a_history_of_nothing_has_its_columns_and_types(database: Database):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from sqlalchemy import select, text
 
@@ -225,10 +226,12 @@ def test_of_reports_as_of_one_instant_the_newest_is_the_last_to_be_complete(data
     assert newest(database) == "slow"
 
 
-def complete_as_of(database: Database, as_of: datetime, *windows: str, stores: str = "") -> str:
+def complete_as_of(
+    database: Database, as_of: datetime, *windows: str, stores: str = "", **rules: Any
+) -> str:
     """A report that becomes Complete, later than those before it."""
     asked = AskedReport.model_validate(
-        {"as_of": as_of, "windows": windows, "store_ids": stores.split() or None}
+        {"as_of": as_of, "windows": windows, "store_ids": stores.split() or None, "rules": rules}
     )
     report_id = f"report-{next(NUMBERS)}"
     started(database, report_id, resolve(asked, newest_poll=NOON, now=LATER))
@@ -254,8 +257,19 @@ def test_the_newest_complete_report_is_the_one_that_tells_of_the_newest_time(dat
     complete_as_of(database, NOON, "day")
     complete_as_of(database, NOON, "hour", "week", stores="s1 s2")
     assert newest(database) == shown
-    later = complete_as_of(database, NOON + timedelta(minutes=1), "day")
-    assert newest(database) == later
+    later = NOON + timedelta(minutes=1)
+    complete_as_of(database, later, "day")
+    complete_as_of(database, later, "week", interpolation="nearest")
+    complete_as_of(database, later, "week", max_carry_hours=2.5)
+    assert newest(database) == shown
+    assert complete_as_of(database, later, "week") == newest(database)
+
+
+def test_a_report_that_is_unlike_the_others_is_the_newest_while_there_is_no_other(
+    database: Database,
+):
+    unlike = complete_as_of(database, NOON, "month", interpolation="nearest")
+    assert newest(database) == unlike
 
 
 def test_reports_are_counted_by_status_with_the_requests_that_wait(database: Database):

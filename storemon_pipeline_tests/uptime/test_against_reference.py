@@ -149,12 +149,18 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
     events = results.events[results.events["store_id"] == store_id]
     got = list(zip(events["start_utc"], events["end_utc"], events["ongoing"], strict=True))
     assert got == expected.events
+    first_up = min((start for start, _ in expected.up), default=expected.span[1])
     down = [
-        (outage[0][0], rounded(length_of(outage[:number]), MINUTE))
+        (
+            outage[0][0],
+            outage[0][0] < first_up,
+            rounded(length_of(outage[:number]), MINUTE),
+        )
         for outage in outages_within(expected.span, expected)
         for number in range(1, len(outage) + 1)
     ]
-    assert list(zip(events["down_since_utc"], events["down_minutes"], strict=True)) == down
+    told = (events[name] for name in ("down_since_utc", "down_before", "down_minutes"))
+    assert list(zip(*told, strict=True)) == down
     by_hour = results.by_hour[results.by_hour["store_id"] == store_id]
     assert {
         (row.day_of_week, row.hour): (row.open_minutes, row.downtime_minutes)

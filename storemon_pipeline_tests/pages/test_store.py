@@ -1,0 +1,76 @@
+"""The page of a store: what is told of a store that is down, and of budgets of seconds."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from storemon_pipeline.pages.layout import Frame
+from storemon_pipeline.pages.store import StoreFacts, StoreWeek, store_page
+from storemon_pipeline.uptime.fleet import store_results
+from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report import observe
+from storemon_pipeline.uptime.request import AskedReport, resolve
+from storemon_pipeline_tests.pages.test_hours import hours_of
+from storemon_pipeline_tests.pages.test_pages import NO_HISTORY, text_of
+
+AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
+NOTHING = hours_of()
+ALWAYS_OPEN = OpeningHours(
+    *(table.assign(store_id=pd.Series(dtype="str")) for table in (NOTHING.weekly, NOTHING.special))
+)
+
+
+def page_of(*down: tuple[datetime, datetime], target_pct: float = 99.0) -> str:
+    """What is told of a store that is always open, and down at these times."""
+    request = resolve(AskedReport(), newest_poll=AS_OF, now=AS_OF)
+    start, end = request.span
+    stores = pd.DataFrame(
+        {
+            "store_id": pd.Series(["s"], dtype="str"),
+            "timezone": ["UTC"],
+            "first_poll_utc": pd.Series([start - timedelta(days=30)]).astype("datetime64[us, UTC]"),
+            "last_poll_utc": pd.Series([end]).astype("datetime64[us, UTC]"),
+            "target_pct": [target_pct],
+        }
+    )
+    edges = [start, *(edge for one in down for edge in one), end]
+    pieces = [
+        (since, until, "inactive" if number % 2 else "active")
+        for number, (since, until) in enumerate(itertools.pairwise(edges))
+        if since < until
+    ]
+    status = pd.DataFrame(pieces, columns=["start_utc", "end_utc", "status"])
+    status = status.astype(dict.fromkeys(("start_utc", "end_utc"), "datetime64[us, UTC]"))
+    status.insert(0, "store_id", "s")
+    opened = open_hours(stores, ALWAYS_OPEN, pd.Timestamp(start), pd.Timestamp(end), request.rules)
+    week = StoreWeek(
+        request,
+        observe(stores, opened, status, request),
+        store_results(stores, opened, status, request),
+    )
+    facts = StoreFacts("s", "UTC", True, 99, start, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
+    return text_of(store_page(facts, week, NO_HISTORY, frame=Frame("./")))
+
+
+def test_a_store_that_has_been_down_all_week_was_down_before():
+    week = timedelta(days=7)
+    told = page_of((AS_OF - week, AS_OF))
+    assert "Down since before Wed 18 Jan 18:00 its time, for over 7 d of its open time" in told
+
+
+def test_a_store_that_is_down_since_it_was_up_is_told_of_that_moment():
+    told = page_of((AS_OF - timedelta(hours=30), AS_OF))
+    assert "Down since Tue 24 Jan 12:00 its time, for 1 d 6 h of its open time" in told
+
+
+def test_seconds_count_in_a_small_budget():
+    # 0.01 % of a week are a minute and half a second
+    seconds = timedelta(seconds=1)
+    begun = AS_OF - timedelta(hours=30)
+    told = page_of((begun, begun + 12 * seconds), target_pct=99.99)
+    assert "Met 48 s of 1 min downtime left" in told
+    over = page_of((begun, begun + 75 * seconds), target_pct=99.99)
+    assert "Missed 15 s over the 1 min it may be down" in over
+    never = page_of((begun, begun + 12 * seconds), target_pct=100)
+    assert "Missed 12 s down; its target lets it be down for no time" in never
