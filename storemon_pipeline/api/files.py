@@ -58,6 +58,21 @@ def in_parts(*types: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def file_of(services: Services, state: ReportState, name: str) -> UPath:
+    """Where a file of a Complete report is.
+
+    Raises
+    ------
+    ProblemError
+        404 where it is gone.
+    """
+    path = services.settings.reports_path / str(state.run_id) / name
+    if not path.is_file():
+        msg = f"{name} of report {state.report_id} is gone: make another report"
+        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="file-gone")
+    return path
+
+
 def send_file(
     services: Services, request: Request, state: ReportState, name: str, *, attachment: str
 ) -> Response:
@@ -83,10 +98,7 @@ def send_file(
         raise not_ready(state)
     if not is_report_id(state.run_id):  # no id reaches beyond its own directory
         raise ProblemError(HTTPStatus.NOT_FOUND, f"no report has the id {state.run_id}")
-    path = services.settings.reports_path / state.run_id / name
-    if not path.is_file():
-        msg = f"{name} of report {state.report_id} is gone: make another report"
-        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="file-gone")
+    path = file_of(services, state, name)
     # the parts of a compressed stream are none of the file's: a range is of the file as it is
     packs = takes_gzip(request.headers.get("accept-encoding", "")) and (
         "range" not in request.headers

@@ -12,9 +12,8 @@ from urllib.parse import urlencode
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
-from upath import UPath
 
-from storemon_pipeline.api.files import CSV, as_text, not_ready, prefers_csv
+from storemon_pipeline.api.files import CSV, as_text, file_of, not_ready, prefers_csv
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
@@ -336,7 +335,7 @@ def events(
     """The downtime events of a Complete report, by store and start."""
     state = _complete(services, report_id)
     wanted = EventFilter(asked.store_id, asked.min_minutes, asked.start, asked.end, asked.ongoing)
-    path = _file(services, state, EVENTS)
+    path = file_of(services, state, EVENTS)
     page, total = find_events(path, wanted, offset=asked.offset, limit=asked.limit)
     following = None
     if asked.offset + asked.limit < total:
@@ -349,21 +348,6 @@ def events(
         events=[DowntimeEvent(**row) for row in page.to_pylist()],
         next=following,
     )
-
-
-def _file(services: Services, state: ReportState, name: str) -> UPath:
-    """Where a file of a report is.
-
-    Raises
-    ------
-    ProblemError
-        404 where it is gone.
-    """
-    path = services.settings.reports_path / str(state.run_id) / name
-    if not path.is_file():
-        msg = f"{name} of report {state.report_id} is gone: make another report"
-        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="file-gone")
-    return path
 
 
 def _newest(services: Services) -> tuple[ReportState, datetime]:
@@ -388,7 +372,7 @@ def by_hour_of_store(services: Given, store_id: StoreIdInPath) -> StoreByHour:
     """At which hours of its week a store is down, by the newest report of all stores."""
     store = known_store(services, store_id)
     state, as_of = _newest(services)
-    rows = rows_of_store(_file(services, state, BY_HOUR), store_id).drop_columns("store_id")
+    rows = rows_of_store(file_of(services, state, BY_HOUR), store_id).drop_columns("store_id")
     return StoreByHour(
         store_id=store_id,
         timezone=store.timezone,
