@@ -13,9 +13,9 @@ from storemon_pipeline.uptime.fleet import Fleet
 WORST = 5
 
 
-def worst_stores(figures: pd.DataFrame, window: str, count: int = WORST) -> pd.DataFrame:
+def worst_stores(figures: pd.DataFrame, window: str) -> pd.DataFrame:
     """The rows of the stores with the least uptime in a window, the worst first."""
-    return figures.nsmallest(count, f"uptime_pct_{window}")
+    return figures.nsmallest(WORST, f"uptime_pct_{window}")
 
 
 def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
