@@ -168,7 +168,7 @@ def reported(
             shown_at = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
             metadata["uptime_report"]["page"] = dg.MetadataValue.url(shown_at)
             newest = files.promote() if report_request.store_ids is None else None
-            with storemon.database.write() as connection:
+            with storemon.database.write_registry() as connection:
                 complete_report(
                     connection,
                     context.run.run_id,
