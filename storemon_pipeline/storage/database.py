@@ -5,6 +5,7 @@ Everything that differs between PostgreSQL and SQLite and is not a table's own i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,14 +60,16 @@ class Database:
     def _open_sqlite(self) -> None:
         files = SqliteEngines(Path(str(self._url.database)))
         files.migrate()
-        self._engines = (files.reader, files.data, files.registry)
-        self._engine, self._data, self._registry = self._engines
+        self._engine, self._data, self._registry = files.reader, files.data, files.registry
+        self._checkpoint = files.checkpoint_data
+        # also where a process ends without closing it
+        self._close = weakref.finalize(self, files.close)
 
     def _open_postgresql(self) -> None:
         # a connection that the server has closed in the meantime is noticed before it is used
         self._engine = create_engine(self._url, pool_pre_ping=True)
-        self._engines = (self._engine,)
         self._data = self._registry = self._engine
+        self._close = weakref.finalize(self, self._engine.dispose)
         with self.read() as connection:
             version = current_version(connection)
         if version != VERSION:
@@ -101,6 +104,8 @@ class Database:
         with self._data.execution_options(**{WRITES: True}).begin() as connection:
             self._lock(connection, "tables")
             yield connection
+        if self.is_sqlite:
+            self._checkpoint()
 
     @contextmanager
     def write_registry(
@@ -175,6 +180,5 @@ class Database:
         return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
-        """Give back all connections."""
-        for engine in self._engines:
-            engine.dispose()
+        """Close all connections. On SQLite each file alone is then all that was written."""
+        self._close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ REGISTRY_LOCK_SECONDS = 30
 """The same of the registry, whose transactions are short."""
 
 _WAIT_STEP_SECONDS = 0.02
+_CHECKPOINT_SECONDS = 1
 _READERS = 50  # more than the API has threads
 
 
@@ -98,10 +100,28 @@ class SqliteEngines:
                 migrate(connection, part, until=until)
             connection.invalidate()  # the next one waits less, and has this file alone
 
+    def checkpoint_data(self) -> None:
+        """Move what is in the data file's write-ahead log into the file itself."""
+        _checkpoint(self._data_file)
+
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all connections that are not in use, and checkpoint both files."""
         for engine in (self.reader, self.data, self.registry):
             engine.dispose()
+        for file in (self._data_file, self._registry_file):
+            _checkpoint(file)
+
+
+def _checkpoint(file: Path) -> None:
+    """Empty a file's write-ahead log, so that the file alone is the data.
+
+    Where others read or write just now, or nothing can be written any more, it is left to them.
+    """
+    if not file.is_file():
+        return
+    connection = sqlite3.connect(file, timeout=_CHECKPOINT_SECONDS)
+    with closing(connection), suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _engine(

@@ -48,7 +48,6 @@ def timed_get(api: Api, path: str) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-@pytest.mark.slow
 def test_a_webserver_that_hangs_delays_no_reads(start: Start, hanging: str):
     api = start(dagster_url=hanging)
     api.http.get("/v1/reports")  # the database is open
