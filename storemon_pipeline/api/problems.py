@@ -20,7 +20,7 @@ from starlette.routing import Match
 
 from storemon_pipeline.pages.layout import Frame, content_security_policy
 from storemon_pipeline.pages.notes import login_page, problem_page
-from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 
 MEDIA_TYPE = "application/problem+json"
