@@ -30,7 +30,12 @@ from storemon_pipeline.intake.rows import (
     read_header,
     read_rows,
 )
-from storemon_pipeline.intake.schemas import CheckedRows, check_rows, is_whole_poll
+from storemon_pipeline.intake.schemas import (
+    CheckedRows,
+    check_rows,
+    is_whole_poll,
+    refuse_days_from_one,
+)
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingested import (
     IngestedFile,
@@ -198,9 +203,11 @@ class _Ingestion:
         with content, closing(self._checked_rows(content, kind)) as checked_rows:
             bad: list[pd.DataFrame] = []
             good: list[pd.DataFrame] = []
+            weekdays: set[str] = set()
             count = 0
             for rows, checked in checked_rows:
                 count += rows
+                weekdays |= checked.weekdays
                 bad.append(checked.bad)
                 good.append(checked.good)
                 if kind.is_log and sum(map(len, good)) >= BATCH_ROWS:
@@ -231,6 +238,7 @@ class _Ingestion:
             first_bad_rows=bad_rows.head(SHOWN_BAD_ROWS),
             waiting_line=waiting,
         )
+        refuse_days_from_one(weekdays, path.name)
         if report.bad_share > self.max_bad_share:
             raise _too_many(report, self.max_bad_share)
         if kind.is_log and good:
@@ -263,7 +271,7 @@ class _Ingestion:
                 bad = pd.concat(
                     [rows.bad_rows, bad_rows_table(lines, texts, checked.bad["reason"])]
                 )
-                yield rows.count, CheckedRows(checked.good, bad.sort_values(LINE))
+                yield rows.count, replace(checked, bad=bad.sort_values(LINE))
                 self.log.info(
                     "%s: read up to line %s, %s bad rows among the last %s",
                     content.path.name,
@@ -315,14 +323,14 @@ def _open(path: Path, kind: FileKind, before: IngestedFile | None) -> tuple[Cont
 def _row_blocks(content: Content, header: Header, kind: FileKind) -> Iterator[Block]:
     """The blocks of a file's content without its header; its last line too, if that is whole."""
     for block in content.blocks():
-        if block.first_line == 1:
-            end_of_header = block.data.index(b"\n") + 1
-            block = Block(block.data[end_of_header:], 2)  # noqa: PLW2901
+        while block.data and block.first_line <= content.header_lines:
+            end_of_line = block.data.index(b"\n") + 1
+            block = Block(block.data[end_of_line:], block.first_line + 1)  # noqa: PLW2901
         if block.data:
             yield block
     if content.waiting and _is_whole(content, header, kind):
         block = content.read_waiting()
-        if block.first_line > 1:
+        if block.first_line > content.header_lines:
             yield block
 
 
@@ -334,7 +342,7 @@ def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
     """
     if not kind.is_log or content.is_compressed:
         return True
-    if not content.lines:
+    if content.lines < content.header_lines:
         return False
     line = content.waiting.decode(errors="replace").encode()
     text = read_rows(Block(line + b"\n", content.lines + 1), header).text

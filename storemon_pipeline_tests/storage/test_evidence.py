@@ -16,7 +16,7 @@ from storemon_pipeline.storage.tables import polled_store, store_status
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezone
 from storemon_pipeline_tests.uptime.strategies import Case, cases
 from storemon_pipeline_tests.uptime.test_against_reference import request_of, tables_of
 
