@@ -78,7 +78,8 @@ class ReportRequestConfig(dg.Config):
     )
     start: str | None = Field(default=None, description=_ASKED["start"].description)
     end: str | None = Field(default=None, description=_ASKED["end"].description)
-    store_ids: list[str] | None = Field(default=None, description=_ASKED["store_ids"].description)
+    # of anything, so that a number is refused with the remedy (quotes), which Dagster cannot name
+    store_ids: list[Any] | None = Field(default=None, description=_ASKED["store_ids"].description)
     rules: RulesConfig = Field(default=RulesConfig(), description=_ASKED["rules"].description)
 
 

@@ -86,7 +86,8 @@ def read_header(line: bytes, kind: FileKind, file: str) -> Header:
         accepted. Where the line is none of a CSV file.
     """
     try:
-        found = [name.strip() for name in next(csv.reader([line.decode()], skipinitialspace=True), [])]
+        names = next(csv.reader([line.decode()], skipinitialspace=True), [])
+        found = [name.strip() for name in names]
     except csv.Error as error:
         why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
         msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"

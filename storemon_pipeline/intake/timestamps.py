@@ -22,9 +22,7 @@ _FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
 # how a timestamp ends that means the same whatever follows
 _WHOLE_ZONE = re.compile(r"(?:UTC|GMT|Z|[+-]\d\d:?\d\d)$", re.IGNORECASE)
 _FINER = r"(\.\d{6})\d+"
-_IN_UTC = (
-    r"(?i)^(.{16}(?::\d\d(?:\.\d{1,6})?)?)\d*\s*(?:[+-]00(?::?00)?)?\s*(?:UTC|GMT|Z)?$"
-)
+_IN_UTC = r"(?i)^(.{16}(?::\d\d(?:\.\d{1,6})?)?)\d*\s*(?:[+-]00(?::?00)?)?\s*(?:UTC|GMT|Z)?$"
 _NAME_OF_UTC = r"(?i)\s*(?:UTC|GMT)$"
 
 

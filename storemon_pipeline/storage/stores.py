@@ -75,9 +75,7 @@ def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
         return None
     first, last, count, zone_name, days = row
     is_known = zone_name is not None and canonical_timezone(zone_name) is not None
-    return StoreRecord(
-        store_id, first, last, count, effective_timezone(zone_name), is_known, days
-    )
+    return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), is_known, days)
 
 
 @dataclass(frozen=True, slots=True)
