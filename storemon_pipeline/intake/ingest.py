@@ -36,6 +36,7 @@ from storemon_pipeline.intake.schemas import (
     is_whole_poll,
     refuse_days_from_one,
 )
+from storemon_pipeline.intake.snapshot import bring_in_snapshot
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingested import (
     IngestedFile,
@@ -44,7 +45,7 @@ from storemon_pipeline.storage.ingested import (
     record_file,
 )
 from storemon_pipeline.storage.polls import upsert_polls
-from storemon_pipeline.storage.snapshots import count_rows, replace_snapshot
+from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
@@ -128,6 +129,7 @@ def ingest(
     data_dir: Path,
     *,
     max_bad_share: float,
+    min_snapshot_share: float,
     now: datetime,
     run_id: str,
     log: logging.Logger,
@@ -142,6 +144,8 @@ def ingest(
         Where the files are.
     max_bad_share : float
         A file with a larger share of bad rows is refused, and with it all others.
+    min_snapshot_share : float
+        So is a snapshot with a smaller share of the polled stores of the one before; 0: none is.
     now : datetime
         The moment of ingestion, UTC.
     run_id : str
@@ -169,7 +173,7 @@ def ingest(
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
     with database.write(alone="tables") as connection:
-        work = _Ingestion(connection, max_bad_share, now, run_id, log)
+        work = _Ingestion(connection, max_bad_share, min_snapshot_share, now, run_id, log)
         for kind in kinds:
             files = found[kind.table_name]
             report = TableReport(kind.table_name, [path.name for path in files.passed_over])
@@ -186,6 +190,7 @@ class _Ingestion:
 
     connection: Connection
     max_bad_share: float
+    min_snapshot_share: float
     now: datetime
     run_id: str
     log: logging.Logger
@@ -244,9 +249,9 @@ class _Ingestion:
         if kind.is_log and good:
             upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
-            table = metadata.tables[kind.table_name]
             none = pd.DataFrame(columns=list(kind.columns))
-            replace_snapshot(self.connection, table, pd.concat(good) if good else none)
+            rows = pd.concat(good) if good else none
+            bring_in_snapshot(self.connection, kind, path.name, rows, self.min_snapshot_share)
         quarantine(
             self.connection,
             bad_rows,
