@@ -1,10 +1,11 @@
-"""The jobs of the assets and their schedule."""
+"""The jobs of the assets and their schedule; all jobs whose runs others keep and drop."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from storemon_pipeline.defs.ingested import RAW_ASSETS
+from storemon_pipeline.defs.removal import remove_polls_job
 
 _RAW = dg.AssetSelection.assets(*RAW_ASSETS)
 _REPORT = dg.AssetSelection.groups("request", "intervals", "report")
@@ -35,5 +36,5 @@ hourly_report_schedule = dg.ScheduleDefinition(
 )
 """Off by default: it is for data directories that are filled by the hour."""
 
-JOBS = [ingest_job, report_job, ingest_and_report_job]
+JOBS = [ingest_job, report_job, ingest_and_report_job, remove_polls_job]
 SCHEDULES = [hourly_report_schedule]

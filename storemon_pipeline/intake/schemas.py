@@ -30,6 +30,7 @@ from storemon_pipeline.intake.text import fullmatch
 from storemon_pipeline.intake.timestamps import is_whole_timestamp, read_timestamps
 from storemon_pipeline.intake.zones import read_timezones
 from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR, STORE_ID, STORE_ID_IN_WORDS
+from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 MAX_AHEAD = timedelta(minutes=10)
 """How far after the moment of ingestion a poll may be stamped."""
@@ -126,6 +127,10 @@ def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFram
                         pd.Series.notna,
                         ignore_na=False,
                         error="must be an instant like 2023-01-22 12:09:39.388884 UTC",
+                    ),
+                    pa.Check(
+                        lambda at: at >= EARLIEST_POLL,
+                        error=f"is before the year {EARLIEST_POLL.year}, as where no time is known",
                     ),
                     pa.Check(
                         lambda at: at <= latest,

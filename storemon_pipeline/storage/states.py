@@ -62,7 +62,8 @@ def read_states(
     length = LOOK_BACK
     decided = []
     while not stores.empty:
-        start = end - length
+        # no further than the first poll: nothing is known before, and the calendar has a beginning
+        start = max(end - length, stores["first_poll_utc"].min())
         left = []
         for some in store_slices(stores, (start, end)):
             polls = (

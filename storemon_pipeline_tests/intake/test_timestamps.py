@@ -46,11 +46,19 @@ ACCEPTED = {
     "2023-01-22t12:09:39z": "2023-01-22 12:09:39",
     "2023-01-22 12:09:39 -0000": "2023-01-22 12:09:39",
     "2023-01-22 12:09 utc": "2023-01-22 12:09:00",
-    "1970-01-01 00:00:00 UTC": "1970-01-01 00:00:00",
-    "1969-12-31 23:59:59.999999 UTC": "1969-12-31 23:59:59.999999",
+    "2000-01-01 00:00:00 UTC": "2000-01-01 00:00:00",
+    "1999-12-31 19:00:00-05:00": "2000-01-01 00:00:00",
     "2020-02-29 12:00:00 UTC": "2020-02-29 12:00:00",
-    "0001-01-01 00:00:00 UTC": "0001-01-01 00:00:00",
 }
+TOO_OLD = [
+    "1999-12-31 23:59:59.999999 UTC",
+    "2000-01-01 00:00:00+00:01",
+    "1970-01-01 00:00:00 UTC",
+    "1969-12-31 23:59:59.999999 UTC",
+    "0001-01-01 00:00:00 UTC",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01 00:00:00 +0000 UTC",
+]
 REFUSED = [
     "",
     " ",
@@ -112,7 +120,8 @@ def test_an_instant_is_read_alone_as_among_others(place: Place, said):
 
 
 def test_how_an_instant_is_read_does_not_depend_on_those_beside_it():
-    said = pd.Series([*ACCEPTED, *REFUSED], index=range(7, 7 + len(ACCEPTED) + len(REFUSED)))
+    all_of_them = [*ACCEPTED, *TOO_OLD, *REFUSED]
+    said = pd.Series(all_of_them, index=range(7, 7 + len(all_of_them)))
     together = read_timestamps(said.astype("str"))
     alone = [read_timestamps(said.astype("str").loc[[at]]) for at in said.index]
     pd.testing.assert_series_equal(pd.concat(alone), together)
@@ -128,6 +137,18 @@ def test_what_is_no_instant_is_a_bad_row(place: Place):
     ]
     for _, _, row_text, reason in place.quarantined():
         assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
+
+
+def test_a_poll_before_2000_is_a_bad_row(place: Place):
+    rows = [f"{n},active,{said}" for n, said in enumerate(TOO_OLD)]
+    place.put("store_status.csv", POLLS, *rows, f"a,active,{NOW:%Y-%m-%d}T00:00:00Z")
+    place.take_in()
+    assert [store for store, *_ in place.polls()] == ["a"]
+    assert [row_text for _, row_text in place.bad_lines()] == rows
+    assert place.quarantined()[0][3] == (
+        "timestamp_utc is '1999-12-31 23:59:59.999999 UTC' and is before the year 2000, as where no "
+        "time is known"
+    )
 
 
 def test_a_poll_up_to_ten_minutes_after_now_is_accepted_and_a_later_one_is_not(place: Place):
