@@ -1,11 +1,10 @@
-"""The jobs of the assets and their schedule; all jobs whose runs others keep and drop."""
+"""The jobs of the assets and their schedule."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from storemon_pipeline.defs.ingested import RAW_ASSETS
-from storemon_pipeline.defs.removal import remove_polls_job
 
 _RAW = dg.AssetSelection.assets(*RAW_ASSETS)
 _REPORT = dg.AssetSelection.groups("request", "intervals", "report")
@@ -36,5 +35,5 @@ hourly_report_schedule = dg.ScheduleDefinition(
 )
 """Off by default: it is for data directories that are filled by the hour."""
 
-JOBS = [ingest_job, report_job, ingest_and_report_job, remove_polls_job]
+JOBS = [ingest_job, report_job, ingest_and_report_job]
 SCHEDULES = [hourly_report_schedule]

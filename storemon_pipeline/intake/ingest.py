@@ -250,8 +250,8 @@ class _Ingestion:
             upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
             none = pd.DataFrame(columns=list(kind.columns))
-            rows = pd.concat(good) if good else none
-            bring_in_snapshot(self.connection, kind, path.name, rows, self.min_snapshot_share)
+            snapshot = pd.concat(good) if good else none
+            bring_in_snapshot(self.connection, kind, path.name, snapshot, self.min_snapshot_share)
         quarantine(
             self.connection,
             bad_rows,
