@@ -207,9 +207,12 @@ def _without_space_at_quotes(data: bytes) -> bytes:
     Within quotes, where a comma and a quote are part of a value, spaces between the two are lost;
     no valid value has a comma in it.
     """
-    if b'"' not in data:
-        return data
-    return _SPACE_AFTER_QUOTE.sub(b"", _SPACE_BEFORE_QUOTE.sub(rb"\1", data))
+    # looking first takes a tenth of the time, and most files have none
+    if b' "' in data or b'\t"' in data:
+        data = _SPACE_BEFORE_QUOTE.sub(rb"\1", data)
+    if b'" ' in data or b'"\t' in data:
+        data = _SPACE_AFTER_QUOTE.sub(b"", data)
+    return data
 
 
 def _without_last_comma(lines: bytes, width: int) -> bytes:

@@ -20,6 +20,7 @@ _HINTS = (
         r"(?i:(?:utc|gmt)?\s*[+-]\s*\d{1,2}(?::?\d\d)?)",
         f"is an offset, which does not say when clocks change: {_USE}",
     ),
+    ("[Zz]", "is the end of a timestamp and no name: write UTC"),
     (
         r"[A-Za-z]{1,5}",
         f"is an abbreviation, and several time zones may share one: {_USE}",

@@ -484,6 +484,15 @@ def test_an_unknown_zone_is_told_and_a_missing_one_is_empty() -> None:
     assert found == {"every_store_has_a_timezone": [("a", "America/Gotham"), ("b", "")]}
 
 
+def test_a_zone_an_earlier_version_stored_as_written_is_known() -> None:
+    found = gaps(
+        stores(a=0 * DAY, b=0 * DAY),
+        hours(a=ALL_WEEK, b=ALL_WEEK),
+        zones(a=" america/new york", b="Eastern Standard Time"),
+    )
+    assert found == {}
+
+
 def test_hours_and_zones_of_stores_that_were_never_polled_do_not_count() -> None:
     assert gaps(stores(a=0 * DAY), hours(a=ALL_WEEK, z="0"), zones(a="UTC", z="Nowhere")) == {}
 

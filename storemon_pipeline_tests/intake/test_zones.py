@@ -38,7 +38,7 @@ HINTS = {
     "EDT": ABBREVIATION,
     "PST": ABBREVIATION,
     "IST": ABBREVIATION,
-    "Z": ABBREVIATION,
+    "Z": "is the end of a timestamp and no name: write UTC",
     "NULL": MISSING,
     "None": MISSING,
     "N/A": MISSING,
