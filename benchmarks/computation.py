@@ -15,7 +15,7 @@ from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezone
 
 
 @dataclass(frozen=True)

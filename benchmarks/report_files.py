@@ -41,7 +41,7 @@ from storemon_pipeline.uptime.report import exact_figures, observe, uptime_repor
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.slices import store_slices
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezones
 
 ALL_FILES = (REPORT, REPORT_FULL, PAGE, EVENTS, BY_HOUR)
 _NOTHING = pd.DataFrame()
@@ -76,9 +76,7 @@ class Tables:
         self._hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
         stores = polled_stores(connection, self.request.as_of)
         stores = stores.merge(read_timezones(connection), on="store_id", how="left")
-        names = stores["timezone_str"].dropna().unique()
-        zones = stores["timezone_str"].map({name: effective_timezone(name) for name in names})
-        self.stores = stores.assign(timezone=zones.fillna(effective_timezone(None)))
+        self.stores = stores.assign(timezone=effective_timezones(stores["timezone_str"]))
 
     def slices(self) -> Iterator[Slice]:
         """Read the polls and compute the intervals, slice by slice of the stores."""

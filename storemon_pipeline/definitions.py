@@ -14,6 +14,7 @@ from storemon_pipeline.defs.computed import open_hours, status_intervals
 from storemon_pipeline.defs.ingested import ingested
 from storemon_pipeline.defs.io import request_io_manager, table_io_manager
 from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
+from storemon_pipeline.defs.removal import remove_polls_job
 from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
 from storemon_pipeline.defs.reported import reported
 from storemon_pipeline.defs.requested import (
@@ -53,7 +54,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             reported,
         ],
         asset_checks=CHECKS,
-        jobs=[*JOBS, retention_job],
+        jobs=[*JOBS, retention_job, remove_polls_job],
         schedules=[*SCHEDULES, retention_schedule],
         sensors=[*SENSORS, *REPORT_SENSORS, *ALERT_SENSORS],
         resources={**resources, **(resource_overrides or {})},

@@ -172,6 +172,15 @@ class Settings(BaseSettings):
         le=1,
         description="A file with a larger share of bad rows than this is refused whole.",
     )
+    min_snapshot_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description=(
+            "A snapshot with a smaller share than this of the polled stores of the one before is "
+            "refused, and one without a row. 0 accepts any."
+        ),
+    )
 
     target_pct: float = Field(
         default=99.0,

@@ -18,6 +18,7 @@ VARIABLES = {
     "database_url": "STOREMON_DATABASE_URL",
     "reports_dir": "STOREMON_REPORTS_DIR",
     "max_bad_share": "STOREMON_MAX_BAD_SHARE",
+    "min_snapshot_share": "STOREMON_MIN_SNAPSHOT_SHARE",
     "target_pct": "STOREMON_TARGET_PCT",
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
     "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
@@ -68,6 +69,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.database_url == f"sqlite:///{PROJECT_ROOT}/.storemon/storemon.db"
     assert settings.reports_path == UPath(str(PROJECT_ROOT / "reports"))
     assert settings.max_bad_share == 0.05
+    assert settings.min_snapshot_share == 0.5
     assert settings.target_pct == 99
     assert settings.keep_polls_days is None
     assert settings.keep_quarantined_days is None
@@ -95,6 +97,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{tmp_path}/tables.db")
     environment.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "out"))
     environment.setenv("STOREMON_MAX_BAD_SHARE", "0.25")
+    environment.setenv("STOREMON_MIN_SNAPSHOT_SHARE", "0.75")
     environment.setenv("STOREMON_TARGET_PCT", "99.9")
     environment.setenv("STOREMON_KEEP_POLLS_DAYS", "400")
     environment.setenv("STOREMON_KEEP_QUARANTINED_DAYS", "90")
@@ -116,6 +119,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
     assert settings.reports_path == UPath(str(tmp_path / "out"))
     assert settings.max_bad_share == 0.25
+    assert settings.min_snapshot_share == 0.75
     assert settings.target_pct == 99.9
     assert settings.keep_polls_days == 400
     assert settings.keep_quarantined_days == 90
@@ -207,15 +211,17 @@ def test_another_database_is_refused_without_telling_its_password(environment, u
     assert "so-secret" not in message
 
 
+@pytest.mark.parametrize("name", ["max_bad_share", "min_snapshot_share"])
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "5%", "nan", "inf", "many"])
-def test_a_share_out_of_range_is_refused_with_the_variable_named(environment, share):
-    assert "STOREMON_MAX_BAD_SHARE" in told(environment, "STOREMON_MAX_BAD_SHARE", share)
+def test_a_share_out_of_range_is_refused_with_the_variable_named(environment, name, share):
+    assert VARIABLES[name] in told(environment, VARIABLES[name], share)
 
 
+@pytest.mark.parametrize("name", ["max_bad_share", "min_snapshot_share"])
 @pytest.mark.parametrize("share", ["0", "1", "0.5", "1e-3"])
-def test_a_share_from_0_to_1_is_accepted(environment, share):
-    environment.setenv("STOREMON_MAX_BAD_SHARE", share)
-    assert Settings().max_bad_share == float(share)
+def test_a_share_from_0_to_1_is_accepted(environment, name, share):
+    environment.setenv(VARIABLES[name], share)
+    assert getattr(Settings(), name) == float(share)
 
 
 @pytest.mark.parametrize("what", ["POLLS", "QUARANTINED", "REPORTS"])

@@ -11,6 +11,7 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.reported`        uptime_report, downtime_events, downtime_by_hour
 :mod:`.checks`          what is checked of the tables
 :mod:`.jobs`            the jobs of the assets and their schedule
+:mod:`.removal`         the job that removes polls by hand
 :mod:`.retention`       the job, and its schedule, that drops what is old
 :mod:`.sensors`         the sensor for new files
 :mod:`.alerts`          the sensor that tells a webhook of outages

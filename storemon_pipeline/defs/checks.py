@@ -16,7 +16,7 @@ from storemon_pipeline.defs.show import rows_table
 from storemon_pipeline.storage.polls import never_polled, polled_stores
 from storemon_pipeline.storage.snapshots import read_timezones, weekdays_with_hours
 from storemon_pipeline.storage.tables import service_level, special_hours
-from storemon_pipeline.uptime.wall_clock import known_timezones
+from storemon_pipeline.uptime.timezones import canonical_timezones
 
 _SHOWN = 20
 _WEEKDAYS = 7
@@ -110,7 +110,7 @@ def find_gaps(
     missing = missing.assign(
         weekdays_without_hours=(_WEEKDAYS - missing["weekdays"]).astype("int64")
     )
-    unknown = known[~known["timezone_str"].isin(list(known_timezones()))]
+    unknown = known[canonical_timezones(known["timezone_str"]).isna()]
     return {
         "polled_within_a_day": silent[["store_id", "last_poll_utc"]],
         "every_store_has_hours": without_hours[["store_id", "last_poll_utc"]],

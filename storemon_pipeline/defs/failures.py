@@ -51,9 +51,12 @@ class CannotReportError(RuntimeError):
 def _in_words(error: ValidationError) -> str:
     """Pydantic's errors in one sentence each: where, what, and which value it was."""
     sentences = []
+    parents = {found["loc"][:-1] for found in error.errors(include_url=False)}
     for found in error.errors(include_url=False):
         if found["type"] == "default_factory_not_called":
             continue  # a default that follows from what is told beside it
+        if found["type"] == "too_short" and found["loc"] in parents:
+            continue  # pydantic does not count the items that are wrong
         where = ".".join(map(str, found["loc"]))
         sentence = f"{where}: {found['msg']}" if where else found["msg"]
         if found["type"] == "value_error":  # the words of our own validators

@@ -111,6 +111,7 @@ def ingested(
             storemon.database,
             settings.data_dir,
             max_bad_share=settings.max_bad_share,
+            min_snapshot_share=settings.min_snapshot_share,
             now=now,
             run_id=context.run.run_id,
             log=context.log,

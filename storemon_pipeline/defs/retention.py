@@ -17,6 +17,7 @@ from storemon_pipeline.defs.failures import told_as_failure
 from storemon_pipeline.defs.ingested import RAW_ASSETS
 from storemon_pipeline.defs.io import REQUEST, TABLES, runs_needed
 from storemon_pipeline.defs.jobs import JOBS
+from storemon_pipeline.defs.removal import remove_polls_job
 from storemon_pipeline.defs.reported import REPORT_ASSETS
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.storage.alerts import drop_alerts
@@ -174,7 +175,8 @@ def _in_progress(instance: dg.DagsterInstance) -> dict[str, str | None]:
 
 def _ended(instance: dg.DagsterInstance, before: datetime, this: dg.DagsterRun) -> Iterator[str]:
     """The ids of this project's runs that ended before an instant."""
-    for job in (*(job.name for job in JOBS), this.job_name, _SOME_ASSETS):
+    jobs = (*(job.name for job in JOBS), remove_polls_job.name)
+    for job in (*jobs, this.job_name, _SOME_ASSETS):
         filters = dg.RunsFilter(job_name=job, statuses=_ENDED, updated_before=before)
         last = None
         while records := instance.get_run_records(filters, limit=_BATCH, cursor=last):

@@ -8,6 +8,7 @@ recognised however they are packed.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay i
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\r\n]\r?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Content:
     Parameters
     ----------
     path : Path
+
+    Attributes
+    ----------
+    header_lines : int
+        How many lines come before the first row; known once :meth:`header` was called.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,6 +93,7 @@ class Content:
         self.bytes = 0
         self.lines = 0
         self.waiting = b""
+        self.header_lines = 1
         self._compression = compression_of(path)
         try:
             self._stream = pa.input_stream(str(path), compression=self._compression)
@@ -194,7 +202,10 @@ class Content:
         return data
 
     def header(self) -> bytes:
-        """The first line, without byte-order mark and line ending; nothing is used up by it.
+        """The header line, without byte-order mark and line ending; nothing is used up by it.
+
+        It is the first line, or the second where the first names the separator, as Excel reads it
+        (``sep=,``); :attr:`header_lines` then is 2.
 
         Raises
         ------
@@ -209,7 +220,11 @@ class Content:
         if start.startswith(_UTF16_MARKS):
             msg = f"{self.path.name} is not UTF-8 but UTF-16. Save it as UTF-8"
             raise IntakeError(msg)
-        line, newline, _ = start.partition(b"\n")
+        line, newline, rest = start.partition(b"\n")
+        self.header_lines = 1
+        if _SEPARATOR_LINE.fullmatch(line):
+            self.header_lines = 2
+            line, newline, _ = rest.partition(b"\n")
         if not newline and len(start) == _HEADER_BYTES:
             msg = f"{self.path.name} is not CSV: its first {_HEADER_BYTES} bytes are one line"
             raise IntakeError(msg)

@@ -30,7 +30,13 @@ from storemon_pipeline.intake.rows import (
     read_header,
     read_rows,
 )
-from storemon_pipeline.intake.schemas import CheckedRows, check_rows, is_whole_poll
+from storemon_pipeline.intake.schemas import (
+    CheckedRows,
+    check_rows,
+    is_whole_poll,
+    refuse_days_from_one,
+)
+from storemon_pipeline.intake.snapshot import bring_in_snapshot
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingested import (
     IngestedFile,
@@ -39,7 +45,7 @@ from storemon_pipeline.storage.ingested import (
     record_file,
 )
 from storemon_pipeline.storage.polls import upsert_polls
-from storemon_pipeline.storage.snapshots import count_rows, replace_snapshot
+from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
@@ -123,6 +129,7 @@ def ingest(
     data_dir: Path,
     *,
     max_bad_share: float,
+    min_snapshot_share: float,
     now: datetime,
     run_id: str,
     log: logging.Logger,
@@ -137,6 +144,8 @@ def ingest(
         Where the files are.
     max_bad_share : float
         A file with a larger share of bad rows is refused, and with it all others.
+    min_snapshot_share : float
+        So is a snapshot with a smaller share of the polled stores of the one before; 0: none is.
     now : datetime
         The moment of ingestion, UTC.
     run_id : str
@@ -164,7 +173,7 @@ def ingest(
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
     with database.write_data() as connection:
-        work = _Ingestion(connection, max_bad_share, now, run_id, log)
+        work = _Ingestion(connection, max_bad_share, min_snapshot_share, now, run_id, log)
         for kind in kinds:
             files = found[kind.table_name]
             report = TableReport(kind.table_name, [path.name for path in files.passed_over])
@@ -181,6 +190,7 @@ class _Ingestion:
 
     connection: Connection
     max_bad_share: float
+    min_snapshot_share: float
     now: datetime
     run_id: str
     log: logging.Logger
@@ -198,9 +208,11 @@ class _Ingestion:
         with content, closing(self._checked_rows(content, kind)) as checked_rows:
             bad: list[pd.DataFrame] = []
             good: list[pd.DataFrame] = []
+            weekdays: set[str] = set()
             count = 0
             for rows, checked in checked_rows:
                 count += rows
+                weekdays |= checked.weekdays
                 bad.append(checked.bad)
                 good.append(checked.good)
                 if kind.is_log and sum(map(len, good)) >= BATCH_ROWS:
@@ -231,14 +243,15 @@ class _Ingestion:
             first_bad_rows=bad_rows.head(SHOWN_BAD_ROWS),
             waiting_line=waiting,
         )
+        refuse_days_from_one(weekdays, path.name)
         if report.bad_share > self.max_bad_share:
             raise _too_many(report, self.max_bad_share)
         if kind.is_log and good:
             upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
-            table = metadata.tables[kind.table_name]
             none = pd.DataFrame(columns=list(kind.columns))
-            replace_snapshot(self.connection, table, pd.concat(good) if good else none)
+            snapshot = pd.concat(good) if good else none
+            bring_in_snapshot(self.connection, kind, path.name, snapshot, self.min_snapshot_share)
         quarantine(
             self.connection,
             bad_rows,
@@ -263,7 +276,7 @@ class _Ingestion:
                 bad = pd.concat(
                     [rows.bad_rows, bad_rows_table(lines, texts, checked.bad["reason"])]
                 )
-                yield rows.count, CheckedRows(checked.good, bad.sort_values(LINE))
+                yield rows.count, replace(checked, bad=bad.sort_values(LINE))
                 self.log.info(
                     "%s: read up to line %s, %s bad rows among the last %s",
                     content.path.name,
@@ -315,14 +328,14 @@ def _open(path: Path, kind: FileKind, before: IngestedFile | None) -> tuple[Cont
 def _row_blocks(content: Content, header: Header, kind: FileKind) -> Iterator[Block]:
     """The blocks of a file's content without its header; its last line too, if that is whole."""
     for block in content.blocks():
-        if block.first_line == 1:
-            end_of_header = block.data.index(b"\n") + 1
-            block = Block(block.data[end_of_header:], 2)  # noqa: PLW2901
+        while block.data and block.first_line <= content.header_lines:
+            end_of_line = block.data.index(b"\n") + 1
+            block = Block(block.data[end_of_line:], block.first_line + 1)  # noqa: PLW2901
         if block.data:
             yield block
     if content.waiting and _is_whole(content, header, kind):
         block = content.read_waiting()
-        if block.first_line > 1:
+        if block.first_line > content.header_lines:
             yield block
 
 
@@ -334,7 +347,7 @@ def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
     """
     if not kind.is_log or content.is_compressed:
         return True
-    if not content.lines:
+    if content.lines < content.header_lines:
         return False
     line = content.waiting.decode(errors="replace").encode()
     text = read_rows(Block(line + b"\n", content.lines + 1), header).text

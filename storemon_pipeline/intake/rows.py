@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,11 @@ from storemon_pipeline.intake.files import FileKind
 # a field is quoted as a whole, or does not begin with a quote and has no carriage return in it
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
 _WELL_FORMED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
+_SPACE = " \t"
+_SPACE_BEFORE_QUOTE = re.compile(rb'(^|,)[ \t]+(?=")', re.MULTILINE)
+_SPACE_AFTER_QUOTE = re.compile(rb'(?<=")[ \t]+(?=,|\r?\n)')
+_LAST_COMMA = r",[ \t]*(\r?\n)$"
+_ENDS_IN_COMMA = re.compile(rb",[ \t]*\r?\n")
 
 LINE = "line_number"
 
@@ -80,7 +86,8 @@ def read_header(line: bytes, kind: FileKind, file: str) -> Header:
         accepted. Where the line is none of a CSV file.
     """
     try:
-        found = [name.strip() for name in next(csv.reader([line.decode()]), [])]
+        names = next(csv.reader([line.decode()], skipinitialspace=True), [])
+        found = [name.strip() for name in names]
     except csv.Error as error:
         why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
         msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"
@@ -119,17 +126,17 @@ def read_rows(block: Block, header: Header) -> Rows:
     -------
     Rows
     """
-    data = np.frombuffer(block.data, dtype=np.uint8)
+    lines = _without_space_at_quotes(block.data)
+    data = np.frombuffer(lines, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n")) + 1
     starts = np.concatenate(([0], ends[:-1]))
     length = ends - starts - 1
     blank = (length == 0) | ((length == 1) & (data[starts] == ord("\r")))
     malformed = np.zeros(len(ends), dtype=bool)
-    returns = block.data.count(b"\r")
-    if b'"' in block.data or (returns and returns > block.data.count(b"\r\n")):
-        malformed = ~_well_formed(block.data, ends)
+    returns = lines.count(b"\r")
+    if b'"' in lines or (returns and returns > lines.count(b"\r\n")):
+        malformed = ~_well_formed(lines, ends)
     usable = np.flatnonzero(~blank & ~malformed)
-    lines = block.data
     if len(usable) < len(ends):
         lines = data[np.repeat(~blank & ~malformed, ends - starts)].tobytes()
 
@@ -141,7 +148,7 @@ def read_rows(block: Block, header: Header) -> Rows:
         )
         return "skip"
 
-    columns = _parse(lines, header, set_aside)
+    columns = _parse(_without_last_comma(lines, header.width), header, set_aside)
     rejected = np.array(sorted(uneven), dtype=np.int64)
     at = np.delete(usable, rejected)
     text = columns.to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow", np.nan)}.get)
@@ -182,12 +189,51 @@ def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
 
 def _well_formed(data: bytes, ends: Int) -> Bool:
     """Which lines have every quote where a field can begin or end, and end but once."""
-    offsets = np.concatenate(([0], ends)).astype(np.int64)
-    lines = pa.Array.from_buffers(
-        pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
+    lines = _each_line(data, ends)
     found: Bool = pc.match_substring_regex(lines, _WELL_FORMED).to_numpy(zero_copy_only=False)
     return found
+
+
+def _each_line(data: bytes, ends: Int) -> pa.LargeStringArray:
+    offsets = np.concatenate(([0], ends)).astype(np.int64)
+    return pa.Array.from_buffers(
+        pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+
+
+def _without_space_at_quotes(data: bytes) -> bytes:
+    """Lines without the spaces and tabs between quotes around a value and its commas.
+
+    Within quotes, where a comma and a quote are part of a value, spaces between the two are lost;
+    no valid value has a comma in it.
+    """
+    # looking first takes a tenth of the time, and most files have none
+    if b' "' in data or b'\t"' in data:
+        data = _SPACE_BEFORE_QUOTE.sub(rb"\1", data)
+    if b'" ' in data or b'"\t' in data:
+        data = _SPACE_AFTER_QUOTE.sub(b"", data)
+    return data
+
+
+def _without_last_comma(lines: bytes, width: int) -> bytes:
+    """Well-formed lines, without the comma after which some have one more, empty, value.
+
+    Parameters
+    ----------
+    lines : bytes
+    width : int
+        How many columns the header has.
+    """
+    if not _ENDS_IN_COMMA.search(lines):
+        return lines
+    ends = np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == ord("\n")) + 1
+    each = _each_line(lines, ends)
+    one_more = rf"^{_FIELD}(?:,{_FIELD}){{{width - 1}}}{_LAST_COMMA}"
+    wider = pc.match_substring_regex(each, one_more)
+    if not pc.any(wider).as_py():
+        return lines
+    shorter = pc.if_else(wider, pc.replace_substring_regex(each, _LAST_COMMA, r"\1"), each)
+    return b"".join(shorter.cast(pa.large_binary()).to_pylist())
 
 
 def _parse(lines: bytes, header: Header, set_aside: object) -> pa.Table:
@@ -210,4 +256,5 @@ def _parse(lines: bytes, header: Header, set_aside: object) -> pa.Table:
             strings_can_be_null=False,
         ),
     )
-    return table.rename_columns(wanted)
+    trimmed = [pc.ascii_trim(column, _SPACE) for column in table.columns]
+    return pa.table(trimmed, list(wanted.values()))

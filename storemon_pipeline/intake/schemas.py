@@ -7,20 +7,16 @@ words of the schema's checks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
-from pyarrow import ArrowInvalid
-from pyarrow import array as arrow_array
-from pyarrow import string as arrow_text
-from pyarrow import timestamp as arrow_timestamp
 
+from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
     SERVICE_LEVELS,
@@ -30,23 +26,19 @@ from storemon_pipeline.intake.files import (
     FileKind,
 )
 from storemon_pipeline.intake.rows import LINE
+from storemon_pipeline.intake.text import fullmatch
+from storemon_pipeline.intake.timestamps import is_whole_timestamp, read_timestamps
+from storemon_pipeline.intake.zones import read_timezones
 from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR, STORE_ID, STORE_ID_IN_WORDS
+from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 MAX_AHEAD = timedelta(minutes=10)
 """How far after the moment of ingestion a poll may be stamped."""
 
-_TIMESTAMP = re.compile(
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
-    r"(?:\s*(?:UTC|Z|[+-]\d\d(?::?[0-5]\d)?))?"
-)
 _DATE = r"\d{4}-\d\d-\d\d"
 _PERCENT = r"\d{1,3}(?:\.\d{1,3})?"
-_WALL_TIME = re.compile(r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
+_WALL_TIME = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 _MIDNIGHT = pd.Timedelta(hours=24)
-_FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
-
-# how a timestamp ends that is not the beginning of a longer one
-_WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
 
 _START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
 _END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
@@ -63,63 +55,24 @@ class CheckedRows:
         The kind's columns, typed.
     bad : DataFrame
         ``line_number`` and ``reason`` of the others.
+    weekdays : frozenset of str
+        Which weekdays of opening hours occur, good or bad, as they are written.
     """
 
     good: pd.DataFrame
     bad: pd.DataFrame
+    weekdays: frozenset[str] = frozenset()
 
 
 def _store_id() -> pa.Column:
-    return pa.Column("str", pa.Check(lambda ids: _fullmatch(ids, STORE_ID), error=_ID_RULE))
-
-
-def _fullmatch(text: pd.Series, pattern: str) -> pd.Series:
-    """Whether each text is what the pattern says; by Arrow, since pandas may go row by row."""
-    found = pc.match_substring_regex(arrow_array(text, arrow_text()), rf"^(?:{pattern})$")
-    return pd.Series(found.to_numpy(zero_copy_only=False), index=text.index)
-
-
-def read_timestamps(text: pd.Series) -> pd.Series:
-    """Instants as the files write them; NaT where it is none.
-
-    Parameters
-    ----------
-    text : Series of text
-        ``2023-01-22 12:09:39.388884 UTC`` with zero to six digits of fraction, or ISO 8601 with
-        ``Z`` or an offset; without either it is UTC.
-
-    Returns
-    -------
-    Series of ``datetime64[us, UTC]``
-    """
-    shaped = _fullmatch(text, _TIMESTAMP.pattern)
-    exact = _usual_timestamps(text) if shaped.all() else None
-    if exact is None:
-        plain = text.where(shaped).str.removesuffix("UTC").str.rstrip()
-        instants = pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce")
-        exact = instants.astype("datetime64[us, UTC]")
-    # the calendar has no year 0, and neither database can give such an instant back
-    return exact.where(exact >= _FIRST_INSTANT)
-
-
-def _usual_timestamps(text: pd.Series) -> pd.Series | None:
-    """Instants of a timestamp's shape; None where one has an offset or is not in the calendar.
-
-    Arrow reads them in a fraction of the time, but cannot say which of them it could not read.
-    """
-    plain = pc.ascii_rtrim(arrow_array(text, arrow_text()), " \t\n\f\rUTCZ")
-    try:
-        instants = plain.cast(arrow_timestamp("us"))
-    except ArrowInvalid:
-        return None
-    return pd.Series(instants.to_numpy(), index=text.index).dt.tz_localize("UTC")
+    return pa.Column("str", pa.Check(lambda ids: fullmatch(ids, STORE_ID), error=_ID_RULE))
 
 
 def _read_wall_times(text: pd.Series) -> pd.Series:
     # the same few hundred times of day again and again, each read once
     which, known = pd.factorize(text)
     texts = pd.Series(known, dtype="str")
-    shaped = texts.where(_fullmatch(texts, _WALL_TIME.pattern))
+    shaped = texts.where(fullmatch(texts, _WALL_TIME))
     times = pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
     return pd.Series(times.array.take(which), index=text.index)
 
@@ -152,9 +105,9 @@ def _wall_time_or_nothing(times: pd.Series) -> pd.Series:
 
 
 def _statuses(text: pd.Series) -> pd.Series:
-    """Statuses without spaces around them, in small letters; each that differs is made once."""
+    """Statuses in small letters; each that differs is made once."""
     which, known = pd.factorize(text)
-    statuses = pd.Series(known, dtype="str").str.strip().str.lower()
+    statuses = pd.Series(known, dtype="str").str.lower()
     return pd.Series(statuses.array.take(which), index=text.index)
 
 
@@ -174,6 +127,10 @@ def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFram
                         pd.Series.notna,
                         ignore_na=False,
                         error="must be an instant like 2023-01-22 12:09:39.388884 UTC",
+                    ),
+                    pa.Check(
+                        lambda at: at >= EARLIEST_POLL,
+                        error=f"is before the year {EARLIEST_POLL.year}, as where no time is known",
                     ),
                     pa.Check(
                         lambda at: at <= latest,
@@ -216,10 +173,8 @@ def _time_of_day(error: str, upto: Callable[[pd.Series], pd.Series]) -> pa.Colum
 
 def _special_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
     times = text[["start_time_local", "end_time_local"]]
-    closed = (times["start_time_local"].str.strip() == "") & (
-        times["end_time_local"].str.strip() == ""
-    )
-    shaped = text["date"].where(_fullmatch(text["date"], _DATE))
+    closed = (times["start_time_local"] == "") & (times["end_time_local"] == "")
+    shaped = text["date"].where(fullmatch(text["date"], _DATE))
     read = text.assign(
         date=pd.to_datetime(shaped, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]"),
         start_time_local=_read_wall_times(times["start_time_local"]),
@@ -249,8 +204,7 @@ def _special_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa
 
 
 def _service_levels(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
-    shaped = text["target_pct"].str.strip()
-    shaped = shaped.where(_fullmatch(shaped, _PERCENT))
+    shaped = text["target_pct"].where(fullmatch(text["target_pct"], _PERCENT))
     read = text.assign(target_pct=pd.to_numeric(shaped, errors="coerce").astype("float64"))
     schema = pa.DataFrameSchema(
         {
@@ -270,19 +224,9 @@ def _service_levels(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, p
 
 
 def _timezones(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
-    schema = pa.DataFrameSchema(
-        {
-            "store_id": _store_id(),
-            "timezone_str": pa.Column(
-                "str",
-                pa.Check(
-                    lambda zones: zones.str.strip() != "",
-                    error="must name a time zone, such as America/New_York",
-                ),
-            ),
-        }
-    )
-    return text, schema
+    zones, column = read_timezones(text["timezone_str"])
+    schema = pa.DataFrameSchema({"store_id": _store_id(), "timezone_str": column})
+    return text.assign(timezone_str=zones), schema
 
 
 _READERS = {
@@ -300,7 +244,7 @@ def check_rows(text: pd.DataFrame, kind: FileKind, now: datetime) -> CheckedRows
     Parameters
     ----------
     text : DataFrame
-        The kind's columns as text, and ``line_number``; of
+        The kind's columns as text without spaces around it, and ``line_number``; of
         :func:`~storemon_pipeline.intake.rows.read_rows`.
     kind : FileKind
     now : datetime
@@ -323,6 +267,8 @@ def check_rows(text: pd.DataFrame, kind: FileKind, now: datetime) -> CheckedRows
             start_time_local=_wall_time_text(good["start_time_local"]),
             end_time_local=_wall_time_text(good["end_time_local"]),
         )
+        weekdays = frozenset(text["day_of_week"].unique())
+        return CheckedRows(good, bad, weekdays)
     if kind is SPECIAL_HOURS:
         good = good.assign(
             date=good["date"].dt.strftime("%Y-%m-%d"),
@@ -330,6 +276,29 @@ def check_rows(text: pd.DataFrame, kind: FileKind, now: datetime) -> CheckedRows
             end_time_local=_wall_time_or_nothing(good["end_time_local"]),
         )
     return CheckedRows(good, bad)
+
+
+def refuse_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
+    """Refuse opening hours whose days seem to be numbered from 1 to 7: all would be a day off.
+
+    Parameters
+    ----------
+    weekdays : set of str
+        All that occur in the file, as they are written.
+    file : str
+        Its name.
+
+    Raises
+    ------
+    IntakeError
+        Where there is a 7 and no 0.
+    """
+    if "7" in weekdays and "0" not in weekdays:
+        msg = (
+            f"{file} is refused: it has a day 7 and no day 0, where days go from 0 (Monday) to 6 "
+            "(Sunday). Where 1 is Monday, write each day less one. Nothing was changed."
+        )
+        raise IntakeError(msg)
 
 
 def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
@@ -377,5 +346,5 @@ def is_whole_poll(values: dict[str, str], last_column: str | None) -> bool:
     if last_column == "status":
         return value.strip().lower() in {"active", "inactive"}
     if last_column == "timestamp_utc":
-        return bool(_WHOLE_ZONE.search(value) and _TIMESTAMP.fullmatch(value))
+        return is_whole_timestamp(value)
     return False

@@ -13,6 +13,7 @@
 :mod:`.registry`        report: every report that was ever started, and what became of it
 :mod:`.states`          how all stores are at the newest poll, for the alerts
 :mod:`.alerts`          alert: kept before they are sent, and until they were
+:mod:`.removal`         polls that are taken out of store_status by hand
 :mod:`.retention`       what is dropped of all these once it is old
 ======================  ========================================================================
 

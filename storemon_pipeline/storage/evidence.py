@@ -19,7 +19,7 @@ import pandas as pd
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
 from storemon_pipeline.uptime.open_hours import OpeningHours
-from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status import without_evidence
 
 Part = TypeVar("Part")
@@ -58,7 +58,7 @@ def read_evidence(
         ``store_id``, ``timestamp_utc``, ``status``, as
         :func:`~storemon_pipeline.uptime.status.status_intervals` takes them.
     """
-    since = start - LOOK_BACK
+    since = max(start - LOOK_BACK, pd.Timestamp(EARLIEST_POLL))
     parts = [read_polls(database, stores["store_id"], since, as_of)]
     left = stores[without_evidence(stores, parts[0], hours, start, rules)]
     wanted = pd.DataFrame(

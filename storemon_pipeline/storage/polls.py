@@ -18,6 +18,7 @@ from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.tables import StoreId, UtcDateTime, polled_store, store_status
 from storemon_pipeline.uptime.intervals import Int, Line
+from storemon_pipeline.uptime.rules import EARLIEST_POLL
 from storemon_pipeline.uptime.tables import instants_of
 
 _SQLITE_UPSERT = """
@@ -223,7 +224,8 @@ def polled_stores(
     -------
     DataFrame
         ``store_id`` (text), ``first_poll_utc``, ``last_poll_utc`` (``datetime64[us, UTC]``; the
-        last at or before ``as_of``), sorted by ``store_id`` as text, that is, by code points.
+        first that counts, and the last at or before ``as_of``), sorted by ``store_id`` as text,
+        that is, by code points.
     """
     stores = polled_store.c
     asked = stores.first_poll_utc <= as_of
@@ -236,7 +238,17 @@ def polled_stores(
         .scalar_subquery()
     )
     last = case((stores.last_poll_utc <= as_of, stores.last_poll_utc), else_=earlier)
-    query = select(stores.store_id, stores.first_poll_utc, last).where(asked)
+    # others may write to the tables: a stamp of no time must not widen any span
+    later = (
+        select(func.min(store_status.c.timestamp_utc))
+        .where(
+            store_status.c.store_id == stores.store_id,
+            store_status.c.timestamp_utc >= EARLIEST_POLL,
+        )
+        .scalar_subquery()
+    )
+    first = case((stores.first_poll_utc >= EARLIEST_POLL, stores.first_poll_utc), else_=later)
+    query = select(stores.store_id, first, last).where(asked)
     rows = connection.execute(query).all()
     table = pd.DataFrame(
         {
@@ -245,6 +257,7 @@ def polled_stores(
             "last_poll_utc": pd.Series([row[2] for row in rows], dtype="datetime64[us, UTC]"),
         }
     )
+    table = table[table["first_poll_utc"] <= as_of]
     return table.sort_values("store_id", ignore_index=True)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, delete, func, select
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import (
     business_hours,
+    polled_store,
     service_level,
     special_hours,
     store_timezone,
@@ -72,6 +73,13 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
 def count_rows(connection: Connection, table: Table) -> int:
     """How many rows a table holds."""
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def count_polled_stores(connection: Connection, table: Table) -> int:
+    """How many of the stores that were ever polled have a row in a table with ``store_id``."""
+    polled = polled_store.c.store_id
+    query = select(func.count()).where(polled.in_(select(table.c.store_id)))
+    return connection.execute(query).scalar_one()
 
 
 def read_opening_hours(connection: Connection, store_id: str) -> OpeningHours:

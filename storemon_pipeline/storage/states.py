@@ -21,7 +21,7 @@ from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.slices import store_slices
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezones
 from storemon_pipeline.uptime.windows import Window
 
 LOOK_BACK = pd.Timedelta(days=1)
@@ -56,14 +56,14 @@ def read_states(
         zones = read_timezones(connection)
         hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
     names = stores.merge(zones, on="store_id", how="left")["timezone_str"]
-    known = {name: effective_timezone(name) for name in names.dropna().unique()}
-    stores["timezone"] = names.map(known).fillna(effective_timezone(None))
+    stores["timezone"] = effective_timezones(names)
 
     end = pd.Timestamp(as_of) + _INSTANT
     length = LOOK_BACK
     decided = []
     while not stores.empty:
-        start = end - length
+        # no further than the first poll: nothing is known before, and the calendar has a beginning
+        start = max(end - length, stores["first_poll_utc"].min())
         left = []
         for some in store_slices(stores, (start, end)):
             polls = (

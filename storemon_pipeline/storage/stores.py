@@ -24,7 +24,7 @@ from storemon_pipeline.storage.tables import (
 )
 from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import canonical_timezone, effective_timezone
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
     if row is None:
         return None
     first, last, count, zone_name, days = row
-    timezone = effective_timezone(zone_name)
-    return StoreRecord(store_id, first, last, count, timezone, timezone == zone_name, days)
+    is_known = zone_name is not None and canonical_timezone(zone_name) is not None
+    return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), is_known, days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ store_timezone = Table(
     metadata,
     Column("store_id", StoreId, primary_key=True),
     Column("timezone_str", Text, nullable=False),
-    comment="Each store's time zone as the file names it, known or not.",
+    comment="Each store's time zone: its IANA name; earlier versions wrote what the file says.",
 )
 
 special_hours = Table(

@@ -1,11 +1,12 @@
 """The domain: tables in, tables out.
 
 What the figures mean is decided here and nowhere else. Nothing in this package knows Dagster, a
-database, a file or the clock; it needs numpy, pandas and pydantic.
+database, a file or the clock; it needs numpy, pandas, pydantic, tzdata and tzlocal.
 
 ======================  ========================================================================
 :mod:`.rules`           every choice that the figures depend on, named
 :mod:`.request`         what a report is asked for, and the windows that it is resolved to
+:mod:`.timezones`       names of time zones, and the zone whose clock counts for a store
 :mod:`.wall_clock`      local times of time zones <-> instants
 :mod:`.intervals`       sets of intervals of many stores, and what is computed with them
 :mod:`.open_hours`      opening hours + time zones -> when each store is open

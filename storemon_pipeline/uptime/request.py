@@ -75,8 +75,19 @@ def _store_id(value: str) -> str:
     return value
 
 
+def _quoted(value: object) -> object:
+    """Refuse a number: YAML drops leading zeros, and others digits beyond the sixteenth."""
+    if not isinstance(value, str):
+        msg = f"{str(value)[:100]} is not text: put the id of a store in quotes"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic passes on a TypeError as a bug
+    return value
+
+
 StoreId = Annotated[
-    str, AfterValidator(_store_id), WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID}$"})
+    str,
+    BeforeValidator(_quoted),
+    AfterValidator(_store_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID}$"}),
 ]
 """The id of a store: text, whatever number it looks like."""
 

@@ -7,12 +7,16 @@ carried out is the business of :mod:`.open_hours` and :mod:`.status`. What a rep
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_TIMEZONE = "America/Chicago"
 """The zone of a store that has none, or an unknown one (rule 3)."""
+
+EARLIEST_POLL = datetime(2000, 1, 1, tzinfo=UTC)
+"""Polls before it do not exist: they are stamps of no time, such as the year 1 (Inputs)."""
 
 HOUR = 3_600_000_000
 """Microseconds in an hour."""

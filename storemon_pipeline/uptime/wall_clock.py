@@ -11,35 +11,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from storemon_pipeline.uptime.intervals import Int
-from storemon_pipeline.uptime.rules import DAY, DEFAULT_TIMEZONE
+from storemon_pipeline.uptime.rules import DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
 # Python's datetimes end with the years 1 and 9999, and an offset must not lead out of them.
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
-
-
-@lru_cache(maxsize=1)
-def known_timezones() -> frozenset[str]:
-    """The IANA names of all time zones: those of the tzdata package, so the same everywhere."""
-    return frozenset((files("tzdata") / "zones").read_text().split())
-
-
-def effective_timezone(name: str | None) -> str:
-    """The zone whose clock counts for a store: its own, or the default's where it has no known one.
-
-    Examples
-    --------
-    >>> effective_timezone("Asia/Beirut"), effective_timezone("America/Gotham")
-    ('Asia/Beirut', 'America/Chicago')
-    """
-    return name if name in known_timezones() else DEFAULT_TIMEZONE
 
 
 def _year_of(instant: int) -> int:

@@ -150,6 +150,7 @@ def test_there_are_no_other_jobs_schedules_or_sensors() -> None:
         "report_job",
         "ingest_and_report_job",
         "retention_job",
+        "remove_polls_job",
     }
     assert {schedule.name for schedule in defs.schedules or []} == {
         "hourly_report_schedule",

@@ -53,6 +53,10 @@ class Receiver:
         return [(payload["store_id"], payload["kind"]) for payload in payloads]
 
     @property
+    def bodies(self) -> list[bytes]:
+        return [body for _, body in self.requests]
+
+    @property
     def ids(self) -> list[str]:
         return [headers["idempotency-key"] for headers, _ in self.requests]
 
@@ -227,6 +231,14 @@ def test_before_its_first_poll_a_store_was_not_down(sensor: Sensor, receiver: Re
     poll("day 16:01 active")
     sensor.tick()
     assert json.loads(receiver.requests[0][1])["down_since"] == "2023-01-25T15:01:00Z"
+
+
+def test_a_poll_of_the_year_1_stops_no_alert(sensor: Sensor, receiver: Receiver) -> None:
+    poll("always 00:00 inactive", "day 00:00 inactive", day="0001-01-01")
+    poll("day 09:00 active", "day 15:00 inactive", "always 14:00 inactive", "always 16:00 inactive")
+    sensor.tick()
+    told = {body["store_id"]: body["down_since"] for body in map(json.loads, receiver.bodies)}
+    assert told == {"day": "2023-01-25T15:00:00Z", "always": "2023-01-25T14:00:00Z"}
 
 
 def test_closed_hours_do_not_count_and_an_outage_goes_on_over_them(

@@ -41,7 +41,7 @@ def test_with_nothing_but_a_header_a_table_becomes_empty(
     place.take_in()
     caplog.clear()
     place.put_bytes(name, (header + newline).encode())
-    (file,) = place.take_in()[table].files
+    (file,) = place.take_in(min_snapshot_share=0)[table].files
     assert place.rows(table) == []
     assert (file.reading, file.rows, file.waiting_line) == ("changed", 0, None)
     assert "cut" not in caplog.text

@@ -1,5 +1,8 @@
 """Opening hours and time zones: what their rows may say."""
 
+import pytest
+
+from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline_tests.intake.place import HOURS, POLLS, ZONES, Place
 
 TIMES = {
@@ -94,7 +97,7 @@ def test_an_end_at_or_before_the_start_is_no_fault(place: Place):
 
 
 def test_weekdays_are_0_to_6(place: Place):
-    good, bad = list("0123456"), ["7", "-1", "", " ", "1.0", "00", "Monday", "0 ", "\u0661", "a"]
+    good, bad = list("0123456"), ["7", "-1", "", " ", "1.0", "00", "Monday", "\u0661", "a"]
     place.put("store_status.csv", POLLS)
     place.put("menu_hours.csv", HOURS, *(f"1,{day},09:00:00,17:00:00" for day in good + bad))
     place.take_in()
@@ -136,9 +139,7 @@ def test_a_row_with_several_faults_has_one_reason_that_names_them_all(place: Pla
     ]
 
 
-def test_a_time_zone_is_kept_as_it_is_named_and_the_last_row_of_a_store_counts(
-    either_place: Place,
-):
+def test_of_several_zones_of_a_store_the_last_known_counts(either_place: Place):
     place = either_place
     place.put("store_status.csv", POLLS)
     place.put(
@@ -151,7 +152,24 @@ def test_a_time_zone_is_kept_as_it_is_named_and_the_last_row_of_a_store_counts(
         "2,America/New_York",
     )
     place.take_in()
-    assert place.rows("store_timezone") == [("1", "America/Nowhere"), ("2", "America/New_York")]
-    assert place.bad_lines() == [(4, "3,"), (5, "4, ")]
-    for *_, reason in place.quarantined():
+    assert place.rows("store_timezone") == [("2", "America/New_York")]
+    assert place.bad_lines() == [(2, "1,America/Nowhere"), (4, "3,"), (5, "4, ")]
+    for *_, reason in place.quarantined()[1:]:
         assert reason == "timezone_str is empty and must name a time zone, such as America/New_York"
+
+
+def test_days_from_1_to_7_are_refused_with_a_hint(place: Place):
+    rows = [f"1,{day},09:00:00,17:00:00" for day in (2, 3, 4, 5, 6, 7, 1)]
+    place.put("store_status.csv", POLLS)
+    place.put("menu_hours.csv", HOURS, *rows * 9)
+    with pytest.raises(IntakeError, match=r"menu_hours.csv .* day 7 and no day 0.*0 \(Monday\)"):
+        place.take_in()
+    assert place.rows("business_hours") == []
+
+
+def test_a_7_beside_a_0_is_but_a_bad_row(place: Place):
+    place.put("store_status.csv", POLLS)
+    place.put("menu_hours.csv", HOURS, *(f"1,{day},09:00:00,17:00:00" for day in (7, 1, 0)))
+    place.take_in()
+    assert [row[1] for row in place.rows("business_hours")] == [0, 1]
+    assert [line for line, _ in place.bad_lines()] == [2]

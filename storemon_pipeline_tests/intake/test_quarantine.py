@@ -145,7 +145,7 @@ def test_a_stray_or_unclosed_quote_is_one_bad_row(place: Place, row):
 
 
 @pytest.mark.parametrize(
-    "row", ["2", "2,active", ",", f"2,active,{AT},", f"2,active,{AT},5,6,7", " "]
+    "row", ["2", "2,active", ",", f"2,active,{AT},,", f"2,active,{AT},5,6,7", " "]
 )
 def test_too_few_or_too_many_fields_are_one_bad_row(place: Place, row):
     place.put("store_status.csv", POLLS, row, *poll_rows("13"), row, *poll_rows("45"))

@@ -151,17 +151,17 @@ def test_of_two_targets_of_a_store_the_later_row_counts(open_place: Place):
 def test_a_new_file_replaces_the_old_one_whole_and_without_one_nothing_changes(
     open_place: Place, name: str, table: str, header: str, first: str, second: str
 ):
-    open_place.take_in()
+    open_place.take_in(min_snapshot_share=0)
     assert open_place.rows(table) == []
     open_place.put(name, header, first)
-    open_place.take_in()
+    open_place.take_in(min_snapshot_share=0)
     assert [row[0] for row in open_place.rows(table)] == ["1"]
     path = open_place.put(name, header, second)
-    open_place.take_in()
+    open_place.take_in(min_snapshot_share=0)
     assert [row[0] for row in open_place.rows(table)] == ["2"]
     path.unlink()
-    open_place.take_in()
+    open_place.take_in(min_snapshot_share=0)
     assert [row[0] for row in open_place.rows(table)] == ["2"]
     open_place.put(name, header)
-    open_place.take_in()
+    open_place.take_in(min_snapshot_share=0)
     assert open_place.rows(table) == []

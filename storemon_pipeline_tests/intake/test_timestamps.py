@@ -5,7 +5,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from storemon_pipeline.intake.schemas import read_timestamps
+from storemon_pipeline.intake.timestamps import read_timestamps
 from storemon_pipeline_tests.intake.place import NOW, POLLS, Place
 
 ACCEPTED = {
@@ -31,11 +31,34 @@ ACCEPTED = {
     "2023-01-22 12:09:39+05": "2023-01-22 07:09:39",
     "2023-01-22 00:30:00+14:00": "2023-01-21 10:30:00",
     "2023-01-22T12:09:39+00:00": "2023-01-22 12:09:39",
-    "1970-01-01 00:00:00 UTC": "1970-01-01 00:00:00",
-    "1969-12-31 23:59:59.999999 UTC": "1969-12-31 23:59:59.999999",
+    # .NET, SQL Server and Go write more digits, which are cut and not rounded
+    "2023-01-22T12:09:39.3888849Z": "2023-01-22 12:09:39.388884",
+    "2023-01-22 12:09:39.3888849 +00:00": "2023-01-22 12:09:39.388884",
+    "2023-01-22 12:09:39.9999999 +05:30": "2023-01-22 06:39:39.999999",
+    "2023-01-22 12:09:39.3888841 UTC": "2023-01-22 12:09:39.388884",
+    "2023-01-22 12:09:39.388884999 +0000 UTC": "2023-01-22 12:09:39.388884",
+    "2023-01-22 12:09:39 +0000 UTC": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39 +00:00 GMT": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39 utc": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39.5 Utc": "2023-01-22 12:09:39.500000",
+    "2023-01-22 12:09:39 GMT": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39gmt": "2023-01-22 12:09:39",
+    "2023-01-22t12:09:39z": "2023-01-22 12:09:39",
+    "2023-01-22 12:09:39 -0000": "2023-01-22 12:09:39",
+    "2023-01-22 12:09 utc": "2023-01-22 12:09:00",
+    "2000-01-01 00:00:00 UTC": "2000-01-01 00:00:00",
+    "1999-12-31 19:00:00-05:00": "2000-01-01 00:00:00",
     "2020-02-29 12:00:00 UTC": "2020-02-29 12:00:00",
-    "0001-01-01 00:00:00 UTC": "0001-01-01 00:00:00",
 }
+TOO_OLD = [
+    "1999-12-31 23:59:59.999999 UTC",
+    "2000-01-01 00:00:00+00:01",
+    "1970-01-01 00:00:00 UTC",
+    "1969-12-31 23:59:59.999999 UTC",
+    "0001-01-01 00:00:00 UTC",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01 00:00:00 +0000 UTC",
+]
 REFUSED = [
     "",
     " ",
@@ -48,8 +71,9 @@ REFUSED = [
     "1674389379",
     "1674389379.388",
     "1674389379388",
-    "2023-01-22 12:09:39.3888841 UTC",
-    "2023-01-22 12:09:39.3888840 UTC",
+    "2023-01-22 12:09:39 +0530 UTC",
+    "2023-01-22 12:09:39 -0500 EST",
+    "2023-01-22 12:09:39 UTC+00:00",
     "2023-01-22 12:09:39. UTC",
     "2023-02-30 12:00:00 UTC",
     "2021-02-29 12:00:00 UTC",
@@ -96,7 +120,8 @@ def test_an_instant_is_read_alone_as_among_others(place: Place, said):
 
 
 def test_how_an_instant_is_read_does_not_depend_on_those_beside_it():
-    said = pd.Series([*ACCEPTED, *REFUSED], index=range(7, 7 + len(ACCEPTED) + len(REFUSED)))
+    all_of_them = [*ACCEPTED, *TOO_OLD, *REFUSED]
+    said = pd.Series(all_of_them, index=range(7, 7 + len(all_of_them)))
     together = read_timestamps(said.astype("str"))
     alone = [read_timestamps(said.astype("str").loc[[at]]) for at in said.index]
     pd.testing.assert_series_equal(pd.concat(alone), together)
@@ -112,6 +137,18 @@ def test_what_is_no_instant_is_a_bad_row(place: Place):
     ]
     for _, _, row_text, reason in place.quarantined():
         assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
+
+
+def test_a_poll_before_2000_is_a_bad_row(place: Place):
+    rows = [f"{n},active,{said}" for n, said in enumerate(TOO_OLD)]
+    place.put("store_status.csv", POLLS, *rows, f"a,active,{NOW:%Y-%m-%d}T00:00:00Z")
+    place.take_in()
+    assert [store for store, *_ in place.polls()] == ["a"]
+    assert [row_text for _, row_text in place.bad_lines()] == rows
+    assert place.quarantined()[0][3] == (
+        "timestamp_utc is '1999-12-31 23:59:59.999999 UTC' and is before the year 2000, as where no "
+        "time is known"
+    )
 
 
 def test_a_poll_up_to_ten_minutes_after_now_is_accepted_and_a_later_one_is_not(place: Place):

@@ -14,9 +14,9 @@ from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.storage.polls import polled_stores, upsert_polls
 from storemon_pipeline.storage.tables import polled_store, store_status
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezone
 from storemon_pipeline_tests.uptime.strategies import Case, cases
 from storemon_pipeline_tests.uptime.test_against_reference import request_of, tables_of
 
@@ -88,7 +88,7 @@ def test_nobodys_history_is_read(silent_fleet: Database) -> None:
 
 
 def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
-    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
     once = pd.DataFrame(
         [("once", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
     )
@@ -97,6 +97,24 @@ def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
     stores = stores_of(silent_fleet, AS_OF, {})
     read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
     assert read.loc[read["store_id"] == "once", "timestamp_utc"].tolist() == [long_ago]
+
+
+def test_polls_before_2000_do_not_exist(silent_fleet: Database) -> None:
+    no_time = datetime(1, 1, 1, tzinfo=UTC)
+    old = pd.DataFrame(
+        [
+            *((store, no_time, "active") for store in ("never", "silent", "new")),
+            ("new", AS_OF + timedelta(days=1), "active"),
+        ],
+        columns=["store_id", "timestamp_utc", "status"],
+    )
+    known = stores_of(silent_fleet, AS_OF, {})
+    with silent_fleet.write_data() as connection:
+        upsert_polls(connection, typed(old))
+    stores = stores_of(silent_fleet, AS_OF, {})
+    assert_frame_equal(stores, known)
+    read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    assert read["timestamp_utc"].min() > EARLIEST_POLL
 
 
 def test_parts_are_read_in_order_and_no_more_than_two_ahead():

@@ -1,6 +1,7 @@
 """A database is brought to the newest schema when it is opened, and that is the declared one."""
 
 from collections.abc import Callable
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy import MetaData, create_engine, inspect, select, text
+from sqlalchemy.engine import Engine
 
 from storemon_pipeline.storage import migrate
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingested import bad_rows_by_file, newest_reading
 from storemon_pipeline.storage.registry import find_report, list_reports, start_report
-from storemon_pipeline.storage.tables import REGISTRY_TABLES, metadata
+from storemon_pipeline.storage.tables import (
+    REGISTRY_TABLES,
+    metadata,
+    polled_store,
+    quarantined_row,
+    store_status,
+)
 
 
 def writers(database: Database) -> list[tuple[Callable[[], Any], set[str]]]:
@@ -71,6 +80,82 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, database_u
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(migrate.NewerDatabaseError, match="9999"):
         Database(database_url)
+
+
+OLD_POLLS = [
+    ("both", "0001-01-01 00:00:00.000000", "inactive"),
+    ("both", "1999-12-31 23:59:59.999999", "active"),
+    ("both", "2000-01-01 00:00:00.000000", "active"),
+    ("both", "2023-01-25 10:00:00.000000", "active"),
+    ("new", "2023-01-25 11:00:00.000000", "inactive"),
+    ("old", "0001-01-01 00:00:00.000000", "inactive"),
+]
+
+
+def test_polls_before_2000_are_moved_to_quarantine(database_url: str):
+    engine, is_sqlite = _at_version(database_url, "0003"), database_url.startswith("sqlite")
+    zone = "" if is_sqlite else "+00"
+    with engine.begin() as connection:
+        for month in {at[:7] for _, at, _ in OLD_POLLS} if not is_sqlite else ():
+            first = f"{month}-01 00:00:00+00"
+            end = f"timestamptz '{first}' + interval '1 month'"
+            connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
+            end = connection.exec_driver_sql(f"SELECT ({end})::text").scalar_one()
+            connection.exec_driver_sql(
+                f"CREATE TABLE store_status_{month.replace('-', '_')} PARTITION OF store_status "
+                f"FOR VALUES FROM ('{first}') TO ('{end}')"
+            )
+        for store, at, status in OLD_POLLS:
+            connection.exec_driver_sql(
+                f"INSERT INTO store_status VALUES ('{store}', '{at}{zone}', '{status}')"
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO polled_store SELECT store_id, min(timestamp_utc), max(timestamp_utc) "
+            "FROM store_status GROUP BY store_id"
+        )
+    engine.dispose()
+
+    database = Database(database_url)
+    with database.read() as connection:
+        polls = connection.execute(select(store_status).order_by("store_id", "timestamp_utc")).all()
+        polled = connection.execute(select(polled_store).order_by("store_id")).all()
+        bad = connection.execute(select(quarantined_row).order_by("quarantined_row_id")).all()
+        assert bad_rows_by_file(connection) == {}
+        tables = inspect(connection).get_table_names()
+    kept = [poll for poll in OLD_POLLS if poll[1] >= "2000"]
+    assert [(store, f"{at:%Y-%m-%d %H:%M:%S.%f}", status) for store, at, status in polls] == kept
+    assert [(store, first.year, last.year) for store, first, last in polled] == [
+        ("both", 2000, 2023),
+        ("new", 2023, 2023),
+    ]
+    assert [row.row_text for row in bad] == [
+        f"{store},{status},{at} UTC" for store, at, status in OLD_POLLS if at < "2000"
+    ]
+    assert {row.line_number for row in bad} == {0}
+    assert all("before the year 2000" in row.reason for row in bad)
+    months = sorted(name[-7:] for name in tables if re.search(r"_\d{4}_\d\d$", name))
+    assert months == ([] if is_sqlite else ["2000_01", "2023_01"])
+    database.close()
+
+
+def test_without_polls_before_2000_nothing_is_recorded(database_url: str):
+    _at_version(database_url, "0003").dispose()
+    database = Database(database_url)
+    with database.read() as connection:
+        assert newest_reading(connection) == 0
+    database.close()
+
+
+def _at_version(database_url: str, version: str) -> Engine:
+    """An engine to a database that an earlier version of the project made."""
+    config = Config()
+    folder = str(migrate.Path(migrate.__file__).parent / "migrations")
+    config.set_main_option("script_location", folder)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, part="all")
+        command.upgrade(config, version)
+    return engine
 
 
 def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(database_url: str):

@@ -16,7 +16,7 @@ from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 from storemon_pipeline.uptime.tables import instants_of
-from storemon_pipeline.uptime.wall_clock import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezone
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.uptime.reference import (
     CALENDAR_WINDOWS,

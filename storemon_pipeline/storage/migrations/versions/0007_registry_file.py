@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy import text
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0004"
 
 # each after those that it refers to
 _REGISTRY = (

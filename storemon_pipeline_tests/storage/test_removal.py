@@ -1,0 +1,92 @@
+"""Polls that are removed leave store_status true to what is left, and are kept in quarantine."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingested import bad_rows_by_file, newest_reading
+from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.removal import remove_polls
+from storemon_pipeline.storage.tables import polled_store, quarantined_row, store_status
+
+NOW = datetime(2023, 2, 1, tzinfo=UTC)
+
+
+def at(hour: int, *, day: int = 24, microsecond: int = 0) -> datetime:
+    return datetime(2023, 1, day, hour, microsecond=microsecond, tzinfo=UTC)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Store a at 10, 11 and 12 o'clock of two days; store b once."""
+    polls = [("a", at(hour, day=day), "active") for day in (24, 25) for hour in (10, 11, 12)]
+    polls += [("a", at(11, microsecond=5), "inactive"), ("b", at(11), "active")]
+    with database.write_data() as connection:
+        upsert_polls(
+            connection, pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"])
+        )
+    return database
+
+
+def remove(database: Database, store: str, start: datetime, end: datetime) -> int:
+    with database.write_data() as connection:
+        return remove_polls(connection, store, start, end, removed_at=NOW, run_id="a-run")
+
+
+def polls(database: Database, store: str) -> list[datetime]:
+    query = select(store_status.c.timestamp_utc).where(store_status.c.store_id == store)
+    with database.read() as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def polled(database: Database) -> dict[str, tuple[datetime, datetime]]:
+    with database.read() as connection:
+        return {
+            store: (first, last) for store, first, last in connection.execute(select(polled_store))
+        }
+
+
+def test_polls_in_a_range_are_moved_to_quarantine(filled: Database):
+    assert remove(filled, "a", at(11), at(12)) == 2
+    assert polls(filled, "a") == [at(10), at(12), at(10, day=25), at(11, day=25), at(12, day=25)]
+    assert polls(filled, "b") == [at(11)]
+    bad = quarantined_row.c
+    with filled.read() as connection:
+        kept = connection.execute(
+            select(bad.row_text, bad.reason, bad.quarantined_at).order_by(bad.quarantined_row_id)
+        ).all()
+    assert [tuple(row) for row in kept] == [
+        ("a,active,2023-01-24 11:00:00.000000 UTC", "removed by run a-run", NOW),
+        ("a,inactive,2023-01-24 11:00:00.000005 UTC", "removed by run a-run", NOW),
+    ]
+
+
+def test_the_first_and_last_poll_are_those_left(filled: Database):
+    remove(filled, "a", at(0), at(11))
+    remove(filled, "a", at(12, day=25), at(13, day=25))
+    assert polled(filled) == {"a": (at(11), at(11, day=25)), "b": (at(11), at(11))}
+
+
+def test_a_store_without_polls_left_is_not_known(filled: Database):
+    assert remove(filled, "b", at(0), at(23)) == 1
+    assert set(polled(filled)) == {"a"}
+
+
+@pytest.mark.parametrize("store", ["a", "c"])
+def test_where_there_is_no_such_poll_nothing_changes(filled: Database, store: str):
+    before = polled(filled)
+    assert remove(filled, store, at(13), at(14)) == 0
+    with filled.read() as connection:
+        assert newest_reading(connection) == 0
+        assert connection.execute(select(quarantined_row)).all() == []
+    assert polled(filled) == before
+
+
+def test_a_removal_is_seen_as_a_change_and_no_bad_file(filled: Database):
+    remove(filled, "a", at(11), at(12))
+    with filled.read() as connection:
+        assert newest_reading(connection) == 1
+        assert bad_rows_by_file(connection) == {}
