@@ -63,7 +63,7 @@ def ask_for_report(
         unknown = unknown_stores(connection, asked.store_ids or ())
     if unknown:
         raise _never_polled(unknown)
-    with database.write(alone="requests") as connection:
+    with database.write_registry(alone="requests") as connection:
         try:
             kept = keep_request(
                 connection,
@@ -118,13 +118,13 @@ def _launch(services: Services, kept: KeptRequest) -> None:
             "the report waits for Dagster", report_request=kept.request_id, reason=str(error)
         )
         if not error.was_asked:  # or else it may be launched already: the sensor looks, later
-            with services.database.write() as connection:
+            with services.database.write_registry() as connection:
                 not_launched(connection, kept.request_id)
     except LaunchRefusedError as error:
-        with services.database.write() as connection:
+        with services.database.write_registry() as connection:
             refuse(connection, kept.request_id, str(error))
     else:
-        with services.database.write() as connection:
+        with services.database.write_registry() as connection:
             launched(connection, kept, run_id)
 
 

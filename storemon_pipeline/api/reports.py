@@ -267,14 +267,14 @@ def remove(services: Given, report_id: ReportId) -> Response:
     for each in {state.report_id, state.run_id} - {None}:
         if is_report_id(str(each)):
             drop_directory(services.settings.reports_path, str(each))
-    with services.database.write() as connection:
+    with services.database.write_registry() as connection:
         drop_report_row(connection, state.report_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def _cancel(services: Services, state: ReportState) -> None:
     if state.run_id is None:
-        with services.database.write(alone="requests") as connection:
+        with services.database.write_registry(alone="requests") as connection:
             if cancel_request(connection, state.report_id):
                 return
         state = found(services, state.report_id)
@@ -284,7 +284,7 @@ def _cancel(services: Services, state: ReportState) -> None:
         services.dagster.terminate(state.run_id)
     except RunUnknownError:
         # of another history of Dagster's: nothing makes this report, and no sensor will say so
-        with services.database.write() as connection:
+        with services.database.write_registry() as connection:
             cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
     except DagsterUnavailableError as error:
         detail = f"Dagster could not cancel the run {state.run_id}: {error}"

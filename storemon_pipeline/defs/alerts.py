@@ -74,7 +74,7 @@ def notice(database: Database, last: Look | None, after_minutes: int, now: datet
         return look
     seen = datetime.fromisoformat(last.newest_poll) if last else None
     states = read_states(database, newest, on_record, seen)
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         alerts = new_alerts(
             states,
             newest_alerts(connection),  # another tick may have put some there meanwhile
@@ -90,12 +90,12 @@ def send(database: Database, webhook: Webhook, log: logging.Logger) -> int:
     """Send what is due; gives how many alerts the webhook has confirmed."""
     sent, give_up_at = 0, time.monotonic() + SEND_SECONDS
     while time.monotonic() < give_up_at:
-        with database.write(alone="alerts") as connection:
+        with database.write_registry(alone="alerts") as connection:
             claimed = claim_alert(connection, datetime.now(UTC))
         if claimed is None:
             break
         answer = webhook.tell(claimed.alert_id, claimed.payload, datetime.now(UTC))
-        with database.write(alone="alerts") as connection:
+        with database.write_registry(alone="alerts") as connection:
             if answer.error is None:
                 record_sent(connection, claimed, datetime.now(UTC))
             else:

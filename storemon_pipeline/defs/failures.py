@@ -77,7 +77,7 @@ def record_start(storemon: Storemon, run: dg.DagsterRun, request: ReportRequest 
     if not makes_report(run):
         return
     request_id = run.tags.get(REQUEST_TAG)
-    with storemon.database.write() as connection:
+    with storemon.database.write_registry() as connection:
         if request_id and not claim(connection, request_id, run.run_id, run.root_run_id):
             msg = (
                 f"the report of request {request_id} is made by another run, or was canceled: "
@@ -99,7 +99,7 @@ def _cause(error: BaseException | None) -> str:
 def record_failed_report(context: dg.HookContext) -> None:
     """Mark the run's report Failed, with the cause, where the run makes one."""
     storemon: Storemon = context.resources.storemon
-    with storemon.database.write() as connection:
+    with storemon.database.write_registry() as connection:
         fail_report(
             connection,
             context.run_id,

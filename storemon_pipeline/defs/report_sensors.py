@@ -74,7 +74,7 @@ def report_request_sensor(
         waiting = waiting_requests(connection, offered_before)
     new, known = to_launch(waiting, _runs_of(context.instance, waiting))
     if known:
-        with storemon.database.write() as connection:
+        with storemon.database.write_registry() as connection:
             for request, run_id in known:
                 launched(connection, request, run_id)
     if not new:
@@ -183,7 +183,7 @@ def report_status_sensor(context: dg.SensorEvaluationContext, storemon: Storemon
     if not new and not endings:
         return dg.SkipReason(f"{len(in_progress):,} reports are in progress")
     now = datetime.now(UTC)
-    with storemon.database.write() as connection:
+    with storemon.database.write_registry() as connection:
         for run in new:
             queue_report(connection, run.run_id, now)
         for ended in endings:

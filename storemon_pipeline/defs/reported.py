@@ -168,7 +168,7 @@ def reported(
         if "uptime_report" in selected:
             shown_at = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
             metadata["uptime_report"]["page"] = dg.MetadataValue.url(shown_at)
-            with storemon.database.write() as connection:
+            with storemon.database.write_registry() as connection:
                 complete_report(
                     connection,
                     context.run.run_id,

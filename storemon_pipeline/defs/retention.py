@@ -63,7 +63,7 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: Storemon) -> None:
         days, database = storemon.settings.keep_polls_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_POLLS_DAYS")) is None:
         return
-    with database.write(alone="tables") as connection:
+    with database.write_data() as connection:
         dropped = drop_polls(connection, before)
     context.log.info(
         "Dropped %s of polls (%s) before %s; %s no polls left",
@@ -92,7 +92,7 @@ def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon
         days, database = storemon.settings.keep_quarantined_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_QUARANTINED_DAYS")) is None:
         return
-    with database.write(alone="tables") as connection:
+    with database.write_data() as connection:
         rows = drop_quarantined(connection, before)
     context.log.info(
         "Dropped %s, set aside before %s",
@@ -127,14 +127,14 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
     working = in_progress.keys() | (ages.unfinished - ended)
     parents = {parent for parent in in_progress.values() if parent}
     needed = runs_needed(reports_dir, working | parents)
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         alerts = drop_alerts(connection, before)
     dropped = _Dropped(context.log)
     for report_id in reports_to_drop(
         ages, ended=ended, in_progress=in_progress.keys() | {context.run_id}, needed=needed
     ):
         dropped.drop(database, instance, reports_dir, report_id)
-    with database.write() as connection:
+    with database.write_registry() as connection:
         drop_old_requests(connection, before)
     kept = len(needed & (ages.old | ended))
     context.log.info(
@@ -221,7 +221,7 @@ class _Dropped:
         except OSError as error:
             self.failed.append(f"{report_id}: {error}")
             return
-        with database.write() as connection:
+        with database.write_registry() as connection:
             self.reports += drop_report_row(connection, report_id)
 
 

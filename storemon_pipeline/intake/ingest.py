@@ -163,7 +163,7 @@ def ingest(
         )
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
-    with database.write(alone="tables") as connection:
+    with database.write_data() as connection:
         work = _Ingestion(connection, max_bad_share, now, run_id, log)
         for kind in kinds:
             files = found[kind.table_name]

@@ -3,6 +3,7 @@
 ======================  ========================================================================
 :mod:`.tables`          the tables, declared with SQLAlchemy
 :mod:`.database`        a database: connections, transactions, its schema
+:mod:`.sqlite`          SQLite's two files: the data, and the registry of reports and requests
 :mod:`.migrate`         the schema's versions, and how a database gets to the newest
 :mod:`.polls`           store_status: upsert, read, the stores that were polled
 :mod:`.bulk`            many rows into the database at once

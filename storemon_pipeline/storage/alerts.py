@@ -69,8 +69,8 @@ def keep_alerts(connection: Connection, alerts: Sequence[Alert], noticed_at: dat
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`, alone with the alerts, and
-        the one by which :func:`newest_alerts` were read that they were decided by.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_registry`, alone with the
+        alerts, and the one by which :func:`newest_alerts` were read that they were decided by.
     alerts : sequence of Alert
     noticed_at : datetime
     """
@@ -122,7 +122,8 @@ def claim_alert(connection: Connection, now: datetime) -> ClaimedAlert | None:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`, alone with the alerts.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_registry`, alone with the
+        alerts.
     now : datetime
     """
     before = alert.alias("before")

@@ -5,26 +5,21 @@ Everything that differs between PostgreSQL and SQLite and is not a table's own i
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
-from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
 from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
+from storemon_pipeline.storage.sqlite import WRITES, SqliteEngines
 
-_WRITES = "storemon_writes"
 # any numbers, the same for all of this project's writers: some wait for each other only
 _LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
-_WAIT_SECONDS = 600
-_WAIT_STEP_SECONDS = 0.02
 _FETCHED_ROWS = 500
 
 
@@ -34,6 +29,9 @@ class DatabaseUnavailableError(RuntimeError):
 
 class Database:
     """A PostgreSQL or SQLite database with this project's tables.
+
+    On SQLite these are two files (:mod:`.sqlite`): the data, and the registry of reports, requests
+    and alerts. No transaction writes both, on either database.
 
     Parameters
     ----------
@@ -50,20 +48,30 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        # a connection that the server has closed in the meantime is noticed before it is used
-        self._engine = (
-            _sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
-        )
         try:
             if self.is_sqlite:
-                Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-            with self.read() as connection:
-                version = current_version(connection)
-            if version != VERSION:
-                with self.write(alone="tables") as connection:
-                    migrate(connection)
+                self._open_sqlite()
+            else:
+                self._open_postgresql()
         except (DatabaseError, OSError) as error:
             raise self._unavailable(error) from error
+
+    def _open_sqlite(self) -> None:
+        files = SqliteEngines(Path(str(self._url.database)))
+        files.migrate()
+        self._engines = (files.reader, files.data, files.registry)
+        self._engine, self._data, self._registry = self._engines
+
+    def _open_postgresql(self) -> None:
+        # a connection that the server has closed in the meantime is noticed before it is used
+        self._engine = create_engine(self._url, pool_pre_ping=True)
+        self._engines = (self._engine,)
+        self._data = self._registry = self._engine
+        with self.read() as connection:
+            version = current_version(connection)
+        if version != VERSION:
+            with self.write_data() as connection:
+                migrate(connection, "all")
 
     def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
         why = str(error.orig if isinstance(error, DatabaseError) else error)
@@ -84,24 +92,39 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(
-        self, *, alone: Literal["tables", "requests", "alerts"] | None = None
+    def write_data(self) -> Iterator[Connection]:
+        """Yield a connection that writes what files bring: polls, hours, zones, what was ingested.
+
+        All changes happen at the end, or, on an error, none of them. There is one such transaction
+        at a time; the next one waits. On SQLite the connection has no other tables.
+        """
+        with self._data.execution_options(**{WRITES: True}).begin() as connection:
+            self._lock(connection, "tables")
+            yield connection
+
+    @contextmanager
+    def write_registry(
+        self, *, alone: Literal["requests", "alerts"] | None = None
     ) -> Iterator[Connection]:
-        """Yield a connection whose changes all happen at the end, or, on an error, none of them.
+        """Yield a connection that writes reports, requests for them, their figures, and alerts.
+
+        All changes happen at the end, or, on an error, none of them. It never waits for
+        :meth:`write_data`. On SQLite the connection has no other tables, and every such transaction
+        waits for the one before: keep them short.
 
         Parameters
         ----------
-        alone : {"tables", "requests", "alerts"}, optional
-            Wait until nobody else writes these alone: all tables and how they are made, what is
-            asked for over REST, or the alerts. On SQLite every writer waits for every other.
+        alone : {"requests", "alerts"}, optional
+            Wait until nobody else writes the requests, or the alerts, alone.
         """
-        writer = self._engine.execution_options(**{_WRITES: True})
-        with writer.begin() as connection:
-            if alone and not self.is_sqlite:
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCKS[alone]}
-                )
+        with self._registry.execution_options(**{WRITES: True}).begin() as connection:
+            if alone:
+                self._lock(connection, alone)
             yield connection
+
+    def _lock(self, connection: Connection, name: str) -> None:
+        if not self.is_sqlite:  # where a writer is alone in any case
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCKS[name]})
 
     def fetch(self, query: str, parameters: dict[str, str]) -> pa.Table:
         """Read many rows at once, as Arrow.
@@ -153,40 +176,5 @@ class Database:
 
     def close(self) -> None:
         """Give back all connections."""
-        self._engine.dispose()
-
-
-def _sqlite_engine(url: str) -> Engine:
-    """An engine whose transactions are SQLite's own: readers never wait, writers wait in a row."""
-    engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _leave_transactions_to_sqlalchemy(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        _write_ahead(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # a transaction that begins by reading and then writes cannot wait for another writer
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Make SQLite's journal a write-ahead log; of several processes at a new file each waits."""
-    give_up_at = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            # for this one statement SQLite does not heed the timeout
-            is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
-            if not is_busy or time.monotonic() > give_up_at:
-                raise
-            time.sleep(_WAIT_STEP_SECONDS)
-        else:
-            return
+        for engine in self._engines:
+            engine.dispose()

@@ -28,8 +28,8 @@ def keep_figures(connection: Connection, run_id: str, fleet: Fleet) -> None:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`: the transaction that marks
-        the report Complete.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_registry`: the transaction that
+        marks the report Complete.
     run_id : str
     fleet : Fleet
         A report of all stores.

@@ -114,7 +114,7 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`Database.write`.
+        Of :meth:`Database.write_data`.
     polls : DataFrame
         ``store_id`` (text), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status`` (text). Of two
         for one store and instant the later row counts.

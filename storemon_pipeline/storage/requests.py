@@ -125,7 +125,8 @@ def keep_request(
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`, alone with the requests.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_registry`, alone with the
+        requests.
     asked : AskedReport
     request_id : str
         For a new one.

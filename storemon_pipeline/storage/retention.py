@@ -90,7 +90,7 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`, alone, so that nobody adds
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_data`, so that nobody adds
         polls meanwhile.
     before : datetime
 

@@ -28,7 +28,7 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_data`.
     table : Table
         One of the snapshots.
     rows : DataFrame

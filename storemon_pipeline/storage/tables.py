@@ -261,3 +261,14 @@ alert = Table(
     Index("alert_by_next_attempt", "next_attempt_at"),
     comment="Stores that were noticed to be down for long, or up again, and who was told when.",
 )
+
+REGISTRY_TABLES = (
+    report,
+    report_request,
+    idempotency_key,
+    report_figure,
+    fleet_figure,
+    fleet_hour,
+    alert,
+)
+"""What requests, reports and alerts write; all other tables are filled from files."""

@@ -129,7 +129,7 @@ def test_where_no_connection_is_free_it_is_the_database_that_is_away(place: Plac
 def newer(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/newer.db"
     database = Database(url)
-    with database.write() as connection:
+    with database.write_data() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()
     return url

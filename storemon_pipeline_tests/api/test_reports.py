@@ -370,7 +370,7 @@ def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
     waiting = ask(api)["id"]
     running, failed, canceled = (str(uuid4()) for _ in range(3))
     now = datetime.now(UTC)
-    with database.write() as connection:
+    with database.write_registry() as connection:
         for run_id in (running, failed, canceled):
             start_report(connection, run_id, None, now)
         fail_report(connection, failed, error="no polls", failed_at=now)
@@ -467,7 +467,7 @@ def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
     api: Api, database: Database
 ):
     run_id = str(uuid4())
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, run_id, None, datetime.now(UTC))
     answer = api.http.delete(f"/v1/reports/{run_id}")
     assert run_id in problem(answer, 503)["detail"]

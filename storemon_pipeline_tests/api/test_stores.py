@@ -57,14 +57,14 @@ def told_of(place: Place) -> None:
     poll = pd.DataFrame(
         {"store_id": [FAR_ZONE], "timestamp_utc": [NOTICED - timedelta(days=1)], "status": "active"}
     ).astype({"timestamp_utc": "datetime64[us, UTC]"})
-    with database.write() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, poll)
         connection.execute(
             insert(store_timezone).values(store_id=FAR_ZONE, timezone_str="No/Where")
         )
         connection.execute(insert(special_hours), rows_of("s1"))
         connection.execute(insert(service_level).values(store_id="s1", target_pct=100.0))
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         keep_alerts(
             connection,
             [

@@ -82,7 +82,7 @@ def test_a_run_that_has_not_ended_ends_no_report(status: Status) -> None:
 
 
 def keep(request_id: str, asked: AskedReport = ASKED, *, now: datetime = LONG_AGO) -> KeptRequest:
-    with Storemon().database.write(alone="requests") as connection:
+    with Storemon().database.write_registry(alone="requests") as connection:
         return keep_request(
             connection, asked, request_id, now, most_queued=99, http_request_id=f"http-{request_id}"
         )
@@ -158,11 +158,11 @@ def test_what_nobody_waits_for_is_not_launched(instance: dg.DagsterInstance) -> 
     keep("canceled")
     keep("being launched", AskedReport(), now=now)
     has_one = keep("launched", AskedReport(windows=("hour",)))
-    with Storemon().database.write() as connection:
+    with Storemon().database.write_registry() as connection:
         cancel_request(connection, "canceled")
         launched(connection, has_one, "a-run")
     assert looked_for_requests(instance) == []
-    with Storemon().database.write() as connection:
+    with Storemon().database.write_registry() as connection:
         not_launched(connection, "being launched")
     assert [each.run_key for each in looked_for_requests(instance)] == ["being launched"]
 
@@ -211,7 +211,7 @@ def test_a_report_ends_with_its_run(
     run_id = put_run(instance, status)
     elsewhere = make_new_run_id()
     for each in (run_id, elsewhere):
-        with Storemon().database.write() as connection:
+        with Storemon().database.write_registry() as connection:
             start_report(connection, each, None, LONG_AGO)
     looked_at_runs(instance)
     row = report_row(run_id)
@@ -225,7 +225,7 @@ def test_the_reason_is_what_dagster_said_before_it_gave_the_run_up(
     instance: dg.DagsterInstance,
 ) -> None:
     run_id = put_run(instance, Status.STARTED)
-    with Storemon().database.write() as connection:
+    with Storemon().database.write_registry() as connection:
         start_report(connection, run_id, None, LONG_AGO)
     one = instance.get_run_by_id(run_id)
     assert one is not None
@@ -283,7 +283,7 @@ def test_a_run_whose_request_was_canceled_or_removed_stops(
     assert run(instance, "ingest_job").success
     if asked:
         keep("1")
-        with Storemon().database.write() as connection:
+        with Storemon().database.write_registry() as connection:
             cancel_request(connection, "1")
     assert "canceled" in failure(make(instance, "1"), "report_request")
     assert table("report") == []

@@ -96,7 +96,7 @@ def event_file(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 def put_report(report_id: str, status: str) -> None:
-    with Storemon().database.write() as connection:
+    with Storemon().database.write_registry() as connection:
         connection.execute(
             insert(tables.report).values(
                 report_id=report_id, status=status, requested_at=LONG_AGO, finished_at=None
@@ -475,7 +475,7 @@ def test_a_report_is_as_old_as_its_end(
     old, newer = (run(instance, "ingest_and_report_job").run_id for _ in range(2))
     run(instance)
     for run_id, days in ((old, 31), (newer, 29)):
-        with Storemon().database.write() as connection:
+        with Storemon().database.write_registry() as connection:
             connection.execute(
                 update(tables.report)
                 .where(tables.report.c.report_id == run_id)

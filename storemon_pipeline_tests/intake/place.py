@@ -119,7 +119,7 @@ class Place:
 
     def empty(self) -> None:
         """Remove all rows and all files."""
-        with self.database.write() as connection:
+        with self.database.write_data() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(table.delete())
         for path in self.data_dir.iterdir():

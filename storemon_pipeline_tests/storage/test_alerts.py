@@ -60,7 +60,7 @@ def three_stores(database: Database) -> Database:
         columns=["store_id", "day_of_week", "start_time_local", "end_time_local"],
     )
     zones = pd.DataFrame({"store_id": list(HOURS), "timezone_str": "UTC"})
-    with database.write() as connection:
+    with database.write_data() as connection:
         replace_snapshot(connection, business_hours, hours)
         replace_snapshot(connection, store_timezone, zones)
     return database
@@ -76,14 +76,14 @@ def put_polls(database: Database, polls: list[tuple[str, datetime, bool]]) -> No
             ),
         }
     )
-    with database.write() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, frame)
 
 
 def look(database: Database, as_of: datetime, seen: datetime | None) -> list[Alert]:
     with database.read() as connection:
         found = read_states(database, as_of, newest_alerts(connection), seen)
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         on_record = newest_alerts(connection)
         told = new_alerts(found, on_record, as_of=as_of, seen=seen, after=AFTER)
         keep_alerts(connection, told, as_of)
@@ -108,9 +108,7 @@ def test_what_was_told_last_is_how_it_is(
     three_stores: Database, polls: list[tuple[str, datetime, bool]], data: st.DataObject
 ) -> None:
     database = three_stores
-    with database.write() as connection:
-        for each in (alert, store_status, polled_store):
-            connection.execute(delete(each))
+    clear(database)
     polls.sort(key=lambda poll: poll[1])
     seen: datetime | None = None
     while polls:
@@ -153,9 +151,7 @@ def test_what_was_told_last_is_how_it_is(
 def test_few_polls_say_of_an_outage_what_all_would(
     three_stores: Database, polls: list[tuple[str, datetime, bool]]
 ) -> None:
-    with three_stores.write() as connection:
-        for each in (alert, store_status, polled_store):
-            connection.execute(delete(each))
+    clear(three_stores)
     put_polls(three_stores, polls)
     as_of = max(at for _, at, _ in polls)
 
@@ -177,12 +173,20 @@ def made(number: int, store: str = "s1", kind: str = "down") -> Alert:
 
 
 def keep(database: Database, *alerts: Alert, at: datetime = FIRST) -> None:
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         keep_alerts(connection, alerts, at)
 
 
+def clear(database: Database) -> None:
+    with database.write_registry() as connection:
+        connection.execute(delete(alert))
+    with database.write_data() as connection:
+        for each in (store_status, polled_store):
+            connection.execute(delete(each))
+
+
 def claimed_number(database: Database, now: datetime) -> int | None:
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         claimed = claim_alert(connection, now)
     return claimed.payload["number"] if claimed else None
 
@@ -205,12 +209,12 @@ def test_a_claimed_alert_is_nobody_elses_until_it_is_due_again(database: Databas
 
 def test_the_alerts_of_a_store_come_in_order(database: Database) -> None:
     keep(database, made(1), made(2, kind="recovered"), made(3, "s2"))
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         first = claim_alert(connection, FIRST)
     assert first is not None
     assert claimed_number(database, FIRST) == 3
     assert claimed_number(database, FIRST) is None
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         record_sent(connection, first, FIRST)
         # whoever sent it as well, and heard nothing, does not make it unsent
         record_not_sent(connection, first, "no answer")
@@ -224,13 +228,13 @@ def test_old_alerts_go_unless_they_are_not_sent_or_their_outage_goes_on(database
     before = FIRST + HOUR
     keep(database, made(1, "over"), made(2, "over", "recovered"), made(3, "goes_on"))
     for _ in range(3):
-        with database.write(alone="alerts") as connection:
+        with database.write_registry(alone="alerts") as connection:
             claimed = claim_alert(connection, FIRST)
             assert claimed is not None
             record_sent(connection, claimed, FIRST)
     keep(database, made(4, "unsent"), made(5, "unsent", "recovered"))
     keep(database, made(6, "recent"), at=before)
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         assert drop_alerts(connection, before) == 2
         left = connection.execute(select(alert.c.alert_id).order_by(alert.c.alert_number))
         assert left.scalars().all() == ["3", "4", "5", "6"]
@@ -238,7 +242,7 @@ def test_old_alerts_go_unless_they_are_not_sent_or_their_outage_goes_on(database
 
 def test_alerts_are_listed_newest_first_with_what_became_of_them(database: Database) -> None:
     keep(database, made(1), made(2, "s2"), made(3, kind="recovered"), made(4, "s2", "recovered"))
-    with database.write(alone="alerts") as connection:
+    with database.write_registry(alone="alerts") as connection:
         first, second = claim_alert(connection, FIRST), claim_alert(connection, FIRST)
         assert first is not None
         assert second is not None

@@ -54,7 +54,7 @@ def stores_of(database: Database, as_of: datetime, zones: dict[str, str]) -> pd.
 def test_the_status_is_that_of_the_whole_history(database: Database, case: Case) -> None:
     request = request_of(case)
     _, polls, hours = tables_of(case)
-    with database.write() as connection:
+    with database.write_data() as connection:
         connection.execute(delete(store_status))
         connection.execute(delete(polled_store))
         upsert_polls(connection, typed(polls))
@@ -74,7 +74,7 @@ def silent_fleet(database: Database) -> Database:
     hours = pd.date_range(end=AS_OF, periods=300 * 24, freq="h")
     talking = pd.DataFrame({"store_id": "talking", "timestamp_utc": hours, "status": "active"})
     silent = talking.head(50 * 24).assign(store_id="silent", status="inactive")
-    with database.write() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, typed(pd.concat([talking, silent])))
     return database
 
@@ -92,7 +92,7 @@ def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
     once = pd.DataFrame(
         [("once", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
     )
-    with silent_fleet.write() as connection:
+    with silent_fleet.write_data() as connection:
         upsert_polls(connection, typed(once))
     stores = stores_of(silent_fleet, AS_OF, {})
     read = read_evidence(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())

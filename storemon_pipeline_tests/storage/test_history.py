@@ -74,7 +74,7 @@ def kept(
             }
         )
         fleet.add(StoreResults(ids, exact, levels, pd.DataFrame({"ongoing": []}), by_hour))
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, report_id, request, as_of)
         if run_id:
             start_report(connection, run_id, request, as_of, root_run_id=report_id)
@@ -188,7 +188,7 @@ def test_a_retry_keeps_its_figures_under_the_id_of_the_report(database: Database
 def test_figures_go_with_their_report_and_no_others(database: Database):
     for report_id in ("old", "new"):
         kept(database, report_id, {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
-    with database.write() as connection:
+    with database.write_registry() as connection:
         assert drop_report_row(connection, "old")
     assert counts(database) == {"report_figure": 2, "fleet_figure": 1, "fleet_hour": 1}
     with database.read() as connection:
@@ -197,9 +197,9 @@ def test_figures_go_with_their_report_and_no_others(database: Database):
 
 def test_a_failure_keeps_none_of_the_figures(database: Database):
     def fail() -> None:
-        with database.write() as connection:
+        with database.write_registry() as connection:
             start_report(connection, "a-run", None, NOON)
-        with database.write() as connection:
+        with database.write_registry() as connection:
             request = resolve(AskedReport(), newest_poll=NOON, now=NOON)
             keep_figures(connection, "a-run", Fleet(request))
             raise RuntimeError("the disk is full")

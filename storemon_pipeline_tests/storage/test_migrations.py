@@ -1,6 +1,8 @@
 """A database is brought to the newest schema when it is opened, and that is the declared one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from alembic import command
@@ -8,25 +10,39 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import MetaData, create_engine, text
 
 from storemon_pipeline.storage import migrate
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.registry import find_report, list_reports, start_report
-from storemon_pipeline.storage.tables import metadata
+from storemon_pipeline.storage.tables import REGISTRY_TABLES, metadata
+
+
+def writers(database: Database) -> list[tuple[Callable[[], Any], set[str]]]:
+    """How each file of a database is written, and the tables that it is to have."""
+    every = set(metadata.tables)
+    if not database.is_sqlite:
+        return [(database.write_data, every)]
+    registry = {table.name for table in REGISTRY_TABLES}
+    return [(database.write_data, every - registry), (database.write_registry, registry)]
 
 
 def test_migrations_and_declared_tables_are_the_same(database: Database):
-    with database.read() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"include_name": migrate.is_declared, "compare_type": True}
-        )
-        assert compare_metadata(context, metadata) == []
+    for write, tables in writers(database):
+        expected = MetaData()
+        for table in metadata.sorted_tables:
+            if table.name in tables:
+                table.to_metadata(expected)
+        with write() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"include_name": migrate.is_declared, "compare_type": True}
+            )
+            assert compare_metadata(context, expected) == []
 
 
 def test_checks_and_partitions_are_those_declared(database: Database):
     # what Alembic does not compare
-    with database.write() as connection:
+    with database.write_registry() as connection:
         if not database.is_sqlite:
             key = connection.execute(
                 text("SELECT pg_get_partkeydef('store_status'::regclass)")
@@ -48,8 +64,10 @@ def test_the_newest_migration_is_the_version_that_is_looked_for():
     assert ScriptDirectory.from_config(config).get_current_head() == migrate.VERSION
 
 
-def test_a_database_of_a_newer_version_is_refused(database: Database, database_url: str):
-    with database.write() as connection:
+@pytest.mark.parametrize("part", ["data", "registry"])
+def test_a_database_of_a_newer_version_is_refused(database: Database, database_url: str, part: str):
+    write = database.write_data if part == "data" else database.write_registry
+    with write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(migrate.NewerDatabaseError, match="9999"):
         Database(database_url)
@@ -72,7 +90,7 @@ def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(d
         {"id": "two", "status": "Failed", "request": None, "stores": None, "error": "no polls"},
     ]
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
+        config.attributes.update(connection=connection, part="all")
         command.upgrade(config, "0001")
         assert migrate.current_version(connection) == "0001"
         for row in old:
@@ -89,7 +107,7 @@ def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(d
     assert (two.run_id, two.error, two.request) == ("two", "no polls", None)
     assert one.as_of == one.requested_at == one.finished_at == at
     # and a retry goes on with it
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, "retry", None, at, root_run_id="two")
     with database.read() as connection:
         assert find_report(connection, "retry") == find_report(connection, "two")

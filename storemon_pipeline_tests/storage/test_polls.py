@@ -53,7 +53,7 @@ def put(database: Database, *polls: Poll) -> int:
     table = pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"]).astype(
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
-    with database.write() as connection:
+    with database.write_data() as connection:
         return upsert_polls(connection, table)
 
 
@@ -254,7 +254,7 @@ def test_a_poll_that_is_known_is_corrected(database: Database):
 
 
 def test_polls_are_put_several_times_in_one_transaction(database: Database):
-    with database.write() as connection:
+    with database.write_data() as connection:
         for status in ("active", "inactive"):
             polls = pd.DataFrame(
                 {

@@ -38,17 +38,17 @@ def reports(database: Database) -> dict[str, dict]:
 
 
 def started(database: Database, report_id: str, request: ReportRequest | None = REQUEST) -> None:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, report_id, request, NOON)
 
 
 def completed(database: Database, report_id: str) -> None:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         complete_report(connection, report_id, stores=2, finished_at=LATER)
 
 
 def failed(database: Database, report_id: str, error: str = "no polls") -> None:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         fail_report(connection, report_id, error=error, failed_at=LATER)
 
 
@@ -75,7 +75,7 @@ def test_what_it_was_asked_for_may_become_known_later(database: Database):
     with database.read() as connection:
         unknown = connection.execute(text("SELECT count(*) FROM report WHERE request IS NULL"))
         assert unknown.scalar_one() == 1
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, "a-run", REQUEST, LATER)
     (row,) = reports(database).values()
     assert (row["request"], row["as_of"]) == (REQUEST.model_dump(mode="json"), NOON)
@@ -123,12 +123,12 @@ def test_a_run_that_makes_no_report_is_not_recorded_by_failing(database: Databas
 
 
 def retried(database: Database, run_id: str, root_run_id: str) -> None:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, run_id, REQUEST, LATER, root_run_id=root_run_id)
 
 
 def canceled(database: Database, run_id: str) -> None:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         cancel_report(connection, run_id, canceled_at=LATER)
 
 
@@ -171,7 +171,7 @@ def test_a_run_that_retries_one_that_is_not_on_record_makes_its_own_report(datab
 
 
 def test_a_report_in_progress_can_be_canceled_and_no_other(database: Database):
-    with database.write() as connection:
+    with database.write_registry() as connection:
         queue_report(connection, "queued", NOON)
     for report_id in ("running", "complete", "failed"):
         started(database, report_id)
@@ -197,7 +197,7 @@ def test_a_report_in_progress_can_be_canceled_and_no_other(database: Database):
 def test_a_report_is_queued_once(database: Database):
     started(database, "a-run")
     before = reports(database)
-    with database.write() as connection:
+    with database.write_registry() as connection:
         queue_report(connection, "a-run", LATER)
     assert reports(database) == before
 
@@ -215,11 +215,11 @@ def test_of_reports_as_of_one_instant_the_newest_is_the_last_to_be_complete(data
     for number, (report_id, request) in enumerate(
         [("slow", everything), ("quick", everything), ("of two stores", REQUEST), ("odd", None)]
     ):
-        with database.write() as connection:
+        with database.write_registry() as connection:
             start_report(connection, report_id, request, NOON + timedelta(seconds=number))
     assert newest(database) is None
     for seconds, report_id in enumerate(["quick", "slow", "of two stores", "odd"]):
-        with database.write() as connection:
+        with database.write_registry() as connection:
             finished_at = LATER + timedelta(seconds=seconds)
             complete_report(connection, report_id, stores=2, finished_at=finished_at)
     started(database, "running", everything)
@@ -241,7 +241,7 @@ def complete_as_of(
         for window in windows
         if not stores
     ]
-    with database.write() as connection:
+    with database.write_registry() as connection:
         if figures:
             connection.execute(fleet_figure.insert(), figures)
         finished_at = LATER + timedelta(minutes=next(NUMBERS))
@@ -280,7 +280,7 @@ def test_reports_are_counted_by_status_with_the_requests_that_wait(database: Dat
     completed(database, "complete")
     failed(database, "failed")
     canceled(database, "canceled")
-    with database.write(alone="requests") as connection:
+    with database.write_registry(alone="requests") as connection:
         kept = [
             keep_request(connection, AskedReport(store_ids=(each,)), each, NOON, most_queued=9)
             for each in ("waiting", "launched", "gone")

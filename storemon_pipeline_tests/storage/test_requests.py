@@ -37,12 +37,12 @@ ALL, DAY = AskedReport(), AskedReport(windows=("day",))
 def keep(
     database: Database, request_id: str, asked: AskedReport = ALL, *, most=100, **more
 ) -> KeptRequest:
-    with database.write(alone="requests") as connection:
+    with database.write_registry(alone="requests") as connection:
         return keep_request(connection, asked, request_id, NOON, most_queued=most, **more)
 
 
 def claimed(database: Database, request_id: str, run_id: str, root: str | None = None) -> bool:
-    with database.write() as connection:
+    with database.write_registry() as connection:
         return claim(connection, request_id, run_id, root)
 
 
@@ -58,7 +58,7 @@ def test_what_is_asked_for_first_is_new_and_what_equals_it_in_progress_is_not(da
 def test_after_its_report_is_complete_an_equal_request_is_new(database: Database):
     keep(database, "1", key="k")
     assert claimed(database, "1", "run")
-    with database.write() as connection:
+    with database.write_registry() as connection:
         start_report(connection, "run", None, NOON)
         complete_report(connection, "run", stores=1, finished_at=NOON)
     assert keep(database, "2").is_new
@@ -95,7 +95,7 @@ def test_what_somebody_is_launching_is_left_to_him_for_a_while(database: Databas
         assert waiting_requests(connection, NOON) == []
         (request,) = waiting_requests(connection, NOON + timedelta(seconds=1))
     assert request.asked == ALL
-    with database.write() as connection:
+    with database.write_registry() as connection:
         not_launched(connection, "1")
     with database.read() as connection:
         assert len(waiting_requests(connection, NOON)) == 1
@@ -114,7 +114,7 @@ def test_the_first_run_claims_and_its_retries_may_but_no_other(database: Databas
 def test_what_was_canceled_or_refused_is_not_claimed(database: Database):
     keep(database, "1")
     keep(database, "2", DAY)
-    with database.write() as connection:
+    with database.write_registry() as connection:
         assert cancel_request(connection, "1")
         assert not cancel_request(connection, "1")
         refuse(connection, "2", "no such window")
@@ -128,7 +128,7 @@ def test_what_was_canceled_or_refused_is_not_claimed(database: Database):
 
 def test_a_report_is_found_by_its_request_its_run_and_the_run_that_retried_it(database: Database):
     kept = keep(database, "request")
-    with database.write() as connection:
+    with database.write_registry() as connection:
         launched(connection, kept, "first")
         cancel_report(connection, "first", canceled_at=NOON)
         start_report(connection, "retry", None, NOON, root_run_id="first")
@@ -144,7 +144,7 @@ def test_no_report_is_listed_twice_or_lost_between_pages(database: Database):
     for number in range(7):
         kept = keep(database, f"{number}", AskedReport(store_ids=(str(number),)))
         if number % 2:
-            with database.write() as connection:
+            with database.write_registry() as connection:
                 launched(connection, kept, f"run-{number}")
     seen, before = [], None
     while True:
@@ -159,7 +159,7 @@ def test_no_report_is_listed_twice_or_lost_between_pages(database: Database):
 
 def test_requests_go_with_their_report(database: Database):
     kept = keep(database, "1", key="k")
-    with database.write() as connection:
+    with database.write_registry() as connection:
         launched(connection, kept, "run")
         drop_requests(connection, "run")
     with database.read() as connection:
@@ -170,12 +170,12 @@ def test_requests_go_with_their_report(database: Database):
 def test_old_requests_that_never_had_a_run_and_never_will_go_with_their_keys(database: Database):
     asked = {name: AskedReport(store_ids=(name,)) for name in "abcde"}
     kept = {name: keep(database, name, each, key=name) for name, each in asked.items()}
-    with database.write() as connection:
+    with database.write_registry() as connection:
         launched(connection, kept["a"], "run")
         refuse(connection, "b", "no such field")
         cancel_request(connection, "c")
         not_launched(connection, "d")
-    with database.write() as connection:
+    with database.write_registry() as connection:
         assert drop_old_requests(connection, NOON) == 0
         assert drop_old_requests(connection, NOON + timedelta(microseconds=1)) == 2
     with database.read() as connection:

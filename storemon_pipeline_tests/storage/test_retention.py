@@ -41,12 +41,12 @@ def put(database: Database, *polls: tuple[str, datetime]) -> None:
     table = pd.DataFrame(
         [(*poll, "active") for poll in polls], columns=["store_id", "timestamp_utc", "status"]
     ).astype({"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"})
-    with database.write() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, table)
 
 
 def drop(database: Database, before: datetime) -> DroppedPolls:
-    with database.write(alone="tables") as connection:
+    with database.write_data() as connection:
         return drop_polls(connection, before)
 
 
@@ -154,7 +154,7 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
     before = polls(database), stores(database), partitions(database)
 
     def fail() -> None:
-        with database.write(alone="tables") as connection:
+        with database.write_data() as connection:
             drop_polls(connection, MARCH)
             raise RuntimeError("after all")
 
@@ -169,12 +169,12 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
 def test_old_quarantined_rows_go_and_the_files_stay_known(database: Database):
     bad = pd.DataFrame({"line_number": [2, 3], "row_text": ["x", "y"], "reason": ["r", "r"]})
     read = IngestedFile("store_status.csv", "store_status", "0" * 64, 1, 10, 3, 2, 2)
-    with database.write() as connection:
+    with database.write_data() as connection:
         for at in (MARCH - MICROSECOND, MARCH):
             number = record_file(connection, read, ingested_at=at, run_id="r")
             quarantine(connection, bad, ingested_file_id=number, file=read.file, quarantined_at=at)
     for expected in (2, 0):
-        with database.write() as connection:
+        with database.write_data() as connection:
             assert drop_quarantined(connection, MARCH) == expected
     with database.read() as connection:
         left = connection.execute(select(quarantined_row.c.quarantined_at)).scalars().all()
@@ -194,7 +194,7 @@ def test_reports_are_old_recent_or_unfinished(database: Database):
         ("running", "Running", None),
         ("queued", "Queued", None),
     ]
-    with database.write() as connection:
+    with database.write_registry() as connection:
         for report_id, status, finished_at in rows:
             connection.execute(
                 insert(report).values(
@@ -209,7 +209,7 @@ def test_reports_are_old_recent_or_unfinished(database: Database):
     assert ages.old == {"complete", "failed", "canceled"}
     assert ages.recent == {"on_the_day"}
     assert ages.unfinished == {"running", "queued"}
-    with database.write() as connection:
+    with database.write_registry() as connection:
         assert drop_report_row(connection, "failed")
         assert not drop_report_row(connection, "failed")
     assert count(database, report) == len(rows) - 1

@@ -18,7 +18,7 @@ ZONES = ["store_id", "timezone_str"]
 
 
 def put(database: Database, table, columns: list[str], *rows: tuple) -> int:
-    with database.write() as connection:
+    with database.write_data() as connection:
         return replace_snapshot(connection, table, pd.DataFrame(rows, columns=columns))
 
 
@@ -45,7 +45,7 @@ def test_an_error_leaves_the_old_snapshot(database: Database):
     put(database, store_timezone, ZONES, ("1", "Asia/Tokyo"))
 
     def fail() -> None:
-        with database.write() as connection:
+        with database.write_data() as connection:
             rows = pd.DataFrame([("2", "Asia/Tokyo")], columns=ZONES)
             replace_snapshot(connection, store_timezone, rows)
             raise KeyboardInterrupt

@@ -36,7 +36,7 @@ def filled(database: Database) -> Database:
     polls = pd.DataFrame(POLLS, columns=["store_id", "timestamp_utc", "status"]).astype(
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
-    with database.write() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, polls)
         for store_id, zone in [
             ("1", "Asia/Tokyo"),
@@ -97,7 +97,7 @@ def test_a_zone_that_is_not_known_is_the_default_and_without_hours_there_are_non
 
 
 def test_the_default_zone_is_known_where_it_is_named(filled: Database):
-    with filled.write() as connection:
+    with filled.write_data() as connection:
         connection.execute(
             insert(store_timezone).values(store_id="NA", timezone_str="America/Chicago")
         )

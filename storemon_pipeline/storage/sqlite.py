@@ -1,0 +1,146 @@
+"""SQLite as the database: two files, their connections, and how an older single file is split.
+
+SQLite has one writer per file at a time. An ingest holds the data file's write lock for as long as
+it takes; what requests write is in a registry file of its own, so that no request waits for that.
+Readers use the data file with the registry attached, and lock nothing: both have a write-ahead log.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from storemon_pipeline.storage.migrate import SPLIT, VERSION, Part, current_version, migrate
+
+WRITES = "storemon_writes"
+"""The execution option of a connection that takes the write lock when its transaction begins."""
+
+LOCK_SECONDS = 600
+"""For how long a writer waits for the one before it: an ingest of years takes minutes."""
+
+_WAIT_STEP_SECONDS = 0.02
+_READERS = 50  # more than the API has threads
+
+
+def registry_file(data_file: Path) -> Path:
+    """Where the registry of a data file is: beside it, ``-registry`` added to its name.
+
+    Examples
+    --------
+    >>> str(registry_file(Path("/srv/storemon.db")))
+    '/srv/storemon-registry.db'
+    """
+    return data_file.with_name(f"{data_file.stem}-registry{data_file.suffix}")
+
+
+class SqliteEngines:
+    """The engines of a data file and its registry file.
+
+    Attributes
+    ----------
+    reader : Engine
+        Both files, the registry attached as ``registry``; what it changes is rolled back.
+    data, registry : Engine
+        One file each, to write. No transaction spans both files: with write-ahead logs SQLite
+        would commit it to one of them and then to the other.
+    """
+
+    def __init__(self, data_file: Path) -> None:
+        self._data_file, self._registry_file = data_file, registry_file(data_file)
+        self.reader = _engine(self._data_file, self._attach_registry, pool_size=_READERS)
+        self.data = _engine(self._data_file)
+        self.registry = _engine(self._registry_file)
+
+    def _attach_registry(self, connection: sqlite3.Connection) -> None:
+        connection.execute("ATTACH ? AS registry", (str(self._registry_file),))
+        _write_ahead(connection)
+
+    def migrate(self) -> None:
+        """Bring both files up to date, and split a file that has all tables still.
+
+        Each step is one transaction on one file, and is skipped where it has been done: a process
+        that is killed in between, or another one that does the same, costs nothing.
+        """
+        self._data_file.parent.mkdir(parents=True, exist_ok=True)
+        if self._version(self.registry) is None:
+            if self._version(self.data) is not None:
+                # the copy needs the tables as they are just before the split
+                self._migrate(self.data, "data", until=f"{SPLIT}-1")
+            self._migrate(self.registry, "registry", copy_from=self._data_file)
+        if self._version(self.registry) != VERSION:
+            self._migrate(self.registry, "registry")
+        # last, since this drops what was copied
+        if self._version(self.data) != VERSION:
+            self._migrate(self.data, "data")
+
+    def _version(self, engine: Engine) -> str | None:
+        with engine.connect() as connection:
+            return current_version(connection)
+
+    def _migrate(
+        self, engine: Engine, part: Part, *, until: str = "head", copy_from: Path | None = None
+    ) -> None:
+        with engine.execution_options(**{WRITES: True}).connect() as connection:
+            if copy_from is not None:
+                connection.connection.cursor().execute("ATTACH ? AS data", (str(copy_from),))
+            with connection.begin():
+                migrate(connection, part, until=until)
+            if copy_from is not None:
+                connection.invalidate()  # the next one has this file alone
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        for engine in (self.reader, self.data, self.registry):
+            engine.dispose()
+
+
+def _engine(
+    file: Path,
+    prepare: Callable[[sqlite3.Connection], None] | None = None,
+    *,
+    pool_size: int = 5,
+) -> Engine:
+    """An engine whose transactions are SQLite's own: readers never wait, writers wait in a row."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)),
+        connect_args={"timeout": LOCK_SECONDS},
+        pool_size=pool_size,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _leave_transactions_to_sqlalchemy(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if prepare is not None:
+            prepare(connection)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # a transaction that begins by reading and then writes cannot wait for another writer
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Make SQLite's journal a write-ahead log; of several processes at a new file each waits."""
+    give_up_at = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # for this one statement SQLite does not heed the timeout
+            is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not is_busy or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAIT_STEP_SECONDS)
+        else:
+            return

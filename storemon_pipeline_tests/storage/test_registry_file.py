@@ -1,0 +1,197 @@
+"""On SQLite the registry is a file of its own; an older single file is split, whatever happens."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, select
+
+from storemon_pipeline.storage import migrate, sqlite
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.registry import list_reports, start_report
+from storemon_pipeline.storage.tables import (
+    REGISTRY_TABLES,
+    alert,
+    idempotency_key,
+    metadata,
+    report_figure,
+    store_timezone,
+)
+
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+AT = "'2023-01-25 12:00:00.000000'"
+OLD_ROWS = f"""
+INSERT INTO report (report_id, run_id, status, requested_at) VALUES ('one', 'one', 'Queued', {AT});
+INSERT INTO report_request (request_id, status, asked, digest, requested_at)
+VALUES ('r', 'Waiting', '{{}}', 'd', {AT});
+INSERT INTO idempotency_key VALUES ('key', 'd', 'r');
+INSERT INTO report_figure VALUES ('one', 'last_week', 's1', 1, 2, 3);
+INSERT INTO fleet_figure VALUES ('one', 'last_week', 1, 2, 3);
+INSERT INTO fleet_hour VALUES ('one', 0, 9, 60.0, 1.5);
+INSERT INTO alert (alert_id, store_id, kind, down_since, as_of, noticed_at, payload, attempts)
+VALUES ('a', 's1', 'down', {AT}, {AT}, {AT}, '{{}}', 1);
+INSERT INTO store_timezone VALUES ('s1', 'Asia/Tokyo');
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The data file."""
+    return tmp_path / "storemon.db"
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """A single file with all tables and a row in each of the registry's, as before the split."""
+    config = Config()
+    folder = str(Path(migrate.__file__).parent / "migrations")
+    config.set_main_option("script_location", folder)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, part="all")
+        command.upgrade(config, f"{migrate.SPLIT}-1")
+        for statement in OLD_ROWS.split(";\n"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    return path
+
+
+def tables(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    connection.close()
+    return {name for (name,) in names} - {"alembic_version"}
+
+
+def counts(database: Database) -> dict[str, int]:
+    with database.read() as connection:
+        return {
+            table.name: len(connection.execute(select(table)).all()) for table in REGISTRY_TABLES
+        }
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{path}")
+    yield database
+    database.close()
+
+
+def test_each_table_is_in_one_of_the_two_files(opened: Database, path: Path):
+    registry = {table.name for table in REGISTRY_TABLES}
+    assert tables(sqlite.registry_file(path)) == registry
+    assert tables(path) == set(metadata.tables) - registry
+    assert opened.is_sqlite
+
+
+def test_a_request_is_written_while_an_ingest_writes(opened: Database):
+    with opened.write_data() as ingest:
+        ingest.execute(store_timezone.insert().values(store_id="1", timezone_str="UTC"))
+        with opened.write_registry(alone="requests") as connection:
+            start_report(connection, "run", None, NOON)
+        with opened.read() as connection:
+            assert [state.report_id for state in list_reports(connection, limit=9)] == ["run"]
+            assert connection.execute(select(store_timezone)).all() == []
+
+
+@pytest.mark.parametrize("target", ["data", "registry"])
+def test_a_table_of_the_other_file_cannot_be_written(opened: Database, target: str):
+    write, table = (
+        (opened.write_data, alert) if target == "data" else (opened.write_registry, store_timezone)
+    )
+    with (
+        pytest.raises(Exception, match=f"no such table: {table.name}"),
+        write() as connection,
+    ):
+        connection.execute(table.delete())
+
+
+def test_an_older_single_file_is_split(old: Path, opened: Database):
+    assert counts(opened) == dict.fromkeys((table.name for table in REGISTRY_TABLES), 1)
+    with opened.read() as connection:
+        assert connection.execute(select(store_timezone)).all() == [("s1", "Asia/Tokyo")]
+        assert connection.execute(select(idempotency_key)).all() == [("key", "d", "r")]
+        assert connection.execute(select(report_figure)).all() == [
+            ("one", "last_week", "s1", 1, 2, 3)
+        ]
+    assert not tables(old) & {table.name for table in REGISTRY_TABLES}
+
+
+class KilledError(BaseException):
+    """As if the process had been killed."""
+
+
+@pytest.mark.parametrize("commits", range(4))
+def test_a_split_that_is_killed_is_resumed(
+    old: Path, monkeypatch: pytest.MonkeyPatch, commits: int
+):
+    done = 0
+    step = migrate.migrate
+
+    def killed(*args: object, **options: object) -> None:
+        nonlocal done
+        step(*args, **options)  # type: ignore[arg-type]
+        if done == commits:  # all is written, and nothing is committed
+            raise KilledError
+        done += 1
+
+    url = f"sqlite:///{old}"
+    monkeypatch.setattr(sqlite, "migrate", killed)
+    if commits < 3:
+        with pytest.raises(KilledError):
+            Database(url)
+    monkeypatch.setattr(sqlite, "migrate", step)
+    database = Database(url)
+    assert set(counts(database).values()) == {1}
+    with database.write_registry() as connection:
+        connection.execute(alert.delete())
+    database.close()
+    database = Database(url)
+    assert counts(database)["alert"] == 0  # not copied a second time
+    database.close()
+
+
+OPEN = """
+import sys
+from storemon_pipeline.storage.database import Database
+
+print("ready", flush=True)
+sys.stdin.readline()
+Database(sys.argv[1])
+"""
+
+
+def test_two_processes_may_split_a_file_at_once(old: Path):
+    with subprocess.Popen(
+        [sys.executable, "-c", OPEN, f"sqlite:///{old}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        database = Database(f"sqlite:///{old}")
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert set(counts(database).values()) == {1}
+    database.close()
+
+
+def test_a_data_file_without_its_registry_has_no_reports(old: Path):
+    Database(f"sqlite:///{old}").close()
+    for file in old.parent.glob("storemon-registry.db*"):
+        file.unlink()
+    database = Database(f"sqlite:///{old}")
+    assert set(counts(database).values()) == {0}
+    with database.read() as connection:
+        assert connection.execute(select(store_timezone)).all() == [("s1", "Asia/Tokyo")]
+    database.close()
