@@ -220,7 +220,7 @@ class ReportRequest(BaseModel):
 
     @property
     def is_standard(self) -> bool:
-        """Whether this is the report that people look for: all stores, default windows and rules."""
+        """Whether this is a report of all stores with default windows and rules."""
         return (
             self.windows == DEFAULT_WINDOWS
             and self.store_ids is None
