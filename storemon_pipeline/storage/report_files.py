@@ -221,3 +221,11 @@ class ReportFiles:
             raise
         for name, part in parts.items():
             part.rename(self.directory / name)
+
+
+def drop_parts(reports_dir: UPath, report_id: str) -> None:
+    """Remove the unfinished files that a run whose process died has left."""
+    directory = reports_dir / report_id
+    if directory.is_dir():
+        for part in [path for path in directory.iterdir() if path.name.endswith(".part")]:
+            part.unlink(missing_ok=True)
