@@ -29,7 +29,7 @@ install: $(INSTALLED)  ## make .venv with everything that is needed
 .PHONY: report
 report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a report
 	@$(BIN)/dagster job execute -m storemon_pipeline.definitions -j ingest_and_report_job
-	@echo "The report is in $${STOREMON_REPORTS_DIR:-reports}/report.csv"
+	@$(BIN)/python -c "from storemon_pipeline.settings import Settings; print('The report is in', Settings().latest_report_path)"
 
 .PHONY: dev
 dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Dagster's UI and daemon and the API, on 127.0.0.1

@@ -11,6 +11,7 @@ import dagster as dg
 from storemon_pipeline.defs.alerts import ALERT_SENSORS
 from storemon_pipeline.defs.checks import CHECKS
 from storemon_pipeline.defs.computed import open_hours, status_intervals
+from storemon_pipeline.defs.heartbeat import RunHeartbeat
 from storemon_pipeline.defs.ingested import ingested
 from storemon_pipeline.defs.io import request_io_manager, table_io_manager
 from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
@@ -34,11 +35,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     Parameters
     ----------
     resource_overrides : mapping, optional
-        Resources to use instead of the project's, by key: ``storemon``, ``request_io``,
-        ``table_io``.
+        Resources to use instead of the project's, by key: ``storemon``, ``heartbeat``,
+        ``request_io``, ``table_io``.
     """
     resources = {
         "storemon": Storemon(),
+        "heartbeat": RunHeartbeat(),
         "request_io": request_io_manager,
         "table_io": table_io_manager,
     }

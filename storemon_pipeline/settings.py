@@ -68,8 +68,13 @@ def _database_of(values: dict[str, Any]) -> str:
     data_dir = values.get("data_dir", PROJECT_ROOT / DATA_DIR)
     if data_dir == PROJECT_ROOT / DATA_DIR:
         return f"sqlite:///{DATABASE}"
+    return f"sqlite:///.storemon/{_name_of(data_dir)}.db"
+
+
+def _name_of(data_dir: Path) -> str:
+    """A name for what belongs to a data directory, different for each."""
     digest = sha256(str(data_dir).encode()).hexdigest()[:8]
-    return f"sqlite:///.storemon/{data_dir.name}-{digest}.db"
+    return f"{data_dir.name}-{digest}"
 
 
 Days = Annotated[int, Field(ge=1, le=100_000)] | None
@@ -279,3 +284,15 @@ class Settings(BaseSettings):
     def reports_path(self) -> UPath:
         """``reports_dir`` as a path to work with."""
         return UPath(self.reports_dir)
+
+    @property
+    def latest_report_path(self) -> UPath:
+        """Where the newest standard report is published, one file for each data directory.
+
+        ``report.csv`` in ``reports_dir``; where only the data directory is set, in a directory of
+        its own within, so that two data directories never replace each other's.
+        """
+        is_shared = "reports_dir" not in self.model_fields_set
+        if is_shared and self.data_dir != PROJECT_ROOT / DATA_DIR:
+            return self.reports_path / _name_of(self.data_dir) / "report.csv"
+        return self.reports_path / "report.csv"

@@ -20,6 +20,7 @@ from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefused
 from storemon_pipeline.api.problems import ProblemError, WrongPart, no_polls_yet
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.launching import REPORT_JOB, run_config, run_tags
+from storemon_pipeline.storage.heartbeats import expire_stale_reports
 from storemon_pipeline.storage.polls import oldest_poll, unknown_stores
 from storemon_pipeline.storage.registry import WAITING, ReportState, find_report
 from storemon_pipeline.storage.requests import (
@@ -68,6 +69,8 @@ def ask_for_report(
     if unknown:
         raise _never_polled(unknown)
     with database.write_registry(alone="requests") as connection:
+        # the report of a process that has died must not be handed out
+        expire_stale_reports(connection, datetime.now(UTC))
         try:
             kept = keep_request(
                 connection,

@@ -15,6 +15,12 @@ from storemon_pipeline.api import resources
 from storemon_pipeline.api.dagster import DagsterUnavailableError
 from storemon_pipeline.api.problems import AWAY, NO_POLLS_YET, ProblemError, WrongPart, documented
 from storemon_pipeline.api.services import Given, Services
+from storemon_pipeline.storage.ingest_runs import (
+    IngestFailures,
+    IngestRun,
+    ingest_failures,
+    latest_success,
+)
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll
 from storemon_pipeline.storage.registry import count_by_status
@@ -78,6 +84,7 @@ class _Tables(Collector):
         try:
             with self._services.database.read() as connection:
                 counts, newest = count_by_status(connection), newest_poll(connection, now)
+                success, failures = latest_success(connection), ingest_failures(connection)
         except AWAY:
             up.add_metric([], 0)
             yield up
@@ -94,6 +101,21 @@ class _Tables(Collector):
             )
             age.add_metric([], (now - newest).total_seconds())
             yield age
+        yield from _ingest_metrics(success, failures)
+
+
+def _ingest_metrics(success: IngestRun | None, failures: IngestFailures | None) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "storemon_ingest_failures",
+        "Ingests that failed since the last one that succeeded; 0: the last one succeeded.",
+        value=0 if failures is None else failures.runs,
+    )
+    if success is not None and success.finished_at is not None:
+        yield GaugeMetricFamily(
+            "storemon_ingest_last_success_timestamp_seconds",
+            "When all files were last ingested.",
+            value=success.finished_at.timestamp(),
+        )
 
 
 @router.get(

@@ -32,6 +32,7 @@ from storemon_pipeline.pages.reports import (
     ListedReport,
     data_now,
     fleet_page,
+    ingest_failed,
     progress_page,
     reports_page,
     shown_page,
@@ -39,6 +40,7 @@ from storemon_pipeline.pages.reports import (
 from storemon_pipeline.pages.store import StoreFacts, StoreWeek, ToldAlert, store_page, stores_page
 from storemon_pipeline.storage.alerts import list_alerts
 from storemon_pipeline.storage.history import fleet_history, store_history
+from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import (
@@ -219,7 +221,10 @@ def fleet(services: Given, request: Request) -> HTMLResponse:
         history = fleet_history(connection, _TREND)
         stores = count_stores(connection)
         silent = 0 if newest is None else count_stores(connection, newest - SILENT_AFTER)
+        failures = ingest_failures(connection)
     notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, bad_rows=bad_rows)
+    if failures is not None:
+        notices.insert(0, ingest_failed(failures.runs, failures.since, failures.error))
     text = fleet_page(
         _written(services, state),
         None if state is None else state.report_id,

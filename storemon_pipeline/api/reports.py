@@ -16,6 +16,7 @@ from storemon_pipeline.api.files import CSV, FILES, HTML, as_text, in_parts, sen
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.threads import in_writers_thread
+from storemon_pipeline.storage.heartbeats import stale_heartbeats
 from storemon_pipeline.storage.registry import (
     COMPLETE,
     IN_PROGRESS,
@@ -283,6 +284,12 @@ def _cancel(services: Services, state: ReportState) -> None:
         state = found(services, state.report_id)
         if state.run_id is None or state.status not in IN_PROGRESS:
             return  # somebody else has canceled it, or it has ended
+    with services.database.read() as connection:
+        is_dead = state.run_id in stale_heartbeats(connection, datetime.now(UTC))
+    if is_dead:  # Dagster could not reach its process; a sensor marks the run as canceled
+        with services.database.write_registry() as connection:
+            cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
+        return
     try:
         services.dagster.terminate(state.run_id)
     except RunUnknownError:

@@ -168,16 +168,19 @@ class Stores(BaseModel):
 
 
 class Alert(BaseModel):
-    """An outage, or the end of one, that the webhook is told of."""
+    """An outage or a failing ingest, or the end of one, that the webhook is told of."""
 
     alert_id: str = Field(
         description="What the receiver knows it by.",
         examples=["0b0f2f8e-53f1-4d0c-9a0b-0d3a1f6f7c11"],
     )
-    kind: Literal["down", "recovered"]
-    store_id: str = Field(examples=["1481966498820158979"])
+    kind: Literal["down", "recovered", "ingest_failed", "ingest_recovered"]
+    store_id: str | None = Field(
+        description="null: the alert is about the ingest.", examples=["1481966498820158979"]
+    )
     down_since: datetime = Field(
-        description="When the outage began.", examples=["2023-01-25T16:11:13.183878Z"]
+        description="When the outage began; of the ingest, since when it fails.",
+        examples=["2023-01-25T16:11:13.183878Z"],
     )
     as_of: datetime = Field(description="The newest poll when it was noticed.", examples=[_AT])
     noticed_at: datetime = Field(examples=["2023-01-25T18:15:00Z"])

@@ -19,6 +19,9 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 :mod:`.io`              what passes between the assets of a run: Parquet under the run's id
 :mod:`.show`            previews, columns, charts and other metadata
 :mod:`.summary`         a report in a few lines, for the log
+:mod:`.heartbeat`       the thread that shows that a run's process is alive
+:mod:`.dead_runs`       what becomes of runs whose process has died
+:mod:`.ingest_record`   how the outcome of an ingest gets on record
 :mod:`.failures`        what a person is told when a run fails
 ======================  ========================================================================
 """

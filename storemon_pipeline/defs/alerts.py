@@ -18,15 +18,18 @@ from storemon_pipeline.storage.alerts import (
     claim_alert,
     count_unsent,
     keep_alerts,
+    latest_ingest_alert,
     newest_alerts,
     record_not_sent,
     record_sent,
 )
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.ingested import newest_reading
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.states import read_states
 from storemon_pipeline.uptime.alerts import new_alerts
+from storemon_pipeline.uptime.ingest_alerts import new_ingest_alert
 from storemon_pipeline.webhook import Webhook
 
 SEND_SECONDS = 20
@@ -87,6 +90,23 @@ def notice(database: Database, last: Look | None, after_minutes: int, now: datet
     return look
 
 
+def notice_ingest(database: Database, now: datetime) -> None:
+    """Put on record that the ingest fails, or that it has recovered, once each."""
+    with database.read() as connection:
+        failures = ingest_failures(connection)
+    with database.write_registry(alone="alerts") as connection:
+        latest = latest_ingest_alert(connection)
+        alert = new_ingest_alert(
+            latest_kind=None if latest is None else latest.kind,
+            alerted_since=None if latest is None else latest.down_since,
+            failed_since=None if failures is None else failures.since,
+            run_id=None if failures is None else failures.run_id,
+            error=None if failures is None else failures.error,
+            as_of=now,
+        )
+        keep_alerts(connection, [] if alert is None else [alert], now)
+
+
 def send(database: Database, webhook: Webhook, log: logging.Logger) -> int:
     """Send what is due; gives how many alerts the webhook has confirmed."""
     sent, give_up_at = 0, time.monotonic() + SEND_SECONDS
@@ -120,7 +140,8 @@ def send(database: Database, webhook: Webhook, log: logging.Logger) -> int:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Tells STOREMON_ALERT_WEBHOOK_URL which stores are open now and have been down for "
-        "STOREMON_ALERT_AFTER_MINUTES, and which of those are up again: each outage once."
+        "STOREMON_ALERT_AFTER_MINUTES, and which of those are up again: each outage once; and that "
+        "the ingest fails, or has recovered."
     ),
 )
 @skipped_while_database_is_away
@@ -136,6 +157,7 @@ def outage_alert_sensor(context: dg.SensorEvaluationContext, storemon: Storemon)
     look = notice(database, last, settings.alert_after_minutes, datetime.now(UTC))
     if look is not None:
         context.update_cursor(json.dumps(asdict(look)))
+    notice_ingest(database, datetime.now(UTC))
     webhook = Webhook(
         settings.alert_webhook_url.get_secret_value(), settings.alert_secret.get_secret_value()
     )

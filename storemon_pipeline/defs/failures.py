@@ -16,6 +16,7 @@ from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
 from storemon_pipeline.launching import REQUEST_TAG
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.faults import DatabaseUnavailableError
+from storemon_pipeline.storage.heartbeats import beat
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 from storemon_pipeline.storage.registry import fail_report, start_report
 from storemon_pipeline.storage.requests import claim
@@ -137,9 +138,10 @@ def record_start(storemon: Storemon, run: dg.DagsterRun, request: ReportRequest 
                 "this run stops"
             )
             raise CannotReportError(msg)
-        start_report(
-            connection, run.run_id, request, datetime.now(UTC), root_run_id=run.root_run_id
-        )
+        now = datetime.now(UTC)
+        # a report that is Running has a heartbeat from its first moment on
+        beat(connection, run.run_id, now)
+        start_report(connection, run.run_id, request, now, root_run_id=run.root_run_id)
 
 
 _P = ParamSpec("_P")
@@ -169,7 +171,8 @@ def _cause(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-@dg.failure_hook(required_resource_keys={"storemon"})
+# every step has this hook: so the heartbeat begins with the run
+@dg.failure_hook(required_resource_keys={"storemon", "heartbeat"})
 def record_failed_report(context: dg.HookContext) -> None:
     """Mark the run's report Failed, with the cause, where the run makes one."""
     storemon: Storemon = context.resources.storemon

@@ -13,6 +13,7 @@ import pandas as pd
 from sqlalchemy import select
 
 from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
+from storemon_pipeline.defs.ingest_record import recorded_ingest
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
 from storemon_pipeline.intake.files import (
@@ -104,8 +105,13 @@ def ingested(
         if dg.AssetKey(name) in context.selected_asset_keys
     }
     now = datetime.now(UTC)
-    with told_as_failure():
-        settings = storemon.settings
+    settings = storemon.settings
+    with (
+        told_as_failure(),
+        recorded_ingest(
+            storemon, context.run.run_id, reads_all=selected.keys() == RAW_ASSETS.keys()
+        ),
+    ):
         record_start(storemon, context.run, None)
         reports = ingest(
             storemon.database,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from storemon_pipeline.defs.dead_runs import end_dead_runs
 from storemon_pipeline.defs.failures import makes_report, skipped_while_database_is_away
 from storemon_pipeline.defs.jobs import report_job
 from storemon_pipeline.defs.resources import Storemon
@@ -163,6 +164,7 @@ def _messages(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 def report_status_sensor(context: dg.SensorEvaluationContext, storemon: Storemon) -> dg.SkipReason:
     """Look for runs whose report says something else."""
     instance = context.instance
+    context.update_cursor(end_dead_runs(instance, storemon, context.cursor, datetime.now(UTC)))
     queued = [
         run for run in instance.get_runs(dg.RunsFilter(statuses=_NOT_STARTED)) if makes_report(run)
     ]

@@ -21,6 +21,7 @@ from storemon_pipeline.defs.summary import WORST, report_summary, worst_stores
 from storemon_pipeline.pages.fleet import FleetCharts, report_page
 from storemon_pipeline.storage.history import keep_figures
 from storemon_pipeline.storage.ingested import bad_rows_by_file
+from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
@@ -167,7 +168,6 @@ def reported(
         if "uptime_report" in selected:
             shown_at = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
             metadata["uptime_report"]["page"] = dg.MetadataValue.url(shown_at)
-            newest = files.promote() if report_request.store_ids is None else None
             with storemon.database.write_registry() as connection:
                 complete_report(
                     connection,
@@ -182,7 +182,7 @@ def reported(
                 f"{fleet.stores:,}",
                 report_request.as_of.isoformat(),
                 files.directory / REPORT,
-                f", and as the newest in {newest}" if newest else "",
+                _published(storemon, context.run.run_id, report_request),
             )
             context.log.info("%s", report_summary(fleet, files.directory, names))
     for name, shown in metadata.items():
@@ -191,6 +191,20 @@ def reported(
             metadata=shown,
             check_results=checks if name == "uptime_report" else [],
         )
+
+
+def _published(storemon: Storemon, run_id: str, request: ReportRequest) -> str:
+    """Publish the newest standard report, and say whether that is this one."""
+    settings = storemon.settings
+    target = settings.latest_report_path
+    latest = publish_latest(storemon.database, settings.reports_path, target)
+    if latest is not None and latest.run_id == run_id:
+        return f", and as the newest in {target}"
+    if not request.is_standard:
+        return f"; {target} is kept for reports of all stores with default windows and rules"
+    if latest is not None and latest.as_of is not None:
+        return f"; {target} stays the newer one as of {latest.as_of.isoformat()}"
+    return ""
 
 
 def _paths(files: ReportFiles, name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from storemon_pipeline.defs.reported import REPORT_ASSETS
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.storage.alerts import drop_alerts
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingest_runs import drop_ingest_runs
 from storemon_pipeline.storage.requests import drop_old_requests
 from storemon_pipeline.storage.retention import (
     drop_directory,
@@ -130,6 +131,7 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None
     needed = runs_needed(reports_dir, working | parents)
     with database.write_registry(alone="alerts") as connection:
         alerts = drop_alerts(connection, before)
+        drop_ingest_runs(connection, before)
     dropped = _Dropped(context.log)
     for report_id in reports_to_drop(
         ages, ended=ended, in_progress=in_progress.keys() | {context.run_id}, needed=needed

@@ -17,8 +17,10 @@ from storemon_pipeline.pages.layout import (
     linked,
     main_of,
     render,
+    utc_text,
 )
 from storemon_pipeline.pages.timeline import length_text
+from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS
 from storemon_pipeline.uptime.windows import Window
 
@@ -30,6 +32,7 @@ NOTHING_ASKED = "Tick at least one window, or give a range."
 """What the form says where it was asked for no window."""
 
 _STALE_AFTER = timedelta(hours=3)
+_ERROR = 300  # characters: the run has all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,25 @@ def fleet_page(
         # below this page's own heading
         content=linked(main_of(written).replace("h1>", "h2>"), frame.root) if written else None,
     )
+
+
+def ingest_failed(runs: int, since: datetime, error: str) -> Notice:
+    """What to know where the newest files are not in the tables.
+
+    Parameters
+    ----------
+    runs : int
+        How many ingests failed since the last one that succeeded.
+    since : datetime
+        When the first of them failed.
+    error : str
+        Why the last of them failed.
+    """
+    text = (
+        f"The last {counted(runs, 'ingest')} failed, since {utc_text(since)}: "
+        f"{shorten(error, _ERROR)}. The figures are of the files before"
+    )
+    return Notice("bad", "Ingest failed", text)
 
 
 def data_now(

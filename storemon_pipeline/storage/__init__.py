@@ -11,6 +11,9 @@
 :mod:`.snapshots`       business_hours and store_timezone: replaced whole, read whole
 :mod:`.ingested`        ingested_file and quarantined_row: what was read, what was set aside
 :mod:`.registry`        report: every report that was ever started, and what became of it
+:mod:`.heartbeats`      run_heartbeat: which runs have a living process
+:mod:`.ingest_runs`     ingest_run: every run that read the raw files, and its outcome
+:mod:`.latest_report`   report.csv of the newest standard report, at a path that does not change
 :mod:`.states`          how all stores are at the newest poll, for the alerts
 :mod:`.alerts`          alert: kept before they are sent, and until they were
 :mod:`.removal`         polls that are taken out of store_status by hand

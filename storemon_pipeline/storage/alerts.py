@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from storemon_pipeline.storage.tables import alert
 from storemon_pipeline.uptime.alerts import DOWN, Alert
+from storemon_pipeline.uptime.ingest_alerts import INGEST_FAILED
 
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(minutes=15)
@@ -46,7 +47,11 @@ def newest_alerts(connection: Connection) -> pd.DataFrame:
         ``store_id``, ``kind``, ``alert_id`` (text), ``down_since``, ``as_of``
         (``datetime64[us, UTC]``).
     """
-    newest = select(func.max(_row.alert_number)).group_by(_row.store_id)
+    newest = (
+        select(func.max(_row.alert_number))
+        .where(_row.store_id.is_not(None))
+        .group_by(_row.store_id)
+    )
     columns = {
         _row.store_id: "str",
         _row.kind: "str",
@@ -61,6 +66,14 @@ def newest_alerts(connection: Connection) -> pd.DataFrame:
             for at, (column, dtype) in enumerate(columns.items())
         }
     )
+
+
+def latest_ingest_alert(connection: Connection) -> AlertRecord | None:
+    """The newest alert about the ingest; None if there is no such alert."""
+    columns = [_row[each.name] for each in fields(AlertRecord)]
+    query = select(*columns).where(_row.store_id.is_(None)).order_by(_row.alert_number.desc())
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else AlertRecord(*row)
 
 
 def keep_alerts(connection: Connection, alerts: Sequence[Alert], noticed_at: datetime) -> None:
@@ -130,7 +143,7 @@ def claim_alert(connection: Connection, now: datetime) -> ClaimedAlert | None:
     is_first = ~(
         select(before.c.alert_number)
         .where(
-            before.c.store_id == _row.store_id,
+            before.c.store_id.is_not_distinct_from(_row.store_id),
             before.c.alert_number < _row.alert_number,
             before.c.sent_at.is_(None),
         )
@@ -176,7 +189,9 @@ class AlertRecord:
     ----------
     alert_number : int
         In the order they were noticed.
-    alert_id, kind, store_id : str
+    alert_id, kind : str
+    store_id : str or None
+        None: the alert is about the ingest.
     down_since, as_of, noticed_at : datetime
     sent_at : datetime or None
         When the webhook confirmed it; None where it did not yet.
@@ -188,7 +203,7 @@ class AlertRecord:
     alert_number: int
     alert_id: str
     kind: str
-    store_id: str
+    store_id: str | None
     down_since: datetime
     as_of: datetime
     noticed_at: datetime
@@ -237,6 +252,6 @@ def drop_alerts(connection: Connection, before: datetime) -> int:
     Gives how many.
     """
     newest = select(func.max(_row.alert_number)).group_by(_row.store_id)
-    over = or_(_row.kind != DOWN, _row.alert_number.not_in(newest))
+    over = or_(_row.kind.not_in((DOWN, INGEST_FAILED)), _row.alert_number.not_in(newest))
     old = (_row.noticed_at < before) & _row.sent_at.is_not(None)
     return connection.execute(delete(alert).where(old, over)).rowcount

@@ -16,7 +16,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0007"
+VERSION = "0008"
 """The newest migration. Kept here as well, so that an up-to-date database costs one query."""
 
 SPLIT = "0007"

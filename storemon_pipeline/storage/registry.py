@@ -6,7 +6,7 @@ makes the same report, unless it is Complete: a report that is Complete stays so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -269,6 +269,35 @@ def newest_complete_report(connection: Connection) -> ReportState | None:
     )
     row = connection.execute(query.limit(1)).first()
     return None if row is None else _state(row)
+
+
+def newest_standard_report(
+    connection: Connection, has_files: Callable[[ReportState], bool] = lambda _: True
+) -> ReportState | None:
+    """Find the Complete standard report with the greatest ``as_of``.
+
+    Standard: all stores, default windows and default rules
+    (:attr:`~storemon_pipeline.uptime.request.ReportRequest.is_standard`). Of several reports with
+    the same ``as_of``, the last one to complete.
+
+    Parameters
+    ----------
+    connection : Connection
+    has_files : callable, optional
+        Skip reports for which this is false.
+    """
+    query = _REPORTS.where(
+        report.c.status == COMPLETE,
+        report.c.request.is_not(None),
+        report.c.request["store_ids"].as_string().is_(None),
+        NOT_OF_THE_FUTURE,
+    ).order_by(report.c.as_of.desc(), report.c.finished_at.desc())
+    with connection.execute(query.execution_options(yield_per=50)) as rows:
+        for row in rows:
+            state = _state(row)
+            if ReportRequest.model_validate(state.request).is_standard and has_files(state):
+                return state
+    return None
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:

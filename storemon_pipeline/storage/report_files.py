@@ -1,8 +1,7 @@
 """The files of a report: how its tables are written as CSV, each whole or not at all.
 
 A report has a directory of its own, named by its id, under the directory of all reports, which may
-be any path that fsspec knows. The newest complete report of all stores is also ``report.csv`` in
-the latter.
+be any path that fsspec knows. :mod:`.latest_report` publishes ``report.csv`` of the newest one.
 """
 
 from __future__ import annotations
@@ -223,10 +222,10 @@ class ReportFiles:
         for name, part in parts.items():
             part.rename(self.directory / name)
 
-    def promote(self) -> UPath:
-        """Make this report the newest of all stores: ``report.csv`` of all reports is its."""
-        newest = self._reports_dir / REPORT
-        part = self._reports_dir / f".{REPORT}.{self.directory.name}.part"
-        part.write_bytes((self.directory / REPORT).read_bytes())
-        part.rename(newest)
-        return newest
+
+def drop_parts(reports_dir: UPath, report_id: str) -> None:
+    """Remove the unfinished files that a run whose process died has left."""
+    directory = reports_dir / report_id
+    if directory.is_dir():
+        for part in [path for path in directory.iterdir() if path.name.endswith(".part")]:
+            part.unlink(missing_ok=True)

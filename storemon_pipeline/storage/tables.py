@@ -245,9 +245,9 @@ alert = Table(
     metadata,
     Column("alert_number", Integer, primary_key=True, comment="in the order they were noticed"),
     Column("alert_id", Text, nullable=False, comment="what the receiver knows it by"),
-    Column("store_id", StoreId, nullable=False),
+    Column("store_id", StoreId, comment="null: of the ingest"),
     Column("kind", Text, nullable=False),
-    Column("down_since", UtcDateTime, nullable=False),
+    Column("down_since", UtcDateTime, nullable=False, comment="of the ingest: failed since"),
     Column("as_of", UtcDateTime, nullable=False, comment="the newest poll when it was noticed"),
     Column("noticed_at", UtcDateTime, nullable=False),
     Column("payload", JSON, nullable=False, comment="what is sent"),
@@ -255,11 +255,42 @@ alert = Table(
     Column("next_attempt_at", UtcDateTime, comment="null: sent"),
     Column("sent_at", UtcDateTime, comment="when the webhook said that it has it"),
     Column("last_error", Text),
-    CheckConstraint("kind IN ('down', 'recovered')", name="alert_kind_is_known"),
+    CheckConstraint(
+        "kind IN ('down', 'recovered', 'ingest_failed', 'ingest_recovered')",
+        name="alert_kind_is_known",
+    ),
     Index("alert_by_id", "alert_id", unique=True),
     Index("alert_by_store", "store_id", "alert_number"),
     Index("alert_by_next_attempt", "next_attempt_at"),
-    comment="Stores that were noticed to be down for long, or up again, and who was told when.",
+    comment="The outbox: alerts about stores and about the ingest, and their delivery.",
+)
+
+ingest_run = Table(
+    "ingest_run",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="the id of the Dagster run"),
+    Column("status", Text, nullable=False),
+    Column(
+        "files",
+        JSON(none_as_null=True),
+        comment="name -> size and modification time when it started; null: only some were read",
+    ),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("error", Text),
+    CheckConstraint(
+        "status IN ('Running', 'Succeeded', 'Failed')", name="ingest_run_status_is_known"
+    ),
+    Index("ingest_run_by_finished_at", "finished_at"),
+    comment="Every run that read the raw files, and its outcome.",
+)
+
+run_heartbeat = Table(
+    "run_heartbeat",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("beat_at", UtcDateTime, nullable=False),
+    comment="Runs in progress: when each last showed that its process is alive.",
 )
 
 REGISTRY_TABLES = (
@@ -270,5 +301,7 @@ REGISTRY_TABLES = (
     fleet_figure,
     fleet_hour,
     alert,
+    ingest_run,
+    run_heartbeat,
 )
 """What requests, reports and alerts write; all other tables are filled from files."""

@@ -15,6 +15,8 @@ database, a file or the clock; it needs numpy, pandas, pydantic, tzdata and tzlo
 :mod:`.outages`         both -> downtime events, and downtime by local hour of the week
 :mod:`.fleet`           all of that of some stores, and of all stores together
 :mod:`.alerts`          stores' newest states -> what there is to tell of them
+:mod:`.ingest_alerts`   ingests that failed -> the alert that is due
+:mod:`.messages`        values and texts of bounded length, for messages
 :mod:`.slices`          which stores are worked through together
 :mod:`.tables`          between tables and arrays
 ======================  ========================================================================

@@ -147,11 +147,12 @@ class Alert:
     ----------
     alert_id : str
         The same whenever the same is noticed again on the same record.
-    store_id : str
+    store_id : str or None
+        None: the alert is about the ingest.
     kind : str
-        ``down`` or ``recovered``.
+        ``down`` or ``recovered``; of the ingest ``ingest_failed`` or ``ingest_recovered``.
     down_since : datetime
-        When the outage began.
+        When the outage began; of the ingest, since when it fails.
     as_of : datetime
         The newest poll, up to which this is known.
     payload : dict
@@ -159,7 +160,7 @@ class Alert:
     """
 
     alert_id: str
-    store_id: str
+    store_id: str | None
     kind: str
     down_since: datetime
     as_of: datetime
@@ -209,7 +210,7 @@ def new_alerts(
     down = current & is_down & both["is_open"] & long & (~told | recovered)
 
     found = list(_recovered(both[recovered], as_of))
-    ends = {alert.store_id: alert.alert_id for alert in found}
+    ends = {str(alert.store_id): alert.alert_id for alert in found}
     return [*found, *_down(both[down], as_of, ends)]
 
 
@@ -218,7 +219,9 @@ def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
     for row in which.itertuples():
         # where a correction says that it was never down, it was for no time
         up_since = max(row.up_since, row.down_since)
-        yield _alert(row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=_text(up_since))
+        yield _alert(
+            row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=instant_text(up_since)
+        )
 
 
 def _down(which: pd.DataFrame, as_of: datetime, ends: dict[str, str]) -> Iterator[Alert]:
@@ -234,20 +237,21 @@ def _alert(
     row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, before: str, **facts: Any
 ) -> Alert:
     # the alert before it is part of the id: after a correction, the same outage may be told anew
-    text = "\n".join((row.store_id, kind, _text(down_since), before))
+    text = "\n".join((row.store_id, kind, instant_text(down_since), before))
     alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     payload = {
         "alert_id": alert_id,
         "kind": kind,
         "store_id": row.store_id,
         "timezone": row.timezone,
-        "down_since": _text(down_since),
+        "down_since": instant_text(down_since),
         **facts,
-        "last_poll": _text(row.last_poll_utc),
-        "as_of": _text(as_of),
+        "last_poll": instant_text(row.last_poll_utc),
+        "as_of": instant_text(as_of),
     }
     return Alert(alert_id, row.store_id, kind, down_since.to_pydatetime(), as_of, payload)
 
 
-def _text(instant: datetime) -> str:
+def instant_text(instant: datetime) -> str:
+    """An instant in UTC as ISO 8601 with ``Z``."""
     return instant.isoformat().replace("+00:00", "Z")

@@ -230,6 +230,15 @@ class ReportRequest(BaseModel):
         return self.as_of - (ROLLING | CALENDAR)[window]
 
     @property
+    def is_standard(self) -> bool:
+        """Whether this is a report of all stores with default windows and rules."""
+        return (
+            self.windows == DEFAULT_WINDOWS
+            and self.store_ids is None
+            and self.rules == UptimeRules()
+        )
+
+    @property
     def span(self) -> tuple[datetime, datetime]:
         """What must be looked at to answer: all windows of all stores are within, up to as_of."""
         return min(map(self._earliest, self.windows)), self.as_of

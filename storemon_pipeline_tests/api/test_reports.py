@@ -3,7 +3,7 @@
 import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.heartbeats import beat
 from storemon_pipeline.storage.registry import cancel_report, fail_report, start_report
+from storemon_pipeline.storage.requests import find_request, launched
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
 from storemon_pipeline_tests.api.serving import Api, problem
 
@@ -474,6 +476,32 @@ def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
     assert int(answer.headers["retry-after"]) > 0
     told = api.http.get(f"/v1/reports/{run_id}").json()
     assert (told["status"], told["progress"]) == ("Running", None)
+
+
+def test_report_of_a_dead_process_is_canceled_at_once(api: Api, database: Database):
+    run_id, long_ago = str(uuid4()), datetime.now(UTC) - timedelta(minutes=2)
+    with database.write_registry() as connection:
+        beat(connection, run_id, long_ago)
+        start_report(connection, run_id, None, long_ago)
+    answer = api.http.delete(f"/v1/reports/{run_id}")
+    assert (answer.status_code, answer.json()["status"]) == (202, "Canceled")
+
+
+def test_report_of_a_dead_process_is_not_handed_out(api: Api, database: Database):
+    asked, long_ago = new_request(), datetime.now(UTC) - timedelta(minutes=2)
+    first, run_id = ask(api, asked), str(uuid4())
+    with database.write_registry() as connection:
+        kept = find_request(connection, first["id"])
+        assert kept is not None
+        launched(connection, kept, run_id)
+        beat(connection, run_id, datetime.now(UTC))
+        start_report(connection, run_id, None, long_ago)
+    assert ask(api, asked)["id"] == run_id
+    with database.write_registry() as connection:
+        beat(connection, run_id, long_ago)
+    assert ask(api, asked)["id"] != run_id
+    told = api.http.get(f"/v1/reports/{run_id}").json()
+    assert (told["status"], "no heartbeat for a minute" in told["error"]) == ("Failed", True)
 
 
 # Stores

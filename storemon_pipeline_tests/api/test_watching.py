@@ -153,6 +153,8 @@ def test_the_tables_are_told_of(api: Api):
     told = metrics(api)
     assert told["storemon_database_up", ()] == 1
     assert told["storemon_newest_poll_age_seconds", ()] > 0
+    assert told["storemon_ingest_failures", ()] == 0
+    assert time.time() - told["storemon_ingest_last_success_timestamp_seconds", ()] < 3600
     reports = {status: told["storemon_reports", (("status", status),)] for status in STATUSES}
     assert reports["Complete"] == 1
     before = reports["Queued"]

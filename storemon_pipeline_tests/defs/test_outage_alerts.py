@@ -21,6 +21,7 @@ from storemon_pipeline import webhook
 from storemon_pipeline.defs import alerts
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 from storemon_pipeline.storage.ingested import IngestedFile, record_file
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.snapshots import replace_snapshot
@@ -69,7 +70,9 @@ def receiver() -> Iterator[Receiver]:
             receiver.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
             time.sleep(receiver.seconds)
             answer = receiver.answers.pop(0) if receiver.answers else 204
-            self.send_response(400 if json.loads(body)["store_id"] in receiver.refused else answer)
+            self.send_response(
+                400 if json.loads(body).get("store_id") in receiver.refused else answer
+            )
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -596,6 +599,38 @@ def test_a_slow_tick_that_knows_less_does_not_contradict(
 
 
 # Settings
+
+
+def ingest(run_id: str, at: datetime, error: str | None = None) -> None:
+    with Storemon().database.write_registry() as connection:
+        start_ingest_run(connection, run_id, {"store_status.csv": [1, 1]}, at)
+        finish_ingest_run(connection, run_id, at, error=error)
+
+
+def test_failing_ingest_is_told_once_an_episode(sensor: Sensor, receiver: Receiver) -> None:
+    minute, start = timedelta(minutes=1), sensor.now
+    ingest("good", start)
+    assert sensor.tick() == "Sent 0 alerts; 0 wait"
+    ingest("bad", start + minute, "no column status")
+    receiver.answers = [500]  # and it is sent again
+    sensor.tick()
+    sensor.later(minutes=15)
+    ingest("worse", start + 20 * minute, "no column status")
+    assert sensor.later(minutes=15) == "Sent 0 alerts; 0 wait"
+    # recovered and failing again between two ticks: both are told, in order
+    ingest("good again", start + 40 * minute)
+    ingest("bad again", start + 41 * minute, "no rows")
+    sensor.later(minutes=15)
+    sensor.later(minutes=15)
+    ingest("at last", start + 99 * minute)
+    sensor.later(minutes=15)
+    told = [json.loads(body) for _, body in receiver.requests[1:]]
+    since = [(start + n * minute).isoformat().replace("+00:00", "Z") for n in (1, 1, 41, 41)]
+    assert [each["failed_since"] for each in told] == since
+    assert [each["kind"] for each in told] == ["ingest_failed", "ingest_recovered"] * 2
+    assert (told[0]["run_id"], told[0]["error"]) == ("bad", "no column status")
+    assert len({each["alert_id"] for each in told}) == 4
+    assert [row["store_id"] for row in alert_rows()] == [None] * 4
 
 
 def test_without_a_webhook_there_are_no_alerts_and_the_sensor_says_what_to_set(

@@ -1,115 +1,174 @@
-"""new_files_sensor starts one run for each change of the data directory, when it has come to rest."""
+"""new_files_sensor runs once for each state of the files that settles, and again if that fails."""
 
 import json
 import os
 import shutil
 from collections.abc import Callable
-from itertools import groupby
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from storemon_pipeline.defs.sensors import PATIENCE, Watch, look, new_files_sensor
-from storemon_pipeline_tests.defs.running import GOLDEN, copy_data
+from storemon_pipeline.definitions import defs
+from storemon_pipeline.defs import sensors
+from storemon_pipeline.defs.jobs import ingest_and_report_job
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.sensors import (
+    MAX_TRIES,
+    PATIENCE,
+    Decision,
+    Try,
+    Watch,
+    decide,
+    new_files_sensor,
+)
+from storemon_pipeline.storage.ingest_runs import IngestRun
+from storemon_pipeline_tests.defs.running import GOLDEN, copy_data, materialize, run, table
 
 POLLS, HOURS = "store_status.csv", "menu_hours.csv"
 FIRST = {POLLS: [100, 1]}
 GROWN = {POLLS: [200, 2]}
-BESIDE = {POLLS: [100, 1], HOURS: [50, 3]}
+NOW = datetime(2023, 1, 25, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+Status = dg.DagsterRunStatus
 
 Files = dict[str, list[int]]
 
 
-def started(watch: Watch, *looks: Files) -> tuple[Watch, list[int], list[str]]:
-    """After which of the looks, counted from 1, runs start, and their keys."""
-    at, keys = [], []
-    for number, files in enumerate(looks, 1):
-        watch, key = look(watch, files)
-        if key:
+# What is decided
+
+
+def settled(files: Files = FIRST) -> Watch:
+    return Watch(files)
+
+
+def ingested(files: Files | None, at: datetime = NOW - MINUTE) -> IngestRun:
+    return IngestRun("by-hand", "Succeeded", files, at - MINUTE, at, None)
+
+
+def failed(count: int, *, last: datetime = NOW) -> list[Try]:
+    return [Try(f"try-{n}", Status.FAILURE, last) for n in range(count, 0, -1)]
+
+
+def ticks(*states: Files) -> list[int]:
+    """After which ticks, counted from 1, runs start; each of them succeeds at once."""
+    watch, last, at = Watch(), None, []
+    for number, files in enumerate(states, 1):
+        decision = decide(watch, files, last, [], NOW)
+        watch = decision.watch
+        if decision.run_key:
             at.append(number)
-            keys.append(key)
-    return watch, at, keys
+            last = replace(ingested(files), run_id=str(number))
+    return at
 
 
-def starts(*looks: Files) -> list[int]:
-    return started(Watch(), *looks)[1]
+def test_files_that_settle_start_one_run() -> None:
+    assert ticks({}, FIRST, FIRST, FIRST, GROWN, GROWN, GROWN) == [3, 6]
 
 
-def test_new_files_start_a_run_once_they_have_not_changed_between_two_looks() -> None:
-    assert starts({}, FIRST, FIRST, FIRST, FIRST) == [3]
+def test_files_put_back_as_before_start_another_run() -> None:
+    assert ticks(FIRST, FIRST, GROWN, GROWN, FIRST, FIRST) == [2, 4, 6]
 
 
-def test_a_changed_file_starts_another_run() -> None:
-    assert starts(FIRST, FIRST, GROWN, GROWN, GROWN) == [2, 4]
-
-
-def test_a_new_file_beside_the_others_starts_another_run() -> None:
-    assert starts(FIRST, FIRST, BESIDE, BESIDE, BESIDE) == [2, 4]
-
-
-def test_a_file_that_is_taken_away_starts_another_run() -> None:
-    assert starts(BESIDE, BESIDE, FIRST, FIRST, FIRST) == [2, 4]
-
-
-def test_files_that_are_still_being_written_are_waited_for() -> None:
+def test_files_being_written_start_a_run_at_rest() -> None:
     growing: list[Files] = [{POLLS: [size, size]} for size in range(1, 6)]
-    assert starts(*growing, growing[-1]) == [6]
+    assert ticks(*growing, growing[-1]) == [6]
 
 
-def test_files_that_never_come_to_rest_are_ingested_when_patience_ends() -> None:
+def test_files_that_never_rest_start_when_patience_ends() -> None:
     growing: list[Files] = [{POLLS: [size, size]} for size in range(1, 2 * PATIENCE + 1)]
-    assert starts(*growing) == [PATIENCE, 2 * PATIENCE]
+    assert ticks(*growing) == [PATIENCE, 2 * PATIENCE]
 
 
-def test_a_directory_that_is_emptied_starts_nothing_nor_when_the_same_files_are_back() -> None:
-    assert starts(FIRST, FIRST, {}, {}, FIRST, FIRST) == [2]
+def test_directory_emptied_and_filled_again_starts_nothing() -> None:
+    assert ticks(FIRST, FIRST, {}, {}, FIRST, FIRST) == [2]
 
 
-def test_files_that_are_as_they_were_before_a_change_start_a_run_with_a_key_of_its_own() -> None:
-    # an older snapshot that is put back, with its time: Dagster starts no run for a key it knows
-    _, at, keys = started(Watch(), FIRST, FIRST, BESIDE, BESIDE, FIRST, FIRST, BESIDE, BESIDE)
-    assert at == [2, 4, 6, 8]
-    assert len(set(keys)) == 4
+@pytest.mark.parametrize("watch", [settled(), Watch()])
+def test_files_ingested_by_any_run_start_nothing(watch: Watch) -> None:
+    assert decide(watch, FIRST, ingested(FIRST), [], NOW) == Decision(
+        settled(), reason="nothing is new"
+    )
 
 
-def test_the_same_look_twice_has_the_same_key() -> None:
-    # a daemon that dies before it has kept the cursor looks again, and must not start two runs
-    watch, _, _ = started(Watch(), FIRST)
-    assert look(watch, FIRST) == look(watch, FIRST)
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.STARTING, Status.STARTED])
+def test_run_in_progress_is_waited_for(status: Status) -> None:
+    decision = decide(settled(), FIRST, None, [Try("a-run", status, NOW)], NOW + 60 * MINUTE)
+    assert decision.run_key is None
+    assert decision.reason == "run a-run is in progress"
 
 
-@settings(deadline=None)  # a busy machine is no failure
-@given(
-    states=st.lists(st.sampled_from([{}, FIRST, GROWN, BESIDE]), max_size=12),
-    rests=st.lists(st.integers(1, 3), min_size=12, max_size=12),
-)
-def test_each_state_that_is_settled_and_is_not_the_last_ingested_one_starts_exactly_one_run(
-    states: list[Files], rests: list[int]
-) -> None:
-    looks = [files for files, rest in zip(states, rests, strict=False) for _ in range(rest)]
-    expected: list[Files] = []
-    unrest = 0
-    for files, group in groupby(looks):
-        seen = len(list(group))
-        unrest = 0 if seen > 1 or not files else unrest + 1
-        is_settled = seen > 1 and bool(files)
-        if is_settled and (not expected or files != expected[-1]):
-            expected.append(files)
-        # patience has a test of its own
-        if unrest >= PATIENCE - 1:
-            return
-    watch, ingested, keys = Watch(), [], []
-    for files in looks:
-        watch, key = look(watch, files)
-        if key:
-            ingested.append(files)
-            keys.append(key)
-            assert watch.ingested == files
-    assert ingested == expected
-    assert len(set(keys)) == len(keys)
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 15)])
+def test_failed_run_is_tried_again_after_its_delay(failures: int, minutes: int) -> None:
+    tries = failed(failures)
+    retry_at = NOW + minutes * MINUTE
+    early = decide(settled(), FIRST, None, tries, retry_at - timedelta(seconds=1))
+    assert early.run_key is None
+    assert f"try {failures + 1} of {MAX_TRIES} follows at {retry_at:%H:%M:%S}" in early.reason
+    assert decide(settled(), FIRST, None, tries, retry_at).run_key
+
+
+def test_files_that_always_fail_wait_for_a_change() -> None:
+    tries = failed(MAX_TRIES)
+    decision = decide(settled(), FIRST, None, tries, NOW + timedelta(days=9))
+    assert decision.run_key is None
+    assert f"{MAX_TRIES} runs for these files failed, the last one is {tries[0].run_id}" in (
+        decision.reason
+    )
+    assert decide(settled(GROWN), GROWN, None, [], NOW).run_key
+
+
+def test_run_by_hand_that_succeeds_ends_the_tries() -> None:
+    last = ingested(FIRST, NOW + MINUTE)
+    decision = decide(settled(), FIRST, last, failed(MAX_TRIES), NOW + timedelta(days=9))
+    assert decision.reason == "nothing is new"
+
+
+def test_report_that_failed_after_its_ingest_is_retried() -> None:
+    last = ingested(FIRST, NOW - MINUTE)
+    assert decide(settled(), FIRST, last, failed(1), NOW + 5 * MINUTE).run_key
+
+
+def test_success_in_another_database_is_not_trusted() -> None:
+    # the tables were removed, Dagster's history was not
+    done = Try("done", Status.SUCCESS, NOW)
+    keys = {decide(settled(), FIRST, None, tries, NOW).run_key for tries in ([], [done])}
+    assert None not in keys
+    assert len(keys) == 2
+
+
+def test_each_try_has_a_key_of_its_own_and_keeps_it() -> None:
+    later = NOW + timedelta(days=1)
+
+    def keys() -> list[str | None]:
+        return [decide(settled(), FIRST, None, failed(n), later).run_key for n in range(MAX_TRIES)]
+
+    assert len(set(keys())) == MAX_TRIES
+    assert keys() == keys()
+
+
+# What is done
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Set the sensor's clock forward."""
+    ahead = [timedelta(0)]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            assert tz is UTC
+            return datetime.now(UTC) + ahead[0]
+
+    monkeypatch.setattr(sensors, "datetime", Clock)
+
+    def forward(by: timedelta) -> None:
+        ahead[0] += by
+
+    return forward
 
 
 Looked = dg.SensorResult | dg.SkipReason
@@ -124,7 +183,7 @@ def tick(instance: dg.DagsterInstance) -> Callable[[], Looked]:
         context = dg.build_sensor_context(
             instance=instance, cursor=cursor[0], sensor_name="new_files_sensor"
         )
-        said = new_files_sensor(context)
+        said = new_files_sensor(context, storemon=Storemon())
         assert isinstance(said, dg.SensorResult | dg.SkipReason)
         # a SkipReason leaves the cursor as it is
         if isinstance(said, dg.SensorResult):
@@ -153,57 +212,143 @@ def reason(said: Looked) -> str:
 def test_the_sensor_starts_on_the_first_files_once_they_have_settled(
     tick: Callable[[], Looked], data_dir: Path
 ) -> None:
-    assert reason(tick()) == f"In {data_dir}, nothing is new"
+    assert reason(tick()) == f"In {data_dir}, there are no files"
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data_dir)
     assert reason(tick()) == f"In {data_dir}, files are still changing"
     assert len(run_keys(tick())) == 1
-    assert reason(tick()) == f"In {data_dir}, nothing is new"
 
 
-def settled(tick: Callable[[], Looked]) -> None:
+def launch(instance: dg.DagsterInstance, said: Looked) -> dg.DagsterRun:
+    """Do with the sensor's request what the daemon does, as far as the queue."""
+    assert isinstance(said, dg.SensorResult)
+    (request,) = said.run_requests or []
+    tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+    return instance.create_run_for_job(defs.resolve_job_def(ingest_and_report_job.name), tags=tags)
+
+
+def settle(tick: Callable[[], Looked], instance: dg.DagsterInstance) -> None:
+    """Two ticks, and the run that the second one launches."""
+    tick()
+    said = tick()
+    assert isinstance(said, dg.SensorResult)
+    (request,) = said.run_requests or []
+    result = defs.resolve_job_def(ingest_and_report_job.name).execute_in_process(
+        instance=instance, tags=request.tags
+    )
+    assert result.success
+    assert "nothing is new" in reason(tick())
+
+
+def test_killed_runs_are_tried_again_until_one_succeeds(
+    tick: Callable[[], Looked],
+    instance: dg.DagsterInstance,
+    two_stores: Path,
+    clock: Callable[[timedelta], None],
+) -> None:
+    tick()
+    killed = launch(instance, tick())
+    assert "is in progress" in reason(tick())
+    instance.report_run_failed(killed, "killed")
+    assert f"run {killed.run_id} failed; try 2 of {MAX_TRIES}" in reason(tick())
+    clock(MINUTE)
+    settle(tick, instance)
+
+
+def test_tries_are_bounded_and_end_with_a_run_by_hand(
+    tick: Callable[[], Looked],
+    instance: dg.DagsterInstance,
+    two_stores: Path,
+    clock: Callable[[timedelta], None],
+) -> None:
+    tick()
+    for _ in range(MAX_TRIES):
+        instance.report_run_failed(launch(instance, tick()), "killed")
+        clock(timedelta(hours=1))
+    assert f"{MAX_TRIES} runs for these files failed" in reason(tick())
+    assert run(instance, "ingest_job").success
+    clock(timedelta(hours=1))
+    assert run_keys(tick()) == []
+
+
+def test_lost_cursor_repeats_nothing_and_loses_nothing(
+    instance: dg.DagsterInstance, two_stores: Path, tick: Callable[[], Looked]
+) -> None:
+    tick()
+    killed = launch(instance, tick())
+    instance.report_run_failed(killed, "killed")
+    lost = dg.build_sensor_context(instance=instance, cursor=None)
+    assert f"run {killed.run_id} failed" in reason(new_files_sensor(lost, storemon=Storemon()))
+    assert run(instance, "ingest_job").success
+    assert "nothing is new" in reason(new_files_sensor(lost, storemon=Storemon()))
+
+
+def test_cursor_of_an_older_version_is_read(instance: dg.DagsterInstance, two_stores: Path) -> None:
+    old = json.dumps({"ingested": {}, "seen": {}, "unsettled": 3, "runs": 7})
+    context = dg.build_sensor_context(instance=instance, cursor=old)
+    assert "still changing" in reason(new_files_sensor(context, storemon=Storemon()))
+
+
+def test_failed_ingest_is_on_record_with_its_reason(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
+    (two_stores / POLLS).write_text("what,is,this\n1,2,3\n")
+    assert not run(instance, "ingest_job").success
+    (row,) = table("ingest_run")
+    assert row["status"] == "Failed"
+    assert POLLS in row["error"]
+    assert row["files"][POLLS][0] == (two_stores / POLLS).stat().st_size
+    assert table("run_heartbeat") == []
+
+
+def test_ingest_of_some_tables_says_nothing_of_the_files(
+    instance: dg.DagsterInstance, two_stores: Path, tick: Callable[[], Looked]
+) -> None:
+    assert materialize(instance, "store_timezones").success
+    (row,) = table("ingest_run")
+    assert (row["status"], row["files"]) == ("Succeeded", None)
     tick()
     assert len(run_keys(tick())) == 1
 
 
 def test_the_sensor_starts_on_a_file_that_has_grown(
-    tick: Callable[[], Looked], two_stores: Path
+    tick: Callable[[], Looked], two_stores: Path, instance: dg.DagsterInstance
 ) -> None:
-    settled(tick)
+    settle(tick, instance)
     with (two_stores / POLLS).open("a") as polls:
         polls.write("s1,active,2023-01-25 00:40:00 UTC\n")
-    settled(tick)
+    settle(tick, instance)
 
 
 def test_the_sensor_starts_on_a_file_of_the_same_size_that_was_written_anew(
-    tick: Callable[[], Looked], two_stores: Path
+    tick: Callable[[], Looked], two_stores: Path, instance: dg.DagsterInstance
 ) -> None:
-    settled(tick)
+    settle(tick, instance)
     later = (two_stores / HOURS).stat().st_mtime + 60
     os.utime(two_stores / HOURS, (later, later))
-    settled(tick)
+    settle(tick, instance)
 
 
 def test_the_sensor_starts_on_a_new_file_of_polls_beside_the_others(
-    tick: Callable[[], Looked], two_stores: Path
+    tick: Callable[[], Looked], two_stores: Path, instance: dg.DagsterInstance
 ) -> None:
-    settled(tick)
+    settle(tick, instance)
     shutil.copyfile(two_stores / POLLS, two_stores / "store_status_2023-02.csv")
-    settled(tick)
+    settle(tick, instance)
 
 
 def test_the_sensor_passes_over_files_that_are_not_raw_files(
-    tick: Callable[[], Looked], two_stores: Path
+    tick: Callable[[], Looked], two_stores: Path, instance: dg.DagsterInstance
 ) -> None:
-    settled(tick)
+    settle(tick, instance)
     (two_stores / "notes.csv").write_text("store_id\n")
     (two_stores / ".store_status.csv.part").write_text("store_id\n")
     assert [run_keys(tick()) for _ in range(3)] == [[], [], []]
 
 
 def test_a_directory_that_cannot_be_read_is_a_reason_and_forgets_nothing(
-    tick: Callable[[], Looked], two_stores: Path
+    tick: Callable[[], Looked], two_stores: Path, instance: dg.DagsterInstance
 ) -> None:
-    settled(tick)
+    settle(tick, instance)
     away = two_stores.with_name("away")
     two_stores.rename(away)
     said = tick()

@@ -1,7 +1,7 @@
 """A database is brought to the newest schema when it is opened, and that is the declared one."""
 
-from collections.abc import Callable
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 

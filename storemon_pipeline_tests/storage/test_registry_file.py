@@ -39,6 +39,9 @@ VALUES ('a', 's1', 'down', {AT}, {AT}, {AT}, '{{}}', 1);
 INSERT INTO store_timezone VALUES ('s1', 'Asia/Tokyo');
 """
 
+NEWER = ("ingest_run", "run_heartbeat")
+"""The registry's tables that no single file had."""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -72,7 +75,9 @@ def tables(path: Path) -> set[str]:
 def counts(database: Database) -> dict[str, int]:
     with database.read() as connection:
         return {
-            table.name: len(connection.execute(select(table)).all()) for table in REGISTRY_TABLES
+            table.name: len(connection.execute(select(table)).all())
+            for table in REGISTRY_TABLES
+            if table.name not in NEWER
         }
 
 
@@ -113,7 +118,7 @@ def test_a_table_of_the_other_file_cannot_be_written(opened: Database, target: s
 
 
 def test_an_older_single_file_is_split(old: Path, opened: Database):
-    assert counts(opened) == dict.fromkeys((table.name for table in REGISTRY_TABLES), 1)
+    assert set(counts(opened).values()) == {1}
     with opened.read() as connection:
         assert connection.execute(select(store_timezone)).all() == [("s1", "Asia/Tokyo")]
         assert connection.execute(select(idempotency_key)).all() == [("key", "d", "r")]

@@ -1,0 +1,55 @@
+"""``report.csv`` of the newest standard report, at a path that does not change.
+
+Standard: all stores, default windows, default rules. The file follows the registry: it is replaced
+after a report is Complete, never before, and by no report with an older ``as_of``.
+"""
+
+from __future__ import annotations
+
+from upath import UPath
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.registry import ReportState, newest_standard_report
+from storemon_pipeline.storage.report_files import REPORT
+
+
+def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> ReportState | None:
+    """Make ``target`` the ``report.csv`` of the newest standard report.
+
+    Idempotent, and safe beside others that publish at the same time: whoever replaces the file
+    reads the registry once more, so that the last one to replace it has seen the newest report.
+
+    Parameters
+    ----------
+    database : Database
+    reports_dir : UPath
+        The directory of all reports.
+    target : UPath
+        The file to replace; written whole or not at all.
+
+    Returns
+    -------
+    ReportState or None
+        The report that ``target`` holds now; None where no standard report with files is Complete.
+    """
+
+    def source(state: ReportState) -> UPath:
+        return reports_dir / str(state.run_id) / REPORT
+
+    published: ReportState | None = None
+    while True:
+        with database.read() as connection:
+            newest = newest_standard_report(connection, lambda state: source(state).is_file())
+        if newest is None or (published and newest.report_id == published.report_id):
+            return newest
+        _replace(source(newest).read_bytes(), target, suffix=newest.report_id)
+        published = newest
+
+
+def _replace(content: bytes, target: UPath, *, suffix: str) -> None:
+    if target.is_file() and target.read_bytes() == content:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.parent / f".{target.name}.{suffix}.part"
+    part.write_bytes(content)
+    part.rename(target)

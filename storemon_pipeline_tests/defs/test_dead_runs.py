@@ -1,0 +1,211 @@
+"""What becomes of runs whose process has died: of their reports, their files, their place in the queue."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from storemon_pipeline.defs.dead_runs import Suspect, dead_runs, end_dead_runs
+from storemon_pipeline.defs.heartbeat import Heartbeat
+from storemon_pipeline.defs.report_sensors import report_status_sensor
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.heartbeats import (
+    HEARTBEAT_INTERVAL,
+    PROCESS_DIED,
+    STALE_AFTER,
+    beat,
+)
+from storemon_pipeline.storage.registry import cancel_report, start_report
+from storemon_pipeline_tests.defs.running import report_dir, report_row, run, table
+
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+SECONDS = 60
+
+
+def until(what: str, is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up_at, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+# What is decided
+
+
+def test_run_is_dead_after_one_more_interval() -> None:
+    stale = {"a-run": NOON}
+    suspects, dead = dead_runs(stale, {}, NOON)
+    assert (suspects, dead) == ({"a-run": Suspect(NOON.isoformat(), NOON.isoformat())}, [])
+    assert dead_runs(stale, suspects, NOON + HEARTBEAT_INTERVAL - SECOND) == (suspects, [])
+    assert dead_runs(stale, suspects, NOON + HEARTBEAT_INTERVAL) == ({}, ["a-run"])
+
+
+def test_run_that_has_shown_itself_is_no_suspect() -> None:
+    suspects, _ = dead_runs({"a-run": NOON}, {}, NOON)
+    later = NOON + HEARTBEAT_INTERVAL
+    assert dead_runs({}, suspects, later) == ({}, [])
+    # stale once more: its time begins again
+    again, dead = dead_runs({"a-run": NOON + SECOND}, suspects, later)
+    assert (again["a-run"].since, dead) == (later.isoformat(), [])
+
+
+# What is done
+
+
+def end_all(instance: dg.DagsterInstance) -> None:
+    """The two ticks that it takes, a minute from now."""
+    later = datetime.now(UTC) + STALE_AFTER + SECOND
+    cursor = end_dead_runs(instance, Storemon(), None, later)
+    end_dead_runs(instance, Storemon(), cursor, later + HEARTBEAT_INTERVAL)
+
+
+@pytest.fixture
+def home(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance on disk, which processes share."""
+    folder = own_place / "dagster"
+    folder.mkdir()
+    (folder / "dagster.yaml").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def killed(home: dg.DagsterInstance, two_stores: Path, own_place: Path) -> str:
+    """The id of a run of `dagster job execute` that was killed while it ingested."""
+    database = Storemon().database
+    # what holds the write lock of the data holds the ingest, and no heartbeat
+    holder = sqlite3.connect(own_place / "storemon.db")
+    holder.execute("BEGIN IMMEDIATE")
+    command = ["job", "execute", "-m", "storemon_pipeline.definitions", "-j"]
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("dagster"), *command, "ingest_and_report_job"],
+        cwd=own_place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    ) as process:
+        until("the ingest to begin", lambda: bool(table("ingest_run")))
+        process.send_signal(signal.SIGKILL)
+    holder.close()
+    assert database.is_sqlite
+    (row,) = table("ingest_run")
+    run_id: str = row["run_id"]
+    return run_id
+
+
+def test_killed_process_leaves_no_report_running(home: dg.DagsterInstance, killed: str) -> None:
+    stored = home.get_run_by_id(killed)
+    assert stored is not None
+    assert stored.status is dg.DagsterRunStatus.STARTED
+    assert report_row(killed)["status"] == "Running"
+    part = report_dir(killed) / ".report.csv.part"
+    part.parent.mkdir(parents=True)
+    part.touch()
+
+    end_all(home)
+
+    stored = home.get_run_by_id(killed)
+    assert stored is not None
+    assert stored.status is dg.DagsterRunStatus.FAILURE
+    assert (report_row(killed)["status"], report_row(killed)["error"]) == ("Failed", PROCESS_DIED)
+    (ingest,) = table("ingest_run")
+    assert (ingest["status"], ingest["error"]) == ("Failed", PROCESS_DIED)
+    assert not part.exists()
+    assert table("run_heartbeat") == []
+    # and the files are read by the next one
+    assert run(home, "ingest_and_report_job").success
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+def test_canceled_dead_run_is_canceled_in_dagster(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    instance.add_run(dg.DagsterRun(job_name="report_job", run_id="a-run", status=status))
+    now = datetime.now(UTC)
+    with Storemon().database.write_registry() as connection:
+        beat(connection, "a-run", now)
+        start_report(connection, "a-run", None, now)
+        if status is dg.DagsterRunStatus.STARTED:
+            cancel_report(connection, "a-run", canceled_at=now)
+    end_all(instance)
+    stored = instance.get_run_by_id("a-run")
+    assert stored is not None
+    assert stored.status is dg.DagsterRunStatus.CANCELED
+
+
+def test_living_run_is_left_alone(instance: dg.DagsterInstance) -> None:
+    status = dg.DagsterRunStatus.STARTED
+    instance.add_run(dg.DagsterRun(job_name="report_job", run_id="a-run", status=status))
+    later = datetime.now(UTC) + STALE_AFTER + SECOND
+    with Storemon().database.write_registry() as connection:
+        beat(connection, "a-run", datetime.now(UTC))
+        start_report(connection, "a-run", None, NOON)
+    cursor = end_dead_runs(instance, Storemon(), None, later)
+    assert list(json.loads(cursor)) == ["a-run"]
+    with Storemon().database.write_registry() as connection:
+        beat(connection, "a-run", later)  # it was suspended with the daemon
+    assert end_dead_runs(instance, Storemon(), cursor, later + HEARTBEAT_INTERVAL) == "{}"
+    assert report_row("a-run")["status"] == "Running"
+
+
+def test_status_sensor_keeps_its_suspects(instance: dg.DagsterInstance) -> None:
+    with Storemon().database.write_registry() as connection:
+        beat(connection, "a-run", NOON)
+    with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+        report_status_sensor(context)
+        assert list(json.loads(context.cursor or "")) == ["a-run"]
+
+
+# The heartbeat
+
+
+def beats() -> list[datetime]:
+    return [row["beat_at"] for row in table("run_heartbeat")]
+
+
+def test_heartbeat_survives_a_database_that_is_away(
+    own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Storemon().database
+    heartbeat = Heartbeat(database, "a-run", interval=0.01)
+    heartbeat.start()
+    (first,) = beats()
+    until("another beat", lambda: beats() != [first])
+    failed = []
+
+    def away(self: Database) -> None:
+        failed.append(self)
+        raise OSError("the disk is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "write_registry", away)
+        until("some failed beats", lambda: len(failed) > 2)
+    (last,) = beats()
+    until("the next beat", lambda: beats() != [last])
+    heartbeat.stop()
+    assert beats() == []
+
+
+def test_run_beats_while_it_works_and_not_after(
+    instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[datetime] = []
+    monkeypatch.setattr(
+        "storemon_pipeline.defs.reported.report_page",
+        lambda *_, **__: seen.extend(beats()) or "<p>",
+    )
+    assert run(instance, "ingest_and_report_job").success
+    assert len(seen) == 1
+    assert beats() == []

@@ -1,0 +1,148 @@
+"""A report whose process has died is Failed within a minute, and is not handed out."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.heartbeats import (
+    PROCESS_DIED,
+    STALE_AFTER,
+    beat,
+    drop_heartbeats,
+    expire_stale_reports,
+    stale_heartbeats,
+    stop_beating,
+)
+from storemon_pipeline.storage.ingest_runs import (
+    drop_ingest_runs,
+    finish_ingest_run,
+    ingest_failures,
+    latest_success,
+    start_ingest_run,
+)
+from storemon_pipeline.storage.registry import (
+    ReportState,
+    complete_report,
+    find_report,
+    start_report,
+)
+from storemon_pipeline.storage.requests import keep_request, launched
+from storemon_pipeline.uptime.request import AskedReport
+
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+LATER = NOON + STALE_AFTER + timedelta(seconds=1)
+FILES = {"store_status.csv": [100, 1]}
+
+
+def state(database: Database, report_id: str) -> ReportState:
+    with database.read() as connection:
+        found = find_report(connection, report_id)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def running(database: Database) -> Database:
+    """A report and an ingest that are Running by `a-run`, which beat at noon."""
+    with database.write_registry() as connection:
+        beat(connection, "a-run", NOON)
+        start_report(connection, "a-run", None, NOON)
+        start_ingest_run(connection, "a-run", FILES, NOON)
+    return database
+
+
+def test_report_with_a_fresh_heartbeat_stays_running(running: Database):
+    with running.write_registry() as connection:
+        assert expire_stale_reports(connection, NOON + STALE_AFTER) == []
+        beat(connection, "a-run", LATER)
+        assert expire_stale_reports(connection, LATER + STALE_AFTER) == []
+    assert state(running, "a-run").status == "Running"
+
+
+def test_report_without_a_heartbeat_is_failed_with_reason(running: Database):
+    with running.write_registry() as connection:
+        assert expire_stale_reports(connection, LATER, ["another"]) == []
+        assert expire_stale_reports(connection, LATER) == ["a-run"]
+        assert expire_stale_reports(connection, LATER) == []
+        failures = ingest_failures(connection)
+        # the sensor ends the run of Dagster's by it
+        assert stale_heartbeats(connection, LATER) == {"a-run": NOON}
+    assert (state(running, "a-run").status, state(running, "a-run").error) == (
+        "Failed",
+        PROCESS_DIED,
+    )
+    assert failures is not None
+    assert (failures.runs, failures.since, failures.error) == (1, LATER, PROCESS_DIED)
+
+
+def test_process_that_was_suspended_completes_its_report(running: Database):
+    with running.write_registry() as connection:
+        expire_stale_reports(connection, LATER)
+        beat(connection, "a-run", LATER)
+        complete_report(connection, "a-run", stores=2, finished_at=LATER)
+    assert (state(running, "a-run").status, state(running, "a-run").error) == ("Complete", None)
+
+
+def test_complete_report_never_expires(running: Database):
+    with running.write_registry() as connection:
+        complete_report(connection, "a-run", stores=2, finished_at=NOON)
+        assert expire_stale_reports(connection, LATER) == []
+    assert state(running, "a-run").status == "Complete"
+
+
+def test_equal_request_does_not_get_an_expired_report(running: Database):
+    def ask(request_id: str, now: datetime) -> str:
+        with running.write_registry(alone="requests") as connection:
+            expire_stale_reports(connection, now)
+            kept = keep_request(connection, AskedReport(), request_id, now, most_queued=9)
+            if kept.is_new:
+                launched(connection, kept, f"run-{request_id}")
+                beat(connection, f"run-{request_id}", now)
+                start_report(connection, f"run-{request_id}", None, now)
+            return kept.request_id
+
+    assert [ask("1", NOON), ask("2", NOON), ask("3", LATER)] == ["1", "1", "3"]
+
+
+def test_end_of_a_process_removes_its_heartbeat(database: Database):
+    with database.write_registry() as connection:
+        beat(connection, "a-run", NOON)
+        stop_beating(connection, "a-run")
+        assert stale_heartbeats(connection, LATER) == {}
+
+
+def test_end_that_is_not_on_record_leaves_the_heartbeat(running: Database):
+    with running.write_registry() as connection:
+        stop_beating(connection, "a-run")
+        assert stale_heartbeats(connection, LATER) == {"a-run": NOON}
+        finish_ingest_run(connection, "a-run", NOON)
+        complete_report(connection, "a-run", stores=2, finished_at=NOON)
+        stop_beating(connection, "a-run")
+        assert stale_heartbeats(connection, LATER) == {}
+
+
+def test_heartbeats_of_ended_runs_are_dropped(running: Database):
+    with running.write_registry() as connection:
+        beat(connection, "another", NOON)
+        drop_heartbeats(connection, ["a-run"])
+        assert stale_heartbeats(connection, LATER) == {"another": NOON}
+
+
+def test_failures_count_since_the_last_success(database: Database):
+    hour = timedelta(hours=1)
+    with database.write_registry() as connection:
+        for number, error in enumerate(["first", None, "second", "x" * 10_000]):
+            start_ingest_run(connection, str(number), FILES, NOON + number * hour)
+            finish_ingest_run(connection, str(number), NOON + number * hour, error=error)
+        # the files of one table only say nothing of the others
+        start_ingest_run(connection, "some", None, NOON + 9 * hour)
+        finish_ingest_run(connection, "some", NOON + 9 * hour)
+        failures, success = ingest_failures(connection), latest_success(connection)
+        assert drop_ingest_runs(connection, NOON + 99 * hour) == 1
+        assert (ingest_failures(connection), latest_success(connection)) == (failures, success)
+    assert failures is not None
+    assert success is not None
+    assert (success.run_id, success.files) == ("1", FILES)
+    assert (failures.runs, failures.since, failures.run_id) == (2, NOON + 2 * hour, "3")
+    assert len(failures.error) == 2000
