@@ -171,8 +171,8 @@ class Database:
         # ADBC reads by COPY, which is what makes it fast, only what has no parameters
         bound = text(query).bindparams(**parameters)
         literal = str(bound.compile(self._engine, compile_kwargs={"literal_binds": True}))
-        url_query = {"connect_timeout": str(_CONNECT_SECONDS)} | dict(self._url.query)
-        url = self._url.set(drivername="postgresql", query=url_query)
+        limit = {"connect_timeout": str(_CONNECT_SECONDS)} | dict(self._url.query)
+        url = self._url.set(drivername="postgresql", query=limit)
         address = url.render_as_string(hide_password=False)
         try:
             with (
