@@ -57,6 +57,7 @@ from storemon_pipeline.storage.stores import (
     target_of,
 )
 from storemon_pipeline.uptime.alerts import DOWN
+from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import observe
@@ -270,7 +271,10 @@ def _week(services: Services, store: StoreRecord) -> tuple[StoreWeek, OpeningHou
     )
     opened = open_hours(stores, known.hours, start, end, asked.rules)
     intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
-    results = store_results(stores, opened, intervals, asked)
+    current = current_status(
+        stores, known.polls, known.hours, end, asked.rules, services.settings.no_data_after
+    )
+    results = store_results(stores, opened, intervals, current, asked)
     time = observe(stores, opened, intervals, asked)
     return StoreWeek(asked, time, results), known.hours
 

@@ -21,6 +21,7 @@ from storemon_pipeline.defs.failures import (
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, some_ids
+from storemon_pipeline.storage.evidence import with_estimated_polls
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
 from storemon_pipeline.storage.snapshots import (
     read_business_hours,
@@ -65,6 +66,9 @@ class RulesConfig(dg.Config):
     )
     max_carry_hours: float | None = Field(
         default=None, description=_RULES["max_carry_hours"].description
+    )
+    before_first_poll: Literal["backfill", "unobserved"] = Field(
+        default="backfill", description=_RULES["before_first_poll"].description
     )
 
 
@@ -156,6 +160,7 @@ def report_request(
             timezone="text: the zone whose clock counts",
             timezone_str="text: what the file says, if anything",
             target_pct="float: the uptime that it is to have",
+            polls="int: about how many polls are read for it",
         )
     },
     description=(
@@ -176,6 +181,7 @@ def polled_stores_asset(
     stores["timezone"] = stores["timezone_str"].map(names).fillna(effective_timezone(None))
     stores = stores.merge(targets, on="store_id", how="left")
     stores["target_pct"] = stores["target_pct"].fillna(storemon.settings.target_pct)
+    stores = with_estimated_polls(storemon.database, stores, *report_request.span)
     known = stores["timezone_str"].isin(list(known_timezones()))
     context.log.info(
         "%s stores were polled at or before as_of; %s have no known time zone",
