@@ -29,7 +29,13 @@ from storemon_pipeline.storage.snapshots import (
     read_special_hours,
     read_timezones,
 )
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.request import (
+    DEFAULT_WINDOWS,
+    AskedReport,
+    ReportRequest,
+    check_times,
+    resolve,
+)
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.wall_clock import effective_timezone, known_timezones
 from storemon_pipeline.uptime.windows import Window
@@ -108,6 +114,7 @@ def report_request(
         # Dagster gives the default windows as the text that they are
         config_given = config.model_dump(exclude_none=True, warnings=False)
         asked = AskedReport.model_validate(config_given)
+        check_times(asked, now)
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
             unknown = unknown_stores(connection, asked.store_ids or ())
