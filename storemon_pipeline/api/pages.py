@@ -5,6 +5,7 @@ Pages are no part of the API that programs rely on, so its document does not hav
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -17,7 +18,12 @@ from pydantic import ValidationError
 
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.files import FILES
-from storemon_pipeline.api.problems import ProblemError, page_response, way_to_root
+from storemon_pipeline.api.problems import (
+    ProblemError,
+    WrongPart,
+    page_response,
+    way_to_root,
+)
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
@@ -167,12 +173,19 @@ def ask(services: Given, request: Request, form: Form) -> Response:
         detail = "; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
         if not (asked.windows or asked.start or asked.end):
             detail = NOTHING_ASKED
-        problem = ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+        parts = [
+            WrongPart(where=".".join(map(str, ("body", *each["loc"]))), message=each["msg"])
+            for each in error.errors()
+        ]
+        problem = ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=parts)
     except ProblemError as error:
         problem = error
     else:
         return RedirectResponse(f"./reports/{quote(state.report_id)}", HTTPStatus.SEE_OTHER)
-    return _reports(services, request, asked=asked, problem=problem)
+    wrong = {
+        each.where.removeprefix("body."): each.message for each in problem.problem.errors or ()
+    }
+    return _reports(services, request, asked=replace(asked, wrong=wrong), problem=problem)
 
 
 def _written(services: Services, state: ReportState | None) -> str | None:
