@@ -35,6 +35,7 @@ from storemon_pipeline.storage.snapshots import (
     read_special_hours,
     read_timezones,
 )
+from storemon_pipeline.storage.states import read_current_status
 from storemon_pipeline.uptime.fleet import Fleet, StoreResults, store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
@@ -95,6 +96,14 @@ class Tables:
             status = status_intervals(stores, polls, opened, written, start, as_of, rules)
             yield stores, opened, status
 
+    def current_status(self, stores: pd.DataFrame) -> pd.DataFrame:
+        """How some stores are at as_of."""
+        request, no_data_after = self.request, Settings().no_data_after
+        as_of = pd.Timestamp(request.as_of)
+        return read_current_status(
+            self._database, stores, self._hours, as_of, request.rules, no_data_after
+        )
+
 
 def _of_stores(hours: pd.DataFrame, stores: pd.DataFrame) -> pd.DataFrame:
     first, last = stores["store_id"].iloc[0], stores["store_id"].iloc[-1]
@@ -116,7 +125,7 @@ def write_alone(database: Database, files: ReportFiles) -> None:
             time = observe(stores, open_time, status, tables.request)
             exact = exact_figures(time, tables.request, stores)
             figures = uptime_report(stores, exact, tables.request)
-            append(StoreResults(figures, exact, levels=_NOTHING, events=_NOTHING, by_hour=_NOTHING))
+            append(StoreResults(figures, exact, *[_NOTHING] * 5))
 
 
 def write_all(database: Database, files: ReportFiles, target_pct: float) -> None:
@@ -141,7 +150,8 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
     fleet = Fleet(tables.request)
     with files.writing(list(ALL_FILES)) as opened, appending(opened) as append:
         for stores, open_time, status in tables.slices():
-            results = store_results(stores, open_time, status, tables.request)
+            current = tables.current_status(stores)
+            results = store_results(stores, open_time, status, current, tables.request)
             append(results)
             fleet.add(results)
         page = report_page(fleet, FleetCharts(fleet), files.directory.name, bad_rows=bad_rows)

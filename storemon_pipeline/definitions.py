@@ -10,7 +10,11 @@ import dagster as dg
 
 from storemon_pipeline.defs.alerts import ALERT_SENSORS
 from storemon_pipeline.defs.checks import CHECKS
-from storemon_pipeline.defs.computed import open_hours, status_intervals
+from storemon_pipeline.defs.computed import (
+    current_status_asset,
+    open_hours,
+    status_intervals,
+)
 from storemon_pipeline.defs.heartbeat import RunHeartbeat
 from storemon_pipeline.defs.ingested import ingested
 from storemon_pipeline.defs.io import request_io_manager, table_io_manager
@@ -53,6 +57,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             special_dates,
             open_hours,
             status_intervals,
+            current_status_asset,
             reported,
         ],
         asset_checks=CHECKS,

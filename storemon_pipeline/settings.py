@@ -7,6 +7,7 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.req
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -195,6 +196,15 @@ class Settings(BaseSettings):
             "The uptime that a store is to have, in percent, where service_levels.csv says nothing."
         ),
     )
+    no_data_after_minutes: int = Field(
+        default=180,
+        ge=1,
+        le=100_000,
+        description=(
+            "How old a store's newest poll in its open time may be, in minutes, to say whether "
+            "it is up or down now. Older: no data."
+        ),
+    )
     keep_polls_days: Days = Field(
         default=None,
         description=(
@@ -279,6 +289,11 @@ class Settings(BaseSettings):
         ge=1,
         description="How many reports may be queued before the API refuses more for a while.",
     )
+
+    @property
+    def no_data_after(self) -> timedelta:
+        """``no_data_after_minutes`` as a length of time."""
+        return timedelta(minutes=self.no_data_after_minutes)
 
     @property
     def reports_path(self) -> UPath:

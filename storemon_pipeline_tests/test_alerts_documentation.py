@@ -31,8 +31,8 @@ def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(instance, "ingest_job").success
     database, now = Storemon().database, datetime.now(UTC)
-    after_minutes = Settings().alert_after_minutes
-    first = notice(database, None, after_minutes, now)
+    after_minutes, no_data_after = Settings().alert_after_minutes, Settings().no_data_after
+    first = notice(database, None, after_minutes, no_data_after, now)
     down, recovered = map(json.loads, blocks(ALERTS, "json")[0].splitlines())
     later = pd.DataFrame(
         {
@@ -45,7 +45,7 @@ def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     )
     with database.write_data() as connection:
         upsert_polls(connection, later)
-    notice(database, first, after_minutes, now)
+    notice(database, first, after_minutes, no_data_after, now)
     rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]
     return [row["payload"] for row in sorted(rows, key=lambda row: row["alert_number"])]
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ VARIABLES = {
     "max_bad_share": "STOREMON_MAX_BAD_SHARE",
     "min_snapshot_share": "STOREMON_MIN_SNAPSHOT_SHARE",
     "target_pct": "STOREMON_TARGET_PCT",
+    "no_data_after_minutes": "STOREMON_NO_DATA_AFTER_MINUTES",
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
     "keep_quarantined_days": "STOREMON_KEEP_QUARANTINED_DAYS",
     "keep_reports_days": "STOREMON_KEEP_REPORTS_DAYS",
@@ -71,6 +73,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.max_bad_share == 0.05
     assert settings.min_snapshot_share == 0.5
     assert settings.target_pct == 99
+    assert settings.no_data_after == timedelta(minutes=180)
     assert settings.keep_polls_days is None
     assert settings.keep_quarantined_days is None
     assert settings.keep_reports_days is None

@@ -33,7 +33,7 @@ from storemon_pipeline.storage.requests import (
     not_launched,
     refuse,
 )
-from storemon_pipeline.uptime.request import AskedReport
+from storemon_pipeline.uptime.request import AskedReport, UnanswerableError, check_times
 
 _RETRY_SECONDS = 10
 _MOST_NAMED = 20
@@ -62,6 +62,10 @@ def ask_for_report(
     ProblemError
         Where it is refused; then nothing is on record.
     """
+    try:
+        check_times(asked, datetime.now(UTC))
+    except UnanswerableError as error:
+        raise unanswerable(error, "body") from error
     database = services.database
     with database.read() as connection:
         require_polls(connection)
@@ -116,6 +120,22 @@ def require_polls(connection: Connection) -> None:
     """
     if oldest_poll(connection) is None:
         raise no_polls_yet()
+
+
+def unanswerable(error: UnanswerableError, within: str) -> ProblemError:
+    """A request for a time that nothing can be told of, as a problem.
+
+    Parameters
+    ----------
+    error : UnanswerableError
+    within : str
+        The part of the request that the field is in: ``body`` or ``query``.
+    """
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        str(error),
+        errors=[WrongPart(where=f"{within}.{error.field}", message=str(error))],
+    )
 
 
 def _never_polled(store_ids: list[str]) -> ProblemError:

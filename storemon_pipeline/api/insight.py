@@ -141,7 +141,9 @@ class DowntimeEvent(BaseModel):
     start_local: datetime = Field(examples=["2023-01-25T11:00:00-06:00"])
     end_local: datetime = Field(examples=["2023-01-25T12:13:22.479220-06:00"])
     minutes: float = Field(examples=[73.37])
-    ongoing: bool = Field(description="It reaches the report's as_of.", examples=[True])
+    ongoing: bool = Field(
+        description="It reaches the report's as_of, and the store is down then.", examples=[True]
+    )
 
 
 class DowntimeEvents(BaseModel):

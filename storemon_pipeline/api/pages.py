@@ -5,6 +5,7 @@ Pages are no part of the API that programs rely on, so its document does not hav
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -17,7 +18,12 @@ from pydantic import ValidationError
 
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.files import FILES
-from storemon_pipeline.api.problems import ProblemError, page_response, way_to_root
+from storemon_pipeline.api.problems import (
+    ProblemError,
+    WrongPart,
+    page_response,
+    way_to_root,
+)
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
@@ -60,6 +66,7 @@ from storemon_pipeline.storage.stores import (
     target_of,
 )
 from storemon_pipeline.uptime.alerts import DOWN
+from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import observe
@@ -159,7 +166,7 @@ Form = Annotated[dict[str, list[str]], Depends(_form)]
 def ask(services: Given, request: Request, form: Form) -> Response:
     """Ask for a report by the form, where the page's script does not."""
     fields = {name: "".join(form.get(name, ())).strip() for name in ("start", "end", "store_ids")}
-    asked = AskedForm(form.get("windows", ()), **fields)
+    asked = AskedForm(form.get("windows", ()), fields["start"], fields["end"], fields["store_ids"])
     given: dict[str, object] = {name: fields[name] for name in ("start", "end") if fields[name]}
     if store_ids := fields["store_ids"].replace(",", " ").split():
         given["store_ids"] = store_ids
@@ -170,12 +177,19 @@ def ask(services: Given, request: Request, form: Form) -> Response:
         detail = "; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
         if not (asked.windows or asked.start or asked.end):
             detail = NOTHING_ASKED
-        problem = ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+        parts = [
+            WrongPart(where=".".join(map(str, ("body", *each["loc"]))), message=each["msg"])
+            for each in error.errors()
+        ]
+        problem = ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=parts)
     except ProblemError as error:
         problem = error
     else:
         return RedirectResponse(f"./reports/{quote(state.report_id)}", HTTPStatus.SEE_OTHER)
-    return _reports(services, request, asked=asked, problem=problem)
+    wrong = {
+        each.where.removeprefix("body."): each.message for each in problem.problem.errors or ()
+    }
+    return _reports(services, request, asked=replace(asked, wrong=wrong), problem=problem)
 
 
 def _written(services: Services, state: ReportState | None) -> str | None:
@@ -277,7 +291,10 @@ def _week(services: Services, store: StoreRecord) -> tuple[StoreWeek, OpeningHou
     )
     opened = open_hours(stores, known.hours, start, end, asked.rules)
     intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
-    results = store_results(stores, opened, intervals, asked)
+    current = current_status(
+        stores, known.polls, known.hours, end, asked.rules, services.settings.no_data_after
+    )
+    results = store_results(stores, opened, intervals, current, asked)
     time = observe(stores, opened, intervals, asked)
     return StoreWeek(asked, time, results), known.hours
 

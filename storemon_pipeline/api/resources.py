@@ -133,6 +133,23 @@ class SpecialDate(BaseModel):
     openings: list[Opening] = Field(description="None: closed on that date.", examples=[[]])
 
 
+class StoreNow(BaseModel):
+    """How a store is at the newest poll of the data."""
+
+    status: Literal["closed", "up", "down", "no data"] = Field(
+        description=(
+            "no data: it is open, and its newest poll in its open time is older than "
+            "STOREMON_NO_DATA_AFTER_MINUTES."
+        ),
+        examples=["up"],
+    )
+    as_of: datetime = Field(description="The newest poll of the data.", examples=[_AT])
+    poll_utc: datetime | None = Field(
+        description="The poll that says whether it is up or down.",
+        examples=["2023-01-25T18:11:53.000001Z"],
+    )
+
+
 class Store(StoreSummary):
     """A store: what the tables hold of it, and its newest figures."""
 
@@ -140,6 +157,7 @@ class Store(StoreSummary):
         description="false: `timezone` is assumed, since none that exists is named for the store.",
         examples=[True],
     )
+    now: StoreNow | None = Field(description="null where all its polls are in the future.")
     opening_hours: list[WeeklyOpening] = Field(
         description="As they were read, by weekday; none: it is taken to be always open."
     )

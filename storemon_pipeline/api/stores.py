@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -12,11 +12,15 @@ import pandas as pd
 from fastapi import APIRouter, Path, Query
 
 from storemon_pipeline.api import resources
+from storemon_pipeline.api.asking import unanswerable
 from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Given, Services
+from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import newest_complete_report
 from storemon_pipeline.storage.report_files import REPORT_FULL
 from storemon_pipeline.storage.report_rows import rows_of_store
+from storemon_pipeline.storage.snapshots import read_opening_hours
+from storemon_pipeline.storage.states import read_current_status
 from storemon_pipeline.storage.stores import (
     StoreRecord,
     find_store,
@@ -25,7 +29,13 @@ from storemon_pipeline.storage.stores import (
     written_hours,
 )
 from storemon_pipeline.uptime.open_hours import open_hours
-from storemon_pipeline.uptime.request import STORE_ID, Instant, StoreId
+from storemon_pipeline.uptime.request import (
+    STORE_ID,
+    Instant,
+    StoreId,
+    UnanswerableError,
+    refuse_future,
+)
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status import status_intervals
 
@@ -85,6 +95,22 @@ def _latest(services: Services, store_id: str) -> resources.LatestFigures | None
     return resources.LatestFigures(report_id=state.report_id, as_of=state.as_of, figures=figures)
 
 
+def _now(services: Services, store: StoreRecord) -> resources.StoreNow | None:
+    """How the store is at the newest poll of the data; None where it was polled only later."""
+    with services.database.read() as connection:
+        newest = newest_poll(connection, datetime.now(UTC))
+        if newest is None or store.first_poll_utc > newest:
+            return None
+        hours = read_opening_hours(connection, store.store_id)
+    stores = pd.DataFrame({"store_id": [store.store_id], "timezone": [store.timezone]})
+    as_of, no_data_after = pd.Timestamp(newest), services.settings.no_data_after
+    current = read_current_status(
+        services.database, stores, hours, as_of, UptimeRules(), no_data_after
+    ).iloc[0]
+    poll = None if pd.isna(current["poll_utc"]) else current["poll_utc"].to_pydatetime()
+    return resources.StoreNow(status=current["status"], as_of=newest, poll_utc=poll)
+
+
 def _plain(value: object) -> object:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
@@ -132,6 +158,7 @@ def one(services: Given, store_id: StoreIdInPath) -> resources.Store:
         hours = written_hours(connection, store_id)
     return resources.Store(
         **summary(store).model_dump(),
+        now=_now(services, store),
         timezone_known=store.timezone_known,
         opening_hours=[
             resources.WeeklyOpening(day_of_week=day, start_time_local=start, end_time_local=end)
@@ -168,7 +195,13 @@ def status(
 ) -> resources.StoreStatus:
     """Which status a store has when, by the default rules, and when it is open."""
     store = known_store(services, store_id)
-    until = pd.Timestamp(end or store.last_poll_utc)
+    now = datetime.now(UTC)
+    for name, given in (("start", start), ("end", end)):
+        try:
+            refuse_future(name, given or now, now)
+        except UnanswerableError as error:
+            raise unanswerable(error, "query") from error
+    until = pd.Timestamp(end or min(store.last_poll_utc, now))
     since = pd.Timestamp(start) if start else until - _DEFAULT
     if not timedelta(0) < until - since <= _LONGEST:
         msg = (

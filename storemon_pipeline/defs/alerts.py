@@ -59,7 +59,13 @@ class Look:
     after_minutes: int
 
 
-def notice(database: Database, last: Look | None, after_minutes: int, now: datetime) -> Look | None:
+def notice(
+    database: Database,
+    last: Look | None,
+    after_minutes: int,
+    no_data_after: timedelta,
+    now: datetime,
+) -> Look | None:
     """Put on record what is new to tell, if anything has changed since the last look.
 
     Returns
@@ -77,7 +83,7 @@ def notice(database: Database, last: Look | None, after_minutes: int, now: datet
     if look == last:
         return look
     seen = datetime.fromisoformat(last.newest_poll) if last else None
-    states = read_states(database, newest, on_record, seen)
+    states = read_states(database, newest, on_record, seen, no_data_after)
     with database.write_registry(alone="alerts") as connection:
         alerts = new_alerts(
             states,
@@ -154,7 +160,13 @@ def outage_alert_sensor(context: dg.SensorEvaluationContext, storemon: Storemon)
         msg = "STOREMON_ALERT_SECRET is not set: alerts need something to be signed with"
         raise NoSecretError(msg)
     last = Look(**json.loads(context.cursor)) if context.cursor else None
-    look = notice(database, last, settings.alert_after_minutes, datetime.now(UTC))
+    look = notice(
+        database,
+        last,
+        settings.alert_after_minutes,
+        settings.no_data_after,
+        datetime.now(UTC),
+    )
     if look is not None:
         context.update_cursor(json.dumps(asdict(look)))
     notice_ingest(database, datetime.now(UTC))

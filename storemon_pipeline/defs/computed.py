@@ -1,4 +1,4 @@
-"""The assets in between: open_hours and status_intervals, slice by slice of stores."""
+"""The assets in between: open_hours, status_intervals and current_status, by slices of stores."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from storemon_pipeline.defs.io import RunTable, TableSlices
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns
 from storemon_pipeline.storage.evidence import read_ahead, read_evidence
+from storemon_pipeline.storage.states import read_current_status
 from storemon_pipeline.uptime import open_hours as hours
 from storemon_pipeline.uptime import status
 from storemon_pipeline.uptime.open_hours import OpeningHours
@@ -99,6 +100,47 @@ def status_intervals(
             yield status.status_intervals(stores, polls, opened, written, start, as_of, rules)
             context.log.info(
                 "Status intervals of %s from %s polls", said(stores), f"{len(polls):,}"
+            )
+
+    return TableSlices(slices())
+
+
+@dg.asset(
+    name="current_status",
+    deps=["store_status"],
+    group_name=_GROUP,
+    kinds={"sqlalchemy", "pandas", "parquet"},
+    owners=OWNERS,
+    io_manager_key="table_io",
+    hooks={record_failed_report},
+    metadata={
+        "dagster/column_schema": columns(
+            store_id="text",
+            status="text: closed, up, down or no data",
+            poll_utc="timestamp: the poll that says so",
+        )
+    },
+    description=(
+        "How each store is at as_of itself, by a poll that may be at as_of too: closed, up, down, "
+        "or no data where its newest poll is too old to say (rule 7)."
+    ),
+)
+def current_status_asset(
+    storemon: Storemon,
+    report_request: ReportRequest,
+    polled_stores: RunTable,
+    weekly_hours: RunTable,
+    special_dates: RunTable,
+) -> TableSlices:
+    """Say how each store is now."""
+    as_of, rules = pd.Timestamp(report_request.as_of), report_request.rules
+    no_data_after = storemon.settings.no_data_after
+
+    def slices() -> Iterator[pd.DataFrame]:
+        for stores in store_slices(polled_stores.all(), report_request.span):
+            written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
+            yield read_current_status(
+                storemon.database, stores, written, as_of, rules, no_data_after
             )
 
     return TableSlices(slices())

@@ -20,7 +20,7 @@ from storemon_pipeline.storage.heartbeats import beat
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 from storemon_pipeline.storage.registry import fail_report, start_report
 from storemon_pipeline.storage.requests import claim
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.request import ReportRequest, UnanswerableError
 
 _REPORT_JOBS = ("report_job", "ingest_and_report_job")
 
@@ -95,7 +95,7 @@ def told_as_failure() -> Iterator[None]:
     except TooManyBadRowsError as error:
         metadata = {"first_bad_rows": rows_table(error.bad_rows)}
         raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
-    except (IntakeError, CannotReportError) as error:
+    except (IntakeError, CannotReportError, UnanswerableError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     except ValidationError as error:
         raise dg.Failure(_in_words(error), allow_retries=False) from None

@@ -33,6 +33,7 @@ TABLES = (
     "special_dates.parquet",
     "open_hours.parquet",
     "status_intervals.parquet",
+    "current_status.parquet",
 )
 _NEWEST = ".newest_intermediate"
 _CONTINUES = "continues"

@@ -33,6 +33,7 @@ from storemon_pipeline.storage.report_files import (
     appending,
     short_report,
 )
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet, store_results
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
@@ -70,7 +71,7 @@ _COLUMNS = {
         start_local="timestamp: with its offset from UTC",
         end_local="timestamp: with its offset from UTC",
         minutes="float: its length",
-        ongoing="bool: it reaches as_of",
+        ongoing="bool: it reaches as_of, and the store is down then",
     ),
     "downtime_by_hour": columns(
         store_id="text",
@@ -89,7 +90,13 @@ _SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
     specs=[
         dg.AssetSpec(
             name,
-            deps=["report_request", "polled_stores", "open_hours", "status_intervals"],
+            deps=[
+                "report_request",
+                "polled_stores",
+                "open_hours",
+                "status_intervals",
+                "current_status",
+            ],
             description=_DESCRIPTIONS[name],
             group_name="report",
             kinds={"pandas", "csv"},
@@ -104,6 +111,7 @@ _SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
         "polled_stores": dg.AssetIn("polled_stores"),
         "open_hours": dg.AssetIn("open_hours"),
         "status_intervals": dg.AssetIn("status_intervals"),
+        "current_status": dg.AssetIn("current_status"),
     },
     check_specs=[
         dg.AssetCheckSpec(
@@ -129,6 +137,7 @@ def reported(
     polled_stores: RunTable,
     open_hours: RunTable,
     status_intervals: RunTable,
+    current_status: RunTable,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Make the figures, write their files, and mark the report Complete."""
     selected = {key.path[-1] for key in context.selected_asset_keys}
@@ -145,6 +154,7 @@ def reported(
                     part,
                     open_hours.of_stores(part),
                     status_intervals.of_stores(part),
+                    current_status.of_stores(part),
                     report_request,
                 )
                 append(results)
@@ -250,6 +260,9 @@ def _report_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
         f"worst_stores_{widest}": preview(worst, WORST),
         "plot": plot(drawn.uptime_distribution),
     }
+    if fleet.stores_down is not None:
+        metadata["stores_down_now"] = fleet.stores_down
+        metadata["stores_without_data_now"] = fleet.stores_now[Now.NO_DATA]
     for window in fleet.request.windows:
         uptime_pct = fleet.uptime_pct(window.column)
         if uptime_pct is not None:

@@ -21,6 +21,7 @@ from storemon_pipeline.defs.failures import (
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, columns, some_ids
+from storemon_pipeline.storage.evidence import with_estimated_polls
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
 from storemon_pipeline.storage.snapshots import (
     read_business_hours,
@@ -28,7 +29,13 @@ from storemon_pipeline.storage.snapshots import (
     read_special_hours,
     read_timezones,
 )
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.request import (
+    DEFAULT_WINDOWS,
+    AskedReport,
+    ReportRequest,
+    check_times,
+    resolve,
+)
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.timezones import canonical_timezones, effective_timezones
 from storemon_pipeline.uptime.windows import Window
@@ -65,6 +72,9 @@ class RulesConfig(dg.Config):
     )
     max_carry_hours: float | None = Field(
         default=None, description=_RULES["max_carry_hours"].description
+    )
+    before_first_poll: Literal["backfill", "unobserved"] = Field(
+        default="backfill", description=_RULES["before_first_poll"].description
     )
 
 
@@ -105,6 +115,7 @@ def report_request(
         # Dagster gives the default windows as the text that they are
         config_given = config.model_dump(exclude_none=True, warnings=False)
         asked = AskedReport.model_validate(config_given)
+        check_times(asked, now)
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
             unknown = unknown_stores(connection, asked.store_ids or ())
@@ -157,6 +168,7 @@ def report_request(
             timezone="text: the zone whose clock counts",
             timezone_str="text: what the file says, if anything",
             target_pct="float: the uptime that it is to have",
+            polls="int: about how many polls are read for it",
         )
     },
     description=(
@@ -176,6 +188,7 @@ def polled_stores_asset(
     stores["timezone"] = effective_timezones(stores["timezone_str"])
     stores = stores.merge(targets, on="store_id", how="left")
     stores["target_pct"] = stores["target_pct"].fillna(storemon.settings.target_pct)
+    stores = with_estimated_polls(storemon.database, stores, *report_request.span)
     unknown = canonical_timezones(stores["timezone_str"]).isna()
     context.log.info(
         "%s stores were polled at or before as_of; %s have no known time zone",

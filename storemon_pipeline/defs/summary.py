@@ -8,6 +8,7 @@ import pandas as pd
 from upath import UPath
 
 from storemon_pipeline.pages.layout import counted
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet
 
 WORST = 5
@@ -35,10 +36,13 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
         How many stores, uptime of all together in each window, the worst stores in the widest one,
         and where the files are.
     """
-    as_of, ongoing = fleet.request.as_of.isoformat(), fleet.ongoing_events
-    # windows that ended before as_of do not tell how it is then
-    down = "" if ongoing is None else f", {ongoing:,} of them down while open"
-    lines = [f"{counted(fleet.stores, 'store')} as of {as_of}{down}"]
+    as_of, stores_down = fleet.request.as_of.isoformat(), fleet.stores_down
+    now = ""
+    if stores_down is not None:  # windows that ended before as_of do not tell how it is then
+        now = f", {stores_down:,} of them down while open"
+        if without := fleet.stores_now[Now.NO_DATA]:
+            now += f", {without:,} open without a recent poll"
+    lines = [f"{counted(fleet.stores, 'store')} as of {as_of}{now}"]
     for window in (window.column for window in fleet.request.windows):
         pct = fleet.uptime_pct(window)
         share = "nothing observed" if pct is None else f"{pct:.2f} % up"

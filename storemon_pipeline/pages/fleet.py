@@ -19,12 +19,13 @@ from storemon_pipeline.pages.layout import (
     render,
     utc_text,
 )
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
 
-MOST_STORES, MOST_EVENTS = 200, 100
-"""How many stores and events are on the page; the files have all."""
+MOST_STORES, MOST_DOWN = 200, 100
+"""How many of the worst stores and of those that are down now are on the page."""
 
 SILENT_AFTER = timedelta(days=1)
 _NAMED = 10
@@ -78,7 +79,6 @@ def report_page(
     """
     request = fleet.request
     figures = pd.concat(fleet.figures, ignore_index=True)
-    events = pd.concat(fleet.events, ignore_index=True)
     widest = fleet.widest_window
     columns = [window.column for window in request.windows]
     windows = [
@@ -103,10 +103,11 @@ def report_page(
         windows=windows,
         levels=[_targets(fleet, column) for column in columns],
         widest=in_words(widest),
-        ongoing=fleet.ongoing_events,
+        stores_down=fleet.stores_down,
+        without_data=fleet.stores_now[Now.NO_DATA],
         notices=notices(fleet, figures, widest, bad_rows),
         charts=drawn,
-        events=_ongoing(events),
+        down_now=_down_now(pd.concat(fleet.down_now, ignore_index=True)),
         worst=_worst(figures, pd.concat(fleet.levels, ignore_index=True), columns, widest),
     )
 
@@ -171,9 +172,9 @@ def _about(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
     )
 
 
-def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
-    """Who is down now, the one that has been for longest first, closing time left out."""
-    shown = events[events["ongoing"]].nlargest(MOST_EVENTS, "down_minutes")
+def _down_now(stores: pd.DataFrame) -> list[dict[str, Any]]:
+    """The stores that are down now, the longest outage first, closing time left out."""
+    shown = stores.nlargest(MOST_DOWN, "down_minutes")
     local = shown["down_since_utc"].dt.tz_localize(None) + shown["down_since_offset"]
     return [
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -60,12 +60,21 @@ class ListedReport:
 
 @dataclass(frozen=True, slots=True)
 class AskedForm:
-    """What the form that asks for a report has in its fields."""
+    """What the form that asks for a report has in its fields.
+
+    Attributes
+    ----------
+    windows, start, end, store_ids
+        As they were written.
+    wrong : mapping
+        What is wrong with a field, by its name.
+    """
 
     windows: Sequence[str] = DEFAULT_WINDOWS
     start: str = ""
     end: str = ""
     store_ids: str = ""
+    wrong: Mapping[str, str] = field(default_factory=dict)
 
 
 def reports_page(

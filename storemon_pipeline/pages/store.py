@@ -16,7 +16,6 @@ from storemon_pipeline.pages.layout import Frame, WindowFigures, in_words, linke
 from storemon_pipeline.pages.levels import budget_text, known, levels_of
 from storemon_pipeline.pages.timeline import (
     CLOSED,
-    DOWN,
     UP,
     clock_text,
     length_text,
@@ -24,6 +23,7 @@ from storemon_pipeline.pages.timeline import (
     states_of_store,
     timeline,
 )
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import StoreResults
 from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.report import OpenTime
@@ -92,6 +92,7 @@ class StoreWeek:
         Whose widest window is the week.
     time : OpenTime
     results : StoreResults
+        With the store's status now, at the week's end.
     """
 
     request: ReportRequest
@@ -124,7 +125,8 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
         title=store.store_id,
         store=store,
         as_of=week.request.as_of,
-        now=_now(week.time, week.results.events, store.timezone),
+        now=_now(week, store.timezone),
+        known_from=store.first_poll_utc if store.first_poll_utc > first_day else None,
         windows=_windows(week),
         levels=levels_of(week.results.levels, week.results.exact, week.request),
         budget_text=budget_text,
@@ -141,30 +143,43 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
     )
 
 
-def _now(time: OpenTime, events: pd.DataFrame, timezone: str) -> dict[str, str]:
-    """How the store is at the end of the time that is looked at, and since when."""
-    last = states_of_store(time).iloc[-1]
-    since = pd.Timestamp(last["start"], unit="us", tz="UTC")
-    kind, label = {
-        UP: ("good", "Up"),
-        DOWN: ("bad", "Down"),
-        CLOSED: ("", "Closed"),
-    }.get(last["state"], ("warn", "Open, unobserved"))
-    if last["state"] == DOWN:
+_NOW = {
+    Now.UP: ("good", "Up"),
+    Now.DOWN: ("bad", "Down"),
+    Now.CLOSED: ("", "Closed"),
+    Now.NO_DATA: ("warn", "No data"),
+}
+_OF_TIMELINE = {Now.UP: UP, Now.CLOSED: CLOSED}
+
+
+def _now(week: StoreWeek, timezone: str) -> dict[str, str]:
+    """How the store is at as_of (rule 7), and since when."""
+    current = week.results.current.iloc[0]
+    now = Now(current["status"])
+    kind, label = _NOW[now]
+    return {"kind": kind, "label": label, "text": _since_text(week, now, timezone)}
+
+
+def _since_text(week: StoreWeek, now: Now, timezone: str) -> str:
+    if now is Now.NO_DATA:
+        return "open, but its newest poll in its open time is too old to say whether it is up"
+    if now is Now.DOWN:
         # closing time in between has not mended it
-        outage = events.iloc[-1]
-        since = outage["down_since_utc"]
+        outage = week.results.down_now.iloc[0]
         before, over = ("before ", "over ") if outage["down_before"] else ("", "")
-        text = (
-            f"since {before}{clock_text(since, timezone)} its time, for {over}"
+        return (
+            f"since {before}{clock_text(outage['down_since_utc'], timezone)} its time, for {over}"
             f"{length_text(outage['down_minutes'])} of its open time"
         )
-        return {"kind": kind, "label": label, "text": text}
-    if last["start"] == time.line.start:
-        return {"kind": kind, "label": label, "text": "for all of the last week"}
+    last = states_of_store(week.time).iloc[-1]
+    if last["state"] != _OF_TIMELINE[now]:
+        # it opened or closed at as_of itself, or the poll at as_of says that it is up again
+        return f"since {clock_text(week.request.as_of, timezone)} its time"
+    if last["start"] == week.time.line.start:
+        return "for all of the last week"
+    since = pd.Timestamp(last["start"], unit="us", tz="UTC")
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE
-    text = f"since {clock_text(since, timezone)} its time, for {length_text(minutes)}"
-    return {"kind": kind, "label": label, "text": text}
+    return f"since {clock_text(since, timezone)} its time, for {length_text(minutes)}"
 
 
 def _windows(week: StoreWeek) -> list[WindowFigures]:

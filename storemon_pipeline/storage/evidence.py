@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 import pandas as pd
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
+from storemon_pipeline.storage.polls import estimate_polls, read_polls, read_polls_of_each
 from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status import without_evidence
@@ -82,6 +83,28 @@ def read_evidence(
         still = without_evidence(wanted, found, hours, start, rules)
         wanted = wanted[still].assign(until=wanted["since"][still])
     return _together(parts)
+
+
+def with_estimated_polls(
+    database: Database, stores: pd.DataFrame, start: datetime, as_of: datetime
+) -> pd.DataFrame:
+    """Some stores with about how many polls :func:`read_evidence` reads of each.
+
+    Parameters
+    ----------
+    database : Database
+    stores : DataFrame
+        ``store_id``, sorted, a row a store.
+    start, as_of : datetime
+        As for :func:`read_evidence`.
+
+    Returns
+    -------
+    DataFrame
+        With ``polls`` (int64), for :func:`~storemon_pipeline.uptime.slices.store_slices`.
+    """
+    ids = stores["store_id"]
+    return stores.assign(polls=estimate_polls(database, ids, start - LOOK_BACK, as_of))
 
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:

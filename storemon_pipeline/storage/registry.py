@@ -245,8 +245,9 @@ def newest_complete_report(connection: Connection) -> ReportState | None:
     one instant it is the last to be Complete.
     """
     rules = report.c.request["rules"]
+    # a rule that is not on record did not exist when the report was made: it had its default
     usual_rules = [
-        rules[name].as_string().is_(None) if value is None else rules[name].as_string() == value
+        or_(rules[name].as_string().is_(None), rules[name].as_string() == value)
         for name, value in UptimeRules().model_dump(mode="json").items()
     ]
     has_week = (

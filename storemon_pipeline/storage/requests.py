@@ -27,6 +27,7 @@ from storemon_pipeline.storage.registry import (
 )
 from storemon_pipeline.storage.tables import idempotency_key, report, report_request
 from storemon_pipeline.uptime.request import AskedReport
+from storemon_pipeline.uptime.rules import BeforeFirstPoll
 
 
 class IdempotencyKeyReusedError(ValueError):
@@ -103,6 +104,9 @@ def digest_of(asked: AskedReport) -> str:
     """
     same = asked.model_dump(mode="json", exclude_none=True)
     same["windows"] = list(dict.fromkeys(same["windows"]))
+    if asked.rules.before_first_poll is BeforeFirstPoll.BACKFILL:
+        # as before there was this rule: a key's digest on record must still fit its request
+        del same["rules"]["before_first_poll"]
     if "store_ids" in same:
         same["store_ids"] = sorted(set(same["store_ids"]))
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()

@@ -1,20 +1,21 @@
-"""The newest state of all stores, from as few polls as say it."""
+"""How stores are now, and since when, from as few polls as say it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.evidence import read_evidence
-from storemon_pipeline.storage.polls import polled_stores, read_polls_of_each
+from storemon_pipeline.storage.evidence import read_evidence, with_estimated_polls
+from storemon_pipeline.storage.polls import polled_stores, read_polls, read_polls_of_each
 from storemon_pipeline.storage.snapshots import (
     read_business_hours,
     read_special_hours,
     read_timezones,
 )
 from storemon_pipeline.uptime.alerts import store_states, undecided
+from storemon_pipeline.uptime.current_status import current_status, longest_age
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import observe
 from storemon_pipeline.uptime.request import ReportRequest
@@ -30,8 +31,30 @@ _INSTANT = pd.Timedelta(microseconds=1)
 _RULES = UptimeRules()
 
 
+def read_current_status(
+    database: Database,
+    stores: pd.DataFrame,
+    hours: OpeningHours,
+    as_of: pd.Timestamp,
+    rules: UptimeRules,
+    no_data_after: timedelta,
+) -> pd.DataFrame:
+    """How some stores are at ``as_of`` (rule 7), from the polls that are new enough to say it.
+
+    Parameters and what is returned are those of
+    :func:`~storemon_pipeline.uptime.current_status.current_status`, without the polls.
+    """
+    since = as_of - longest_age(rules, no_data_after)
+    polls = read_polls(database, stores["store_id"], since, as_of)
+    return current_status(stores, polls, hours, as_of, rules, no_data_after)
+
+
 def read_states(
-    database: Database, as_of: datetime, on_record: pd.DataFrame, seen: datetime | None
+    database: Database,
+    as_of: datetime,
+    on_record: pd.DataFrame,
+    seen: datetime | None,
+    no_data_after: timedelta,
 ) -> pd.DataFrame:
     """How all stores are at ``as_of``, by the default rules.
 
@@ -45,6 +68,8 @@ def read_states(
         The newest poll. It counts: the states are those of its instant.
     on_record, seen
         As for :func:`~storemon_pipeline.uptime.alerts.new_alerts`.
+    no_data_after : timedelta
+        As for :func:`read_current_status`.
 
     Returns
     -------
@@ -58,21 +83,24 @@ def read_states(
     names = stores.merge(zones, on="store_id", how="left")["timezone_str"]
     stores["timezone"] = effective_timezones(names)
 
-    end = pd.Timestamp(as_of) + _INSTANT
+    at = pd.Timestamp(as_of)
+    end = at + _INSTANT
     length = LOOK_BACK
     decided = []
     while not stores.empty:
         # no further than the first poll: nothing is known before, and the calendar has a beginning
         start = max(end - length, stores["first_poll_utc"].min())
         left = []
+        stores = with_estimated_polls(database, stores, start, end)
         for some in store_slices(stores, (start, end)):
+            current = read_current_status(database, some, hours, at, _RULES, no_data_after)
             polls = (
                 read_evidence(database, some, hours, start, end, _RULES)
                 if length == LOOK_BACK
                 # few out of all, one by one; what carries into the span is within a longer one
                 else read_polls_of_each(database, some.assign(since=start, until=end))
             )
-            states = _states(some, polls, hours, start, end)
+            states = _states(some, polls, hours, start, end, current)
             more = undecided(states, on_record, start, seen)
             decided.append(states[~more])
             left.append(some[more])
@@ -86,6 +114,7 @@ def _states(
     hours: OpeningHours,
     start: pd.Timestamp,
     end: pd.Timestamp,
+    current: pd.DataFrame,
 ) -> pd.DataFrame:
     opened = open_hours(stores, hours, start, end, _RULES)
     status = status_intervals(stores, polls, opened, hours, start, end, _RULES)
@@ -96,4 +125,4 @@ def _states(
         store_ids=None,
         rules=_RULES,
     )
-    return store_states(stores, observe(stores, opened, status, request))
+    return store_states(stores, observe(stores, opened, status, request), current)

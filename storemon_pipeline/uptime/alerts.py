@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.intervals import Bool, Int
 from storemon_pipeline.uptime.report import OpenTime, hundredths
 from storemon_pipeline.uptime.rules import HOUR
@@ -27,7 +28,7 @@ _MINUTE = HOUR // 60
 _INSTANT = timedelta(microseconds=1)
 
 
-def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
+def store_states(stores: pd.DataFrame, time: OpenTime, current: pd.DataFrame) -> pd.DataFrame:
     """How each store is at the end of a span, and since when.
 
     A *run* is open time of one status, over closing time and days. The state is the last run.
@@ -39,11 +40,14 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
         ``last_poll_utc``.
     time : OpenTime
         Of these stores; its last instant is the one that the states are of.
+    current : DataFrame
+        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of the same stores and
+        instant.
 
     Returns
     -------
     DataFrame, a row a store by position
-        The columns of ``stores``; ``is_open`` (at the last instant), ``is_down``, ``since``
+        The columns of ``stores``; ``down_now`` (rule 7), ``is_down`` (the last run), ``since``
         (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of the last run of
         uptime; NaT where there is none), ``length`` (int64: the run's open time up to the last
         instant, in microseconds) and ``runs`` (int64: how many there are; of a store with none,
@@ -74,10 +78,9 @@ def store_states(stores: pd.DataFrame, time: OpenTime) -> pd.DataFrame:
     is_down[known] = run_down[newest[known]]
     # runs take turns: before one of downtime there is one of uptime, if there is any
     up = newest - is_down
-    is_open = np.zeros(len(stores), dtype=bool)
-    is_open[time.open.code[time.open.end == time.line.end]] = True
+    is_open = (current["status"] != Now.CLOSED).to_numpy()
     return stores[["store_id", "timezone", "first_poll_utc", "last_poll_utc"]].assign(
-        is_open=is_open,
+        down_now=(current["status"] == Now.DOWN).to_numpy(),
         is_down=is_down,
         since=_at(run_start, newest, known),
         up_since=_at(run_start, up, runs > is_down),
@@ -128,7 +131,7 @@ def undecided(
     down_throughout = is_down & (runs == 1)
     wanted = (
         # how long has it been down?
-        (~told & both["is_open"] & (down_throughout | (runs == 0)))
+        (~told & both["down_now"] & down_throughout)
         # was it up in between?
         | (told & (both["seen"] < start) & (down_throughout | (runs == 0)))
         # since when is it up, or was it up before it was down once more?
@@ -177,7 +180,7 @@ def new_alerts(
 ) -> list[Alert]:
     """Decide what there is to tell, each outage's beginning and end once.
 
-    A store that is open now and has been down for ``after`` of its open time is `down`; once it
+    A store that is down now and has been for ``after`` of its open time is `down`; once it
     has been told so, nothing more is, until it is known to have been up in its open time, which is
     `recovered`, be it closed by now or down once more.
 
@@ -207,7 +210,7 @@ def new_alerts(
     anew = is_down & (both["since"] > both["seen"])
     recovered = current & told & both["up_since"].notna() & (~is_down | anew)
     long = both["length"] >= after // _INSTANT
-    down = current & is_down & both["is_open"] & long & (~told | recovered)
+    down = current & is_down & both["down_now"] & long & (~told | recovered)
 
     found = list(_recovered(both[recovered], as_of))
     ends = {str(alert.store_id): alert.alert_id for alert in found}

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.intervals import Int
-from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events
+from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events, stores_down_now
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
@@ -44,6 +45,11 @@ class StoreResults:
         Of :func:`~storemon_pipeline.uptime.outages.downtime_events`.
     by_hour : DataFrame
         Of :func:`~storemon_pipeline.uptime.outages.downtime_by_hour`.
+    current : DataFrame
+        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, a row for each of
+        ``figures``.
+    down_now : DataFrame
+        Of :func:`~storemon_pipeline.uptime.outages.stores_down_now`.
     """
 
     figures: pd.DataFrame
@@ -51,12 +57,15 @@ class StoreResults:
     levels: pd.DataFrame
     events: pd.DataFrame
     by_hour: pd.DataFrame
+    current: pd.DataFrame
+    down_now: pd.DataFrame
 
 
 def store_results(
     stores: pd.DataFrame,
     open_hours: pd.DataFrame,
     status_intervals: pd.DataFrame,
+    current: pd.DataFrame,
     request: ReportRequest,
 ) -> StoreResults:
     """Everything that a report says of some stores.
@@ -68,16 +77,22 @@ def store_results(
         ``target_pct``.
     open_hours, status_intervals : DataFrame
         Of these stores and the request's span.
+    current : DataFrame
+        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of these stores at the
+        request's as_of.
     request : ReportRequest
     """
     time = observe(stores, open_hours, status_intervals, request)
     exact = exact_figures(time, request, stores)
+    events = downtime_events(stores, time, request, current)
     return StoreResults(
         uptime_report(stores, exact, request),
         exact,
         service_levels(stores, time, exact, request),
-        downtime_events(stores, time, request),
+        events,
         downtime_by_hour(stores, time, request),
+        current,
+        stores_down_now(stores, time, request, current, events),
     )
 
 
@@ -92,6 +107,8 @@ class Fleet:
         Each slice's.
     levels : list of DataFrame
         Each slice's target, and in each window whether it was met, the budget left, the outages.
+    down_now : list of DataFrame
+        Each slice's stores that are down at as_of.
     by_hour_rows : int
         How many rows downtime by hour has; ``first_by_hour`` are the first of them.
     open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
@@ -100,6 +117,9 @@ class Fleet:
         How many stores' figures exceed their open time: 0, or something is wrong.
     targets_met, targets_known : Counter
         How many stores met their target, and of how many it is known, by the window's column name.
+    stores_now : Counter
+        How many stores are closed, up, down or without data at as_of, by the values of
+        :class:`~storemon_pipeline.uptime.current_status.Now`.
     """
 
     request: ReportRequest
@@ -107,6 +127,7 @@ class Fleet:
     exact: list[pd.DataFrame] = field(default_factory=list)
     events: list[pd.DataFrame] = field(default_factory=list)
     levels: list[pd.DataFrame] = field(default_factory=list)
+    down_now: list[pd.DataFrame] = field(default_factory=list)
     by_hour_rows: int = 0
     first_by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
@@ -114,6 +135,7 @@ class Fleet:
     beyond_open_time: int = 0
     targets_met: Counter[str] = field(default_factory=Counter)
     targets_known: Counter[str] = field(default_factory=Counter)
+    stores_now: Counter[str] = field(default_factory=Counter)
     _totals: pd.Series | None = None
 
     def add(self, results: StoreResults) -> None:
@@ -122,6 +144,8 @@ class Fleet:
         self.exact.append(results.exact)
         self.events.append(results.events)
         self.levels.append(results.levels.filter(regex=_LEVELS))
+        self.down_now.append(results.down_now)
+        self.stores_now.update(results.current["status"])
         self.by_hour_rows += len(results.by_hour)
         if self.first_by_hour.empty:
             self.first_by_hour = results.by_hour.head(_SHOWN_HOURS)
@@ -163,12 +187,22 @@ class Fleet:
         return first.to_pydatetime(), last.to_pydatetime()
 
     @property
-    def ongoing_events(self) -> int | None:
-        """How many stores are down at as_of, while open; None where that was not looked at."""
+    def reaches_as_of(self) -> bool:
+        """Whether the windows of every store reach as_of, or else say nothing of *now*."""
         (as_of,) = instants_of([self.request.as_of]).tolist()
-        if self.stores and (self._spans()[1] < as_of).any():
+        return not (self.stores and (self._spans()[1] < as_of).any())
+
+    @property
+    def ongoing_events(self) -> int | None:
+        """How many events are ongoing; None where the windows end before as_of."""
+        if not self.reaches_as_of:
             return None
         return sum(int(events["ongoing"].sum()) for events in self.events)
+
+    @property
+    def stores_down(self) -> int | None:
+        """How many stores are down at as_of, while open; None where the windows end before it."""
+        return self.stores_now[Now.DOWN] if self.reaches_as_of else None
 
     def _spans(self) -> tuple[Int, Int]:
         """Where the windows begin and end, in each zone that the stores have."""

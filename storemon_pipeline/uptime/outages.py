@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.intervals import Int, Intervals, Line, expand
 from storemon_pipeline.uptime.report import OpenTime, hundredths, percent
 from storemon_pipeline.uptime.request import ReportRequest
@@ -61,7 +62,9 @@ def outage_numbers(down: Intervals, up: Intervals, line: Line) -> tuple[Int, Int
     return number, up_again
 
 
-def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest) -> pd.DataFrame:
+def downtime_events(
+    stores: pd.DataFrame, time: OpenTime, request: ReportRequest, current: pd.DataFrame
+) -> pd.DataFrame:
     """Every maximal stretch of downtime within one open interval (Outages).
 
     Parameters
@@ -71,12 +74,15 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
     time : OpenTime
         Of the same stores and request.
     request : ReportRequest
+    current : DataFrame
+        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of the same stores.
 
     Returns
     -------
     DataFrame
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
-        ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of),
+        ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of, and the store is
+        down then),
         ``down_since_utc`` (``datetime64[us, UTC]``: where the outage begins that it is a part of,
         after the last uptime in the span), ``down_before`` (bool: there is none, so that it may
         have begun before the span), ``down_minutes`` (float64, two decimals: open time that is down
@@ -87,6 +93,8 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
     down = _within_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
     (as_of,) = instants_of([request.as_of]).tolist()
+    # an open store without data is as its newest poll left it: the event that reaches as_of says so
+    is_down = current["status"].isin([Now.DOWN, Now.NO_DATA]).to_numpy()
 
     def offset(instant: Int) -> npt.NDArray[np.timedelta64]:
         return clocks.offset(zone[down.code], instant).astype("timedelta64[us]")
@@ -105,7 +113,7 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
             "start_offset": offset(down.start),
             "end_offset": offset(down.end),
             "minutes": hundredths(down.end - down.start, _MINUTE) / 100,
-            "ongoing": down.end == as_of,
+            "ongoing": (down.end == as_of) & is_down[down.code],
             "down_since_utc": timestamps_of(since),
             "down_since_offset": offset(since),
             "down_before": number - down.code == np.searchsorted(up.code, down.code),
@@ -114,6 +122,56 @@ def downtime_events(stores: pd.DataFrame, time: OpenTime, request: ReportRequest
         },
         copy=False,
     )
+
+
+def stores_down_now(
+    stores: pd.DataFrame,
+    time: OpenTime,
+    request: ReportRequest,
+    current: pd.DataFrame,
+    events: pd.DataFrame,
+) -> pd.DataFrame:
+    """Which stores are down at as_of, and since when (rule 7, Outages).
+
+    Parameters
+    ----------
+    stores, time, request, current
+        As for :func:`downtime_events`.
+    events : DataFrame
+        Of :func:`downtime_events`.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``down_since_utc``, ``down_since_offset``, ``down_before`` and
+        ``down_minutes`` as in the events, of the last outage in the span where it is not over; else
+        the outage begins with the poll that says that the store is down. Sorted by store.
+    """
+    down = _within_spans(time.down, request, stores)
+    _, up_again = outage_numbers(down, _within_spans(time.up, request, stores), time.line)
+    not_over = np.flatnonzero(up_again == _NEVER)
+    newest = np.full(len(stores), -1)
+    newest[down.code[not_over]] = not_over
+    code = np.flatnonzero(current["status"] == Now.DOWN)
+    goes_on = newest[code] >= 0
+
+    polled = current["poll_utc"].iloc[code].reset_index(drop=True)
+    instant = instants_of(polled)
+    zone, zones = pd.factorize(stores["timezone"])
+    clocks = WallClocks(list(zones), min(instant.tolist(), default=time.line.end), time.line.end)
+    begun = pd.DataFrame(
+        {
+            "down_since_utc": polled,
+            "down_since_offset": clocks.offset(zone[code], instant).astype("timedelta64[us]"),
+            "down_before": False,
+            "down_minutes": 0.0,
+        }
+    )
+    going_on = events[begun.columns].iloc[newest[code[goes_on]]]
+    going_on.index = begun.index[goes_on]
+    since = pd.concat([begun[~goes_on], going_on]).sort_index()
+    since.insert(0, "store_id", stores["store_id"].iloc[code].to_numpy())
+    return since
 
 
 def _by_local_hour(intervals: Intervals, clocks: WallClocks, zone: Int, stores: int) -> Int:

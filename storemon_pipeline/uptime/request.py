@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -164,6 +164,89 @@ class AskedReport(BaseModel):
             msg = "windows is empty: name at least one of " + ", ".join(Window)
             raise ValueError(msg)
         return self
+
+
+LONGEST_RANGE = timedelta(days=1830)
+"""Five years: a longer range takes minutes and hundreds of megabytes even for few stores."""
+
+EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
+"""Polls before it are bad rows."""
+
+
+class UnanswerableError(ValueError):
+    """A report that is asked of a time that it cannot tell of.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what is accepted.
+    field : str
+        Which part of the request is wrong: ``as_of``, ``start`` or ``end``.
+    """
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+def refuse_future(field: str, instant: datetime, now: datetime) -> None:
+    """Refuse an instant that has not been: there is nothing to tell of it (rule 1).
+
+    Parameters
+    ----------
+    field : str
+        What the instant is called.
+    instant, now : datetime
+        UTC; ``now`` is the clock.
+
+    Raises
+    ------
+    UnanswerableError
+    """
+    if instant > now:
+        msg = (
+            f"{_in_utc(instant)} is in the future: the clock says {_in_utc(now)}. Give an instant "
+            "that has been"
+        )
+        raise UnanswerableError(msg, field=field)
+
+
+def check_times(asked: AskedReport, now: datetime) -> None:
+    """Refuse a report of the future, or of a range without bound (rules 1 and 2).
+
+    Not a part of :class:`AskedReport`, which says what may be written at all: requests that are on
+    record are read whatever the clock says.
+
+    Parameters
+    ----------
+    asked : AskedReport
+    now : datetime
+        The clock; UTC.
+
+    Raises
+    ------
+    UnanswerableError
+    """
+    if isinstance(asked.as_of, datetime):
+        refuse_future("as_of", asked.as_of, now)
+    if asked.start is None or asked.end is None:
+        return
+    refuse_future("start", asked.start, now)
+    refuse_future("end", asked.end, now)
+    if asked.start < EARLIEST_START:
+        msg = f"{_in_utc(asked.start)} is before {_in_utc(EARLIEST_START)}, when data may begin"
+        raise UnanswerableError(msg, field="start")
+    if asked.end - asked.start > LONGEST_RANGE:
+        days = (asked.end - asked.start) / timedelta(days=1)
+        msg = (
+            f"{_in_utc(asked.start)} is {days:,.0f} days before the end, {_in_utc(asked.end)}: a "
+            f"range is of at most {LONGEST_RANGE.days:,} days"
+        )
+        raise UnanswerableError(msg, field="start")
+
+
+def _in_utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class ReportRequest(BaseModel):

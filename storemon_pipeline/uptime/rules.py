@@ -56,6 +56,13 @@ class DayEnd(StrEnum):
     LITERAL = "literal"
 
 
+class BeforeFirstPoll(StrEnum):
+    """What is known of open time before a store's first poll that counts (rule 6)."""
+
+    BACKFILL = "backfill"
+    UNOBSERVED = "unobserved"
+
+
 class UptimeRules(BaseModel):
     """The choices a report's figures depend on. The defaults are those of the rules of the report.
 
@@ -105,6 +112,13 @@ class UptimeRules(BaseModel):
         description=(
             "For how many hours at most a poll speaks; open time further than that from its poll "
             "is unobserved. Not set: a poll speaks until the next."
+        ),
+    )
+    before_first_poll: BeforeFirstPoll = Field(
+        default=BeforeFirstPoll.BACKFILL,
+        description=(
+            "Open time before a store's first poll. backfill: it has the status of that poll. "
+            "unobserved: nothing is known of it, whatever the other rules say."
         ),
     )
 

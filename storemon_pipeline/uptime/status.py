@@ -14,7 +14,12 @@ import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Bool, Int, Intervals, Line, contains, expand
 from storemon_pipeline.uptime.open_hours import OpeningHours, Openings
-from storemon_pipeline.uptime.rules import ClosedPolls, Interpolation, UptimeRules
+from storemon_pipeline.uptime.rules import (
+    BeforeFirstPoll,
+    ClosedPolls,
+    Interpolation,
+    UptimeRules,
+)
 from storemon_pipeline.uptime.tables import (
     codes_of,
     instants_of,
@@ -26,23 +31,41 @@ ACTIVE, INACTIVE = "active", "inactive"
 
 
 @dataclass(frozen=True, slots=True)
-class _Polls:
-    """Polls sorted by store and time, none twice."""
+class Polls:
+    """Polls sorted by store and time, no store twice at one instant.
+
+    Attributes
+    ----------
+    code : int64 array, shape (n,)
+        The store of each poll.
+    at : int64 array, shape (n,)
+        Microseconds since 1970-01-01 UTC.
+    active : bool array, shape (n,)
+    """
 
     code: Int
     at: Int
     active: Bool
 
-    def take(self, which: Bool | Int) -> _Polls:
-        return _Polls(self.code[which], self.at[which], self.active[which])
+    def take(self, which: Bool | Int) -> Polls:
+        """Pick the polls at the positions, or where the mask, ``which``."""
+        return Polls(self.code[which], self.at[which], self.active[which])
 
 
-def _sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> _Polls:
-    """The polls of the stores at or before as_of, sorted; of two at one instant the later row."""
+def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls:
+    """The polls of the stores at or before as_of, sorted; of two at one instant the later row.
+
+    Parameters
+    ----------
+    polls, stores
+        As for :func:`status_intervals`.
+    as_of : int
+        Microseconds since 1970-01-01 UTC.
+    """
     code = codes_of(polls["store_id"], stores["store_id"])
     at = instants_of(polls["timestamp_utc"])
     keep = (code >= 0) & (at <= as_of)
-    found = _Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
+    found = Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
     ahead = found.code[1:] > found.code[:-1]
     ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
     if ahead.all():
@@ -50,7 +73,7 @@ def _sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> _Pol
     return _sorted_by_value(found) or _sorted_by_position(found)
 
 
-def _sorted_by_value(polls: _Polls) -> _Polls | None:
+def _sorted_by_value(polls: Polls) -> Polls | None:
     """Sort polls as numbers that hold all of them, ten times as fast as by their positions.
 
     None where two polls of one store and instant differ, since only their positions tell which
@@ -66,23 +89,30 @@ def _sorted_by_value(polls: _Polls) -> _Polls | None:
     if (same & (active[1:] != active[:-1])).any():
         return None
     kept = np.append(~same, True)
-    return _Polls(*line.place(key[kept]), active[kept])
+    return Polls(*line.place(key[kept]), active[kept])
 
 
-def _sorted_by_position(polls: _Polls) -> _Polls:
+def _sorted_by_position(polls: Polls) -> Polls:
     """Sort polls; of two of one store and instant the later one stays."""
     ordered = polls.take(np.lexsort((polls.at, polls.code)))
     same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
     return ordered.take(np.append(~same, True))
 
 
-def _newest_in_hours(polls: _Polls, openings: Openings) -> Int:
-    """The position of each store's newest poll that was made while it was open.
+def newest_that_count(polls: Polls, openings: Openings, rules: UptimeRules) -> Int:
+    """The position of each store's newest poll that counts (rule 4).
 
     Newest first: a poll is looked at only where all newer ones of its store were made out of
     hours, twice as many of them in each round.
+
+    Returns
+    -------
+    int64 array
+        At most one position a store, in no order.
     """
     last = np.flatnonzero(np.append(polls.code[1:] != polls.code[:-1], True)[: len(polls.code)])
+    if rules.closed_polls is ClosedPolls.USE:
+        return last
     first = np.append(0, last[:-1] + 1)[: len(last)]
     found: list[Int] = []
     take = 1
@@ -101,7 +131,7 @@ def _newest_in_hours(polls: _Polls, openings: Openings) -> Int:
     return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
 
-def _spoken_for(polls: _Polls, rules: UptimeRules, start: int, end: int) -> tuple[Intervals, Bool]:
+def _spoken_for(polls: Polls, rules: UptimeRules, start: int, end: int) -> tuple[Intervals, Bool]:
     """The stretch within ``[start, end)`` that each poll speaks for (rules 5 and 6)."""
     before = np.empty(len(polls.at), dtype=np.int64)
     after = np.empty(len(polls.at), dtype=np.int64)
@@ -125,6 +155,8 @@ def _spoken_for(polls: _Polls, rules: UptimeRules, start: int, end: int) -> tupl
         else:
             before = np.maximum(before, polls.at - carry)
         after = np.minimum(after, polls.at + carry)
+    if rules.before_first_poll is BeforeFirstPoll.UNOBSERVED:
+        before[is_first] = polls.at[is_first]
     stretches = Intervals(polls.code, np.maximum(before, start), np.minimum(after, end))
     full = stretches.start < stretches.end
     return stretches.take(full), polls.active[full]
@@ -162,13 +194,10 @@ def without_evidence(
     bool array, a store each
     """
     (first,) = instants_of([start]).tolist()
-    before = _sorted_polls(polls, stores, first - 1)
+    before = sorted_polls(polls, stores, first - 1)
     missing = np.ones(len(stores), dtype=bool)
-    if rules.closed_polls is ClosedPolls.IGNORE:
-        newest = _newest_in_hours(before, Openings(stores, hours, rules))
-        missing[before.code[newest]] = False
-    else:
-        missing[before.code] = False
+    newest = newest_that_count(before, Openings(stores, hours, rules), rules)
+    missing[before.code[newest]] = False
     return missing
 
 
@@ -208,11 +237,12 @@ def status_intervals(
         row is unobserved.
     """
     first, last = instants_of([start, as_of]).tolist()
-    known = _sorted_polls(polls, stores, last)
+    known = sorted_polls(polls, stores, last)
     openings = Openings(stores, hours, rules)
     within = known.at >= first
     past = np.flatnonzero(~within)
     counts = within.copy()
+    counts[past[newest_that_count(known.take(past), openings, rules)]] = True
     if rules.closed_polls is ClosedPolls.IGNORE:
         intervals = intervals_of(open_hours, stores, "open_utc", "close_utc")
         line = Line(first, last, len(stores))
@@ -220,10 +250,6 @@ def status_intervals(
         # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
         at_end = known.at == last
         counts[at_end] = openings.contain(known.code[at_end], known.at[at_end])
-        counts[past[_newest_in_hours(known.take(past), openings)]] = True
-    else:
-        next_is_past = np.append(~within[1:] & (known.code[1:] == known.code[:-1]), False)
-        counts |= ~within & ~next_is_past[: len(within)]
     evidence = known.take(counts)
     stretches, active = _merge_equal(*_spoken_for(evidence, rules, first, last))
     table = table_of(stretches, stores, "start_utc", "end_utc")

@@ -168,6 +168,14 @@ def test_a_form_that_is_wrong_comes_back_as_it_was(api: Api, form, told):
             assert value in shown
 
 
+def test_what_is_wrong_with_a_range_is_beside_its_field(api: Api):
+    form = {"windows": "day", "start": "2023-01-20T00:00", "end": "2199-01-21T00:00"}
+    shown = page(api.http.post("/", data=form), 422)
+    (beside,) = re.findall(r'data-problem="end">([^<]+)</p>', shown)
+    assert beside.startswith("end: 2199-01-21T00:00:00Z is in the future: the clock says 20")
+    assert 'data-problem="start" hidden></p>' in shown
+
+
 def test_the_list_goes_on_where_there_are_many_reports(api: Api):
     for hours in range(1, 25):
         carry = {"rules": {"max_carry_hours": hours}}

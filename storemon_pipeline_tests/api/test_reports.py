@@ -140,7 +140,17 @@ def test_without_a_body_or_with_an_empty_one_the_usual_is_asked_for(api: Api, co
         ({"store_ids": ["s1", "nobody"]}, "body.store_ids", "never polled: nobody"),
         ({"rules": {"interpolation": "linear"}}, "body.rules.interpolation", "'previous'"),
         ({"rules": {"max_carry_hours": -1}}, "body.rules.max_carry_hours", "greater than 0"),
+        ({"rules": {"before_first_poll": "guess"}}, "body.rules.before_first_poll", "'backfill'"),
         ({"windwos": ["day"]}, "body.windwos", "not permitted"),
+        ({"as_of": "2199-01-01"}, "body.as_of", "2199-01-01T00:00:00Z is in the future"),
+        (
+            {"start": "2023-01-20", "end": "2199-01-01"},
+            "body.end",
+            "2199-01-01T00:00:00Z is in the future: the clock says 20",
+        ),
+        ({"start": "2198-01-20", "end": "2199-01-01"}, "body.start", "is in the future"),
+        ({"start": "1999-12-31", "end": "2000-02-01"}, "body.start", "before 2000-01-01T00:00:00Z"),
+        ({"start": "2017-01-20", "end": "2023-01-20"}, "body.start", "at most 1,830 days"),
     ],
 )
 def test_what_cannot_be_asked_for_is_told_with_what_can(api: Api, asked, where, words):
@@ -522,6 +532,19 @@ def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, pl
         assert as_text == (float(value) if isinstance(as_text, float | int) else value or None)
 
 
+@pytest.mark.parametrize(
+    ("store_id", "status", "poll"),
+    [
+        ("s1", "closed", None),
+        ("s2", "up", "2023-01-25T00:30:00Z"),  # the newest poll itself
+        ("NA", "no data", None),  # last polled twelve hours before
+    ],
+)
+def test_a_store_says_how_it_is_at_the_newest_poll(api: Api, store_id, status, poll):
+    now = api.http.get(f"/v1/stores/{store_id}").json()["now"]
+    assert now == {"status": status, "as_of": "2023-01-25T00:30:00Z", "poll_utc": poll}
+
+
 def test_a_store_has_its_intervals_within_what_is_asked_for(api: Api):
     start, end = "2023-01-20T00:00:00Z", "2023-01-24T00:00:00Z"
     told = api.http.get("/v1/stores/s1/status", params={"start": start, "end": end}).json()
@@ -545,6 +568,8 @@ def test_a_store_has_its_intervals_within_what_is_asked_for(api: Api):
         ("start=2023-01-25&end=2023-01-24", "must be before end"),
         ("start=2022-01-01&end=2023-01-24", "at most 92 days"),
         ("start=gestern", "is no instant"),
+        ("end=2199-01-01", "end: 2199-01-01T00:00:00Z is in the future: the clock says 20"),
+        ("start=2199-01-01", "start: 2199-01-01T00:00:00Z is in the future"),
         ("end=1492-01-01", "between the years"),
     ],
 )

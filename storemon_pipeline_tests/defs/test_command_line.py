@@ -244,6 +244,27 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"as_of": "2199-01-01"},
+            "as_of: 2199-01-01T00:00:00Z is in the future: the clock says 20",
+        ),
+        (
+            {"start": "2023-01-20", "end": "2199-01-01"},
+            "end: 2199-01-01T00:00:00Z is in the future",
+        ),
+        ({"start": "1950-01-20", "end": "2023-01-01"}, "is before 2000-01-01T00:00:00Z"),
+        ({"start": "2017-01-20", "end": "2023-01-20"}, "a range is of at most 1,830 days"),
+    ],
+)
+def test_a_time_that_nothing_can_be_told_of_is_refused(
+    asked: dict[str, Any], words: str, instance: dg.DagsterInstance
+) -> None:
+    assert words in failure(run(instance, "report_job", **asked), "report_request")
+
+
+@pytest.mark.parametrize(
     ("asked", "named"),
     [
         ({"rules": {"missing_day": "maybe"}}, "missing_day not in enum type"),

@@ -35,7 +35,13 @@ class Asset(NamedTuple):
 
 CSV = {"csv", "pandera", "sqlalchemy"}
 TABLE = {"pandas", "parquet"}
-REPORT_DEPS = {"report_request", "polled_stores", "open_hours", "status_intervals"}
+REPORT_DEPS = {
+    "report_request",
+    "polled_stores",
+    "open_hours",
+    "status_intervals",
+    "current_status",
+}
 ASSETS = {
     "store_status": Asset("raw", CSV, set()),
     "business_hours": Asset("raw", CSV, set()),
@@ -64,6 +70,11 @@ ASSETS = {
             "special_dates",
             "open_hours",
         },
+    ),
+    "current_status": Asset(
+        "intervals",
+        TABLE | {"sqlalchemy"},
+        {"store_status", "report_request", "polled_stores", "weekly_hours", "special_dates"},
     ),
     "uptime_report": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
     "downtime_events": Asset("report", {"pandas", "csv"}, REPORT_DEPS),
@@ -214,6 +225,7 @@ RULES = {
     "closed_polls": ("ignore", "use"),
     "missing_day": ("open", "closed"),
     "day_end": ("midnight", "literal"),
+    "before_first_poll": ("backfill", "unobserved"),
 }
 
 

@@ -254,7 +254,11 @@ def test_closed_hours_do_not_count_and_an_outage_goes_on_over_them(
     poll("always 09:19 active", day="2023-01-26")
     sensor.tick()
     assert receiver.told == []
+    # the poll of the evening before says nothing of now; one in its open time does
     poll("always 09:20 active", day="2023-01-26")
+    sensor.tick()
+    assert receiver.told == []
+    poll("day 09:20 inactive", day="2023-01-26")
     sensor.tick()
     assert receiver.told == [("day", "down")]
     payload = json.loads(receiver.requests[0][1])
@@ -304,13 +308,13 @@ def test_a_store_that_came_back_unseen_and_is_down_once_more_is_told_both(
 
 def test_an_outage_of_many_days_begins_where_it_began(sensor: Sensor, receiver: Receiver) -> None:
     poll("always 09:00 active", "always 12:00 inactive", "day 12:00 active", day="2022-11-03")
-    poll("day 12:00 active")
+    poll("day 12:00 active", "always 12:00 inactive")
     sensor.tick()
     assert [row["down_since"] for row in alert_rows()] == [datetime(2022, 11, 3, 12, tzinfo=UTC)]
     # weeks pass without a tick, the cursor is lost, and it was up in between
     sensor.cursor = None
     poll("always 12:00 active", "always 13:00 inactive", day="2023-02-03")
-    poll("day 12:00 active", day="2023-03-03")
+    poll("day 12:00 active", "always 12:00 inactive", day="2023-03-03")
     sensor.now = datetime(2023, 4, 1, tzinfo=UTC)
     sensor.tick()
     assert receiver.told == [("always", kind) for kind in ("down", "recovered", "down")]

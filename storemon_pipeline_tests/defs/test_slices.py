@@ -102,6 +102,14 @@ def test_the_sample_is_the_same_in_slices_of_seven_stores(
     assert reported(instance) == in_one
 
 
+def test_the_sample_is_the_same_in_slices_of_few_polls(
+    instance: dg.DagsterInstance, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_one = reported(instance, "ingest_and_report_job")
+    monkeypatch.setattr(slices, "POLLS", 1500)
+    assert reported(instance) == in_one
+
+
 def test_the_sample_is_the_same_on_sqlite_and_postgresql(
     instance: dg.DagsterInstance,
     sample: Path,

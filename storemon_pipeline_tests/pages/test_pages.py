@@ -1,6 +1,7 @@
 """Pages as text: what is on them, that nothing gets out of its place, that they load nothing."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
@@ -13,7 +14,7 @@ from upath import UPath
 from storemon_pipeline.defs.summary import report_summary
 from storemon_pipeline.pages import charts
 from storemon_pipeline.pages.drawing import Chart
-from storemon_pipeline.pages.fleet import MOST_EVENTS, MOST_STORES, FleetCharts, report_page
+from storemon_pipeline.pages.fleet import MOST_DOWN, MOST_STORES, FleetCharts, report_page
 from storemon_pipeline.pages.layout import Frame, linked, main_of
 from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.pages.reports import data_now, fleet_page, shown_page
@@ -57,7 +58,7 @@ def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> s
 def fleet_of(
     stores: dict[str, tuple[float, float]],
     *,
-    ongoing: int = 0,
+    down_now: int = 0,
     before_span: bool = False,
     asked: ReportRequest | None = None,
 ) -> Fleet:
@@ -83,23 +84,28 @@ def fleet_of(
     before = pd.Timestamp(AS_OF - timedelta(hours=20))
     events = pd.DataFrame(
         {
-            "store_id": ids[:ongoing],
-            "start_utc": pd.Series([start] * ongoing, dtype="datetime64[us, UTC]"),
-            "end_utc": pd.Series([pd.Timestamp(AS_OF)] * ongoing, dtype="datetime64[us, UTC]"),
-            "start_offset": pd.Series([-timedelta(hours=6)] * ongoing, dtype="timedelta64[us]"),
-            "minutes": pd.Series([120.0] * ongoing, dtype="float64"),
+            "store_id": ids[:down_now],
+            "start_utc": pd.Series([start] * down_now, dtype="datetime64[us, UTC]"),
+            "end_utc": pd.Series([pd.Timestamp(AS_OF)] * down_now, dtype="datetime64[us, UTC]"),
+            "start_offset": pd.Series([-timedelta(hours=6)] * down_now, dtype="timedelta64[us]"),
+            "minutes": pd.Series([120.0] * down_now, dtype="float64"),
             # it was down before it closed for the night, too
-            "down_since_utc": pd.Series([before] * ongoing, dtype="datetime64[us, UTC]"),
-            "down_since_offset": pd.Series([-timedelta(hours=6)] * ongoing).astype(
+            "down_since_utc": pd.Series([before] * down_now, dtype="datetime64[us, UTC]"),
+            "down_since_offset": pd.Series([-timedelta(hours=6)] * down_now).astype(
                 "timedelta64[us]"
             ),
-            "down_before": pd.Series([before_span] * ongoing, dtype="bool"),
-            "down_minutes": pd.Series([300.0] * ongoing, dtype="float64"),
-            "ongoing": pd.Series([True] * ongoing, dtype="bool"),
+            "down_before": pd.Series([before_span] * down_now, dtype="bool"),
+            "down_minutes": pd.Series([300.0] * down_now, dtype="float64"),
+            "ongoing": pd.Series([True] * down_now, dtype="bool"),
         }
     )
     fleet = Fleet(
-        asked, figures=[pd.DataFrame(figures)], events=[events], levels=[pd.DataFrame(levels)]
+        asked,
+        figures=[pd.DataFrame(figures)],
+        events=[events],
+        levels=[pd.DataFrame(levels)],
+        down_now=[events],
+        stores_now=Counter(down=down_now, up=len(ids) - down_now),
     )
     # the last window is the wider of two
     totals[f"open_time_{asked.windows[0].column}"] /= len(asked.windows)
@@ -114,7 +120,7 @@ def text_of(page: str) -> str:
 
 def test_a_report_s_page_tells_its_figures_and_its_stores():
     page = written_page(
-        fleet_of({"a": (150, 10), "b": (30, 10), "c": (0, 0)}, ongoing=1),
+        fleet_of({"a": (150, 10), "b": (30, 10), "c": (0, 0)}, down_now=1),
         "the-run",
         bad_rows={"store_status.csv": 1},
     )
@@ -160,15 +166,15 @@ def test_a_report_of_no_stores_has_a_page():
 
 def test_a_report_whose_windows_end_earlier_does_not_tell_how_it_is_now():
     fleet = fleet_of({"a": (15, 1)}, asked=request(windows=["yesterday"]))
-    assert fleet.ongoing_events is None
+    assert fleet.stores_down is None
     told = text_of(written_page(fleet, "the-run", bad_rows={}))
     assert "not known: the windows end before 25 Jan 2023 18:00 UTC" in told
     assert "it does not tell which stores are down then" in told
     assert "No store is down" not in told
     assert "1 store as of 2023-01-25T18:00:00+00:00\n" in report_summary(fleet, UPath("/"), [])
     # one window that ends with the report is enough
-    fleet = fleet_of({"a": (15, 1)}, ongoing=1, asked=request(windows=["yesterday", "day"]))
-    assert fleet.ongoing_events == 1
+    fleet = fleet_of({"a": (15, 1)}, down_now=1, asked=request(windows=["yesterday", "day"]))
+    assert fleet.stores_down == 1
     assert "1 store as of 2023-01-25T18:00:00+00:00, 1 of them" in report_summary(
         fleet, UPath("/"), []
     )
@@ -195,17 +201,17 @@ def test_a_range_is_told_from_when_to_when():
 
 def test_a_page_has_only_the_worst_of_many_stores():
     stores = {f"store-{number:05}": (100.0, number / 100) for number in range(3000)}
-    page = written_page(fleet_of(stores, ongoing=2000), "the-run", bad_rows={})
+    page = written_page(fleet_of(stores, down_now=2000), "the-run", bad_rows={})
     assert len(page) < 400_000
     assert f"{MOST_STORES} of 3,000 stores" in text_of(page)
-    assert f"The {MOST_EVENTS} longest of 2,000" in text_of(page)
+    assert f"The {MOST_DOWN} longest of 2,000" in text_of(page)
     assert "store-02999" in page
     assert "store-02500" not in page.split('id="worst-stores"')[1]
 
 
 def pages() -> dict[str, str]:
     frame = Frame("../", leaves=True)
-    written = written_page(fleet_of({EVIL: (1, 1)}, ongoing=1), EVIL, bad_rows={EVIL: 2})
+    written = written_page(fleet_of({EVIL: (1, 1)}, down_now=1), EVIL, bad_rows={EVIL: 2})
     notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, bad_rows={EVIL: 2})
     return {
         "report": written,
@@ -259,7 +265,7 @@ def test_the_content_of_a_page_is_what_is_within_its_frame():
 
 
 def test_an_outage_that_was_there_before_the_span_is_not_told_to_begin_with_it():
-    page = written_page(fleet_of({"a": (1, 1)}, ongoing=1, before_span=True), "a-run", bad_rows={})
+    page = written_page(fleet_of({"a": (1, 1)}, down_now=1, before_span=True), "a-run", bad_rows={})
     assert "a before Tue 24 Jan 16:00 over 5 h" in text_of(page)
 
 

@@ -21,15 +21,23 @@ ALWAYS_OPEN = OpeningHours(
 )
 
 
-def page_of(*down: tuple[datetime, datetime], target_pct: float = 99.0) -> str:
-    """What is told of a store that is always open, and down at these times."""
+def page_of(
+    *down: tuple[datetime, datetime],
+    target_pct: float = 99.0,
+    now: str | None = None,
+    first_poll: datetime = AS_OF - timedelta(days=37),
+) -> str:
+    """What is told of a store that is always open, and down at these times.
+
+    `now` is its status at as_of itself, where that is not the one before it.
+    """
     request = resolve(AskedReport(), newest_poll=AS_OF, now=AS_OF)
     start, end = request.span
     stores = pd.DataFrame(
         {
             "store_id": pd.Series(["s"], dtype="str"),
             "timezone": ["UTC"],
-            "first_poll_utc": pd.Series([start - timedelta(days=30)]).astype("datetime64[us, UTC]"),
+            "first_poll_utc": pd.Series([first_poll]).astype("datetime64[us, UTC]"),
             "last_poll_utc": pd.Series([end]).astype("datetime64[us, UTC]"),
             "target_pct": [target_pct],
         }
@@ -44,12 +52,19 @@ def page_of(*down: tuple[datetime, datetime], target_pct: float = 99.0) -> str:
     status = status.astype(dict.fromkeys(("start_utc", "end_utc"), "datetime64[us, UTC]"))
     status.insert(0, "store_id", "s")
     opened = open_hours(stores, ALWAYS_OPEN, pd.Timestamp(start), pd.Timestamp(end), request.rules)
+    current = pd.DataFrame(
+        {
+            "store_id": ["s"],
+            "status": [now or ("down" if pieces[-1][2] == "inactive" else "up")],
+            "poll_utc": pd.Series([end]).astype("datetime64[us, UTC]"),
+        }
+    )
     week = StoreWeek(
         request,
         observe(stores, opened, status, request),
-        store_results(stores, opened, status, request),
+        store_results(stores, opened, status, current, request),
     )
-    facts = StoreFacts("s", "UTC", True, 99, start, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
+    facts = StoreFacts("s", "UTC", True, 99, first_poll, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
     return text_of(store_page(facts, week, NO_HISTORY, frame=Frame("./")))
 
 
@@ -62,6 +77,36 @@ def test_a_store_that_has_been_down_all_week_was_down_before():
 def test_a_store_that_is_down_since_it_was_up_is_told_of_that_moment():
     told = page_of((AS_OF - timedelta(hours=30), AS_OF))
     assert "Down since Tue 24 Jan 12:00 its time, for 1 d 6 h of its open time" in told
+
+
+def test_a_store_whose_poll_at_as_of_says_down_is_down():
+    told = page_of(now="down")
+    assert "Down since Wed 25 Jan 18:00 its time, for under 1 min of its open time" in told
+
+
+def test_a_store_whose_poll_at_as_of_says_up_is_up_again():
+    told = page_of((AS_OF - timedelta(hours=1), AS_OF), now="up")
+    assert "Up since Wed 25 Jan 18:00 its time, as of" in told
+    # its last outage is over
+    assert "goes on" not in told
+
+
+def test_a_store_that_closes_at_as_of_is_closed():
+    told = page_of((AS_OF - timedelta(hours=1), AS_OF), now="closed")
+    assert "Closed since Wed 25 Jan 18:00 its time, as of" in told
+    assert "goes on" not in told
+
+
+def test_a_store_without_a_recent_poll_is_neither_up_nor_down():
+    told = page_of((AS_OF - timedelta(hours=9), AS_OF), now="no data")
+    assert "No data open, but its newest poll in its open time is too old to say" in told
+    assert "goes on" in told
+
+
+def test_a_store_says_since_when_it_is_known():
+    told = page_of(first_poll=AS_OF - timedelta(minutes=30))
+    assert "First polled 25 Jan 2023 17:30 UTC" in told
+    assert "First polled" not in page_of()
 
 
 def test_seconds_count_in_a_small_budget():

@@ -36,6 +36,7 @@ from storemon_pipeline.uptime.alerts import Alert, new_alerts
 FIRST = datetime(2023, 1, 23, tzinfo=UTC)  # a Monday
 HOUR = timedelta(hours=1)
 AFTER = timedelta(hours=2)
+NO_DATA_AFTER = timedelta(hours=3)
 NOTHING = pd.DataFrame(
     {
         "store_id": pd.Series(dtype="str"),
@@ -82,7 +83,7 @@ def put_polls(database: Database, polls: list[tuple[str, datetime, bool]]) -> No
 
 def look(database: Database, as_of: datetime, seen: datetime | None) -> list[Alert]:
     with database.read() as connection:
-        found = read_states(database, as_of, newest_alerts(connection), seen)
+        found = read_states(database, as_of, newest_alerts(connection), seen, NO_DATA_AFTER)
     with database.write_registry(alone="alerts") as connection:
         on_record = newest_alerts(connection)
         told = new_alerts(found, on_record, as_of=as_of, seen=seen, after=AFTER)
@@ -124,7 +125,7 @@ def test_what_was_told_last_is_how_it_is(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(states, "LOOK_BACK", pd.Timedelta(days=30))
-            whole = read_states(database, as_of, NOTHING, None)
+            whole = read_states(database, as_of, NOTHING, None, NO_DATA_AFTER)
         with database.read() as connection:
             last = newest_alerts(connection).set_index("store_id")
         for now in whole.itertuples():
@@ -133,7 +134,7 @@ def test_what_was_told_last_is_how_it_is(
                 assert kind is None
             elif not now.is_down:
                 assert kind != "down"
-            elif now.is_open and now.length >= AFTER / timedelta(microseconds=1):
+            elif now.down_now and now.length >= AFTER / timedelta(microseconds=1):
                 assert kind == "down"
                 assert last["down_since"][now.store_id] == now.since
         assert all(each.as_of == as_of for each in told)
@@ -158,8 +159,8 @@ def test_few_polls_say_of_an_outage_what_all_would(
     def outages(length: int) -> pd.DataFrame:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(states, "LOOK_BACK", pd.Timedelta(days=length))
-            found = read_states(three_stores, as_of, NOTHING, None)
-        found = found[found["is_open"] & found["is_down"]].sort_values("store_id")
+            found = read_states(three_stores, as_of, NOTHING, None, NO_DATA_AFTER)
+        found = found[found["down_now"]].sort_values("store_id")
         return found.drop(columns=["runs", "up_since"]).reset_index(drop=True)
 
     assert_frame_equal(outages(1), outages(30))

@@ -73,7 +73,17 @@ def kept(
                 for window in windows
             }
         )
-        fleet.add(StoreResults(ids, exact, levels, pd.DataFrame({"ongoing": []}), by_hour))
+        fleet.add(
+            StoreResults(
+                ids,
+                exact,
+                levels,
+                pd.DataFrame({"ongoing": []}),
+                by_hour,
+                current=ids.assign(status="up"),
+                down_now=ids.head(0),
+            )
+        )
     with database.write_registry() as connection:
         start_report(connection, report_id, request, as_of)
         if run_id:

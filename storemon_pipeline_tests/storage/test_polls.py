@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import (
+    estimate_polls,
     newest_poll,
     oldest_poll,
     polled_stores,
@@ -265,3 +266,18 @@ def test_polls_are_put_several_times_in_one_transaction(database: Database):
             )
             upsert_polls(connection, polls)
     assert got(database, ["1"]) == [("1", NOON, "inactive")]
+
+
+def test_polls_are_estimated_by_store_from_samples(database: Database):
+    week = 7 * 24
+    often = [("a", NOON - minutes * HOUR / 10, "active") for minutes in range(10 * week)]
+    seldom = [("b", NOON - hours * HOUR, "active") for hours in range(week)]
+    put(database, *often, *seldom, ("c", NOON - 30 * 24 * HOUR, "active"))
+    stores = pd.Series(["a", "b", "c"], dtype="str")
+    found = estimate_polls(database, stores, NOON - week * HOUR, NOON)
+    # within a sample's width of 1,680, 168 and none
+    assert found.tolist() == pytest.approx([1680, 168, 0], rel=0.2)
+    assert estimate_polls(database, stores[:0], NOON - HOUR, NOON).empty
+    # of some stores, by their places in the table
+    of_one = estimate_polls(database, stores[1:2], NOON - week * HOUR, NOON)
+    assert of_one.to_dict() == {1: found[1]}

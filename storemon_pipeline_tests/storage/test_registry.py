@@ -262,7 +262,19 @@ def test_the_newest_complete_report_is_the_one_that_tells_of_the_newest_time(dat
     complete_as_of(database, later, "week", interpolation="nearest")
     complete_as_of(database, later, "week", max_carry_hours=2.5)
     assert newest(database) == shown
+    complete_as_of(database, later, "week", before_first_poll="unobserved")
+    assert newest(database) == shown
     assert complete_as_of(database, later, "week") == newest(database)
+
+
+def test_a_report_older_than_a_rule_counts_as_by_its_default(database: Database):
+    shown = complete_as_of(database, NOON, "week")
+    with database.write_registry() as connection:
+        asked = connection.execute(select(report.c.request)).scalar_one()
+        del asked["rules"]["before_first_poll"]
+        connection.execute(report.update().values(request=asked))
+    complete_as_of(database, NOON + timedelta(minutes=1), "week", interpolation="nearest")
+    assert newest(database) == shown
 
 
 def test_a_report_that_is_unlike_the_others_is_the_newest_while_there_is_no_other(

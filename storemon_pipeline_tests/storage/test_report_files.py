@@ -155,7 +155,8 @@ def results(store: str) -> StoreResults:
         }
     )
     by_hour = pd.DataFrame({"store_id": [store], "day_of_week": [2], "open_minutes": [60.0]})
-    return StoreResults(figures, figures, levels, events, by_hour)
+    current = pd.DataFrame({"store_id": [store], "status": ["down"]})
+    return StoreResults(figures, figures, levels, events, by_hour, current, current)
 
 
 def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir: UPath):

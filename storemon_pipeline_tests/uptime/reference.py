@@ -50,6 +50,7 @@ DAY = timedelta(days=1)
 MICROSECONDS_OF_DAY = DAY // MICROSECOND
 LATE_END = timedelta(hours=23, minutes=59) // MICROSECOND
 DEFAULT_ZONE = ZoneInfo("America/Chicago")
+NO_DATA_AFTER = timedelta(minutes=180)
 
 # An opening ends on the next local date at the latest, and a clock that goes back over midnight can
 # put an instant of one date after the first instant of the next. Two days each way hold both.
@@ -65,6 +66,7 @@ class ReferenceRules:
     missing_day: str = "open"
     day_end: str = "midnight"
     max_carry_hours: Fraction | None = None
+    before_first_poll: str = "backfill"
 
     def __post_init__(self) -> None:
         """Refuse an unknown value: a misspelled one would silently mean the other choice."""
@@ -73,6 +75,7 @@ class ReferenceRules:
             (self.closed_polls, ("ignore", "use")),
             (self.missing_day, ("open", "closed")),
             (self.day_end, ("midnight", "literal")),
+            (self.before_first_poll, ("backfill", "unobserved")),
         ):
             if value not in known:
                 raise ValueError(f"{value!r} is none of {known}")
@@ -105,7 +108,7 @@ class ReferenceStore:
     `figures` is keyed by window. The rest covers `span`, the whole span of the store's windows:
     `of_span` are its figures, `events` are (start, end, ongoing), `by_hour` is (open, downtime) in
     microseconds keyed by local (weekday, hour), and `open_intervals` are clipped to the span. `up`
-    is when the store was up while open.
+    is when the store was up while open. `now` is its status at as_of: closed, up, down or no data.
     """
 
     figures: dict[str, StoreFigures]
@@ -116,6 +119,7 @@ class ReferenceStore:
     open_intervals: list[Interval]
     last_poll: datetime
     up: list[Interval]
+    now: str
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def reference_report(
     as_of: datetime,
     windows: Mapping[str, Window],
     rules: ReferenceRules,
+    no_data_after: timedelta = NO_DATA_AFTER,
 ) -> dict[str, ReferenceStore]:
     """The section Figures: one entry for every store polled at or before as_of, sorted as text."""
     report = {}
@@ -157,6 +162,7 @@ def reference_report(
             as_of=as_of,
             windows=windows,
             rules=rules,
+            no_data_after=no_data_after,
         )
     return report
 
@@ -168,6 +174,7 @@ def report_on_store(
     as_of: datetime,
     windows: Mapping[str, Window],
     rules: ReferenceRules,
+    no_data_after: timedelta,
 ) -> ReferenceStore:
     """The sections Figures and Outages for one store, whose polls are sorted and not empty."""
     zone = opening_hours.zone
@@ -180,15 +187,18 @@ def report_on_store(
         stretch for interval in open_intervals for stretch in status_of(interval, evidence, rules)
     ]
     downtime = [(start, end) for start, end, status in stretches if status == "inactive"]
+    says_down = bool(evidence) and evidence[-1][1] == "inactive"
+    down_at_as_of = says_down and opening_hours.is_open(as_of)
     return ReferenceStore(
         figures={name: figures_within(window, stretches) for name, window in limits.items()},
         span=(span_start, span_end),
         of_span=figures_within((span_start, span_end), stretches),
-        events=[(start, end, end == as_of) for start, end in downtime],
+        events=[(start, end, end == as_of and down_at_as_of) for start, end in downtime],
         by_hour=by_hour(open_intervals, downtime, zone),
         open_intervals=open_intervals,
         last_poll=polls[-1][0],
         up=[(start, end) for start, end, status in stretches if status == "active"],
+        now=status_now(evidence, opening_hours, as_of, rules, no_data_after),
     )
 
 
@@ -421,6 +431,8 @@ def status_at(
     instant: datetime, polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
 ) -> Status:
     """Rules 5, 6 and 7: the status at an instant, given the in-hours polls."""
+    if rules.before_first_poll == "unobserved" and polls and instant < polls[0][0]:
+        return None
     number_before = bisect_right(polls, instant, key=lambda poll: poll[0])
     before = polls[number_before - 1] if number_before > 0 else None
     after = polls[number_before] if number_before < len(polls) else None
@@ -434,6 +446,25 @@ def status_at(
         if poll is not None and speaks_at(poll[0], instant, rules.reach):
             return poll[1]
     return None
+
+
+def status_now(
+    evidence: Sequence[tuple[datetime, str]],
+    opening_hours: OpeningHours,
+    as_of: datetime,
+    rules: ReferenceRules,
+    no_data_after: timedelta,
+) -> str:
+    """Rule 7: the status at as_of itself, given the in-hours polls at or before it."""
+    if not opening_hours.is_open(as_of):
+        return "closed"
+    if not evidence:
+        return "no data"
+    instant, status = evidence[-1]
+    age = as_of - instant
+    if age > no_data_after or (rules.reach is not None and age > rules.reach):
+        return "no data"
+    return "up" if status == "active" else "down"
 
 
 def speaks_at(poll: datetime, instant: datetime, reach: timedelta | None) -> bool:

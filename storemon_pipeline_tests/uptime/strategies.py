@@ -214,8 +214,9 @@ def report_rules(draw: st.DrawFn) -> ReferenceRules:
     """Every combination of the rules."""
     rules = draw(st.sampled_from(ALL_RULES))
     carry = draw(st.none() | st.sampled_from(CARRIES))
+    before = draw(st.sampled_from(("backfill", "unobserved")))
     return ReferenceRules(
-        rules.interpolation, rules.closed_polls, rules.missing_day, rules.day_end, carry
+        rules.interpolation, rules.closed_polls, rules.missing_day, rules.day_end, carry, before
     )
 
 

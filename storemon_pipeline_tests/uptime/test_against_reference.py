@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.fleet import StoreResults, store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
@@ -21,6 +22,7 @@ from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.uptime.reference import (
     CALENDAR_WINDOWS,
     MICROSECOND,
+    NO_DATA_AFTER,
     ReferenceStore,
     bounds,
     length_of,
@@ -53,6 +55,7 @@ def request_of(case: Case) -> ReportRequest:
             missing_day=case.rules.missing_day,
             day_end=case.rules.day_end,
             max_carry_hours=case.rules.max_carry_hours and float(case.rules.max_carry_hours),
+            before_first_poll=case.rules.before_first_poll,
         ),
     )
     return resolve(asked, newest_poll=case.as_of, now=case.as_of)
@@ -95,7 +98,8 @@ def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreRes
     start, end = map(pd.Timestamp, request.span)
     opened = open_hours(stores, hours, start, end, request.rules)
     status = status_intervals(stores, polls, opened, hours, start, end, request.rules)
-    return stores, store_results(stores, opened, status, request)
+    current = current_status(stores, polls, hours, end, request.rules, NO_DATA_AFTER)
+    return stores, store_results(stores, opened, status, current, request)
 
 
 def rounded(amount: int, unit: int) -> float:
@@ -143,6 +147,7 @@ def figures_agree(
         else:
             assert pd.isna(shown[f"uptime_pct_{window.column}"])
     assert shown["last_poll_utc"] == expected.last_poll
+    assert results.current["status"].iloc[position] == expected.now
 
 
 def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str) -> None:

@@ -89,6 +89,14 @@
   if (running) follow(running, running.dataset.follow, () => location.reload());
 
   const form = document.querySelector("form[data-ask]");
+  const showBesideFields = (errors) => {
+    for (const place of form.querySelectorAll("[data-problem]")) {
+      const own = errors.filter((each) => each.where === `body.${place.dataset.problem}`);
+      place.textContent = own.map((each) => each.message).join("; ");
+      place.hidden = !own.length;
+      form.elements[place.dataset.problem].setAttribute("aria-invalid", own.length > 0);
+    }
+  };
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const [problem, panel] = [form.querySelector("[role=alert]"), document.getElementById("progress")];
@@ -99,6 +107,7 @@
     const stores = data.get("store_ids").split(/[\s,]+/).filter(Boolean);
     if (stores.length) asked.store_ids = stores;
     problem.hidden = true;
+    showBesideFields([]);
     button.disabled = true;
     try {
       if (!asked.windows.length && !asked.start && !asked.end) throw new Error(form.dataset.nothing);
@@ -108,7 +117,7 @@
         body: JSON.stringify(asked),
       });
       const told = await answer.json();
-      // which part of the body is wrong is of use to programs
+      if (!answer.ok) showBesideFields(told.errors ?? []);
       if (!answer.ok) throw new Error(told.errors?.map((each) => each.message).join("; ") || told.detail);
       const page = `reports/${encodeURIComponent(told.id)}`;
       panel.hidden = false;
