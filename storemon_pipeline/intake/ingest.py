@@ -180,8 +180,8 @@ def ingest(
         unmatched = unmatched_snapshots(connection)
     for each in directory.unread:
         log.warning("%s is not read: %s", each.file, each.reason)
-    for each in unmatched:
-        log.warning("%s", each.sentence)
+    for snapshot in unmatched:
+        log.warning("%s", snapshot.sentence)
     return reports
 
 

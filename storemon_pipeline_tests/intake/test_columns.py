@@ -28,7 +28,9 @@ def test_the_weekday_has_three_names(place: Place, name):
 def test_header_that_names_a_column_twice_is_refused(place: Place, name, header):
     place.put("store_status.csv", POLLS)
     place.put(name, header)
-    with pytest.raises(IntakeError, match=rf"{name} has 2 columns that could be \w+: '.*' .column \d. and '"):
+    with pytest.raises(
+        IntakeError, match=rf"{name} has 2 columns that could be \w+: '.*' .column \d. and '"
+    ):
         place.take_in()
 
 
