@@ -22,6 +22,7 @@ from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
 from storemon_pipeline.api.surroundings import SESSION, Tokens, session_of
+from storemon_pipeline.data_quality import read_data_quality
 from storemon_pipeline.pages.fleet import SILENT_AFTER
 from storemon_pipeline.pages.layout import Frame, in_words, utc_text
 from storemon_pipeline.pages.notes import login_page
@@ -38,7 +39,6 @@ from storemon_pipeline.pages.reports import (
 from storemon_pipeline.pages.store import StoreFacts, StoreWeek, ToldAlert, store_page, stores_page
 from storemon_pipeline.storage.alerts import list_alerts
 from storemon_pipeline.storage.history import fleet_history, store_history
-from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import (
     COMPLETE,
@@ -213,11 +213,11 @@ def fleet(services: Given, request: Request) -> HTMLResponse:
     with services.database.read() as connection:
         state = newest_complete_report(connection)
         newest = newest_poll(connection, now)
-        bad_rows = bad_rows_by_file(connection)
+        quality = read_data_quality(connection)
         history = fleet_history(connection, _TREND)
         stores = count_stores(connection)
         silent = 0 if newest is None else count_stores(connection, newest - SILENT_AFTER)
-    notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, bad_rows=bad_rows)
+    notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, quality=quality)
     text = fleet_page(
         _written(services, state),
         None if state is None else state.report_id,

@@ -8,7 +8,7 @@ import dagster as dg
 
 from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.intake.errors import IntakeError
-from storemon_pipeline.intake.files import fingerprint
+from storemon_pipeline.intake.recognition import fingerprint
 from storemon_pipeline.settings import Settings
 
 Fingerprint = dict[str, list[int]]

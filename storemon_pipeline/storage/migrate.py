@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0004"
+VERSION = "0010"
 """The newest migration. Kept here as well, so that an up-to-date database costs one query."""
 
 _PARTITION = re.compile(r"store_status_\d{4}_\d{2}")
