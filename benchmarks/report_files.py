@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 import pandas as pd
 from sqlalchemy import Connection
 
+from storemon_pipeline.data_quality import read_data_quality
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.evidence import read_ahead, read_evidence
-from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll, polled_stores
 from storemon_pipeline.storage.report_files import (
     BY_HOUR,
@@ -144,7 +144,7 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
     with database.read() as connection:
         tables = Tables(database, connection)
         targets = read_service_levels(connection)
-        bad_rows = bad_rows_by_file(connection)
+        quality = read_data_quality(connection)
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
     fleet = Fleet(tables.request)
@@ -154,7 +154,7 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
             results = store_results(stores, open_time, status, current, tables.request)
             append(results)
             fleet.add(results)
-        page = report_page(fleet, FleetCharts(fleet), files.directory.name, bad_rows=bad_rows)
+        page = report_page(fleet, FleetCharts(fleet), files.directory.name, quality=quality)
         opened[PAGE].write(page.encode())
 
 

@@ -29,6 +29,7 @@ from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
 from storemon_pipeline.api.surroundings import SESSION, Tokens, session_of
 from storemon_pipeline.api.threads import in_writers_thread
+from storemon_pipeline.data_quality import read_data_quality
 from storemon_pipeline.pages.fleet import SILENT_AFTER
 from storemon_pipeline.pages.layout import Frame, in_words, utc_text
 from storemon_pipeline.pages.notes import login_page
@@ -47,7 +48,6 @@ from storemon_pipeline.pages.store import StoreFacts, StoreWeek, ToldAlert, stor
 from storemon_pipeline.storage.alerts import list_alerts
 from storemon_pipeline.storage.history import fleet_history, store_history
 from storemon_pipeline.storage.ingest_runs import ingest_failures
-from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.registry import (
     COMPLETE,
@@ -231,12 +231,12 @@ def fleet(services: Given, request: Request) -> HTMLResponse:
     with services.database.read() as connection:
         state = newest_complete_report(connection)
         newest = newest_poll(connection, now)
-        bad_rows = bad_rows_by_file(connection)
+        quality = read_data_quality(connection)
         history = fleet_history(connection, _TREND)
         stores = count_stores(connection)
         silent = 0 if newest is None else count_stores(connection, newest - SILENT_AFTER)
         failures = ingest_failures(connection)
-    notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, bad_rows=bad_rows)
+    notices = data_now(now=now, newest_poll=newest, stores=stores, silent=silent, quality=quality)
     if failures is not None:
         notices.insert(0, ingest_failed(failures.runs, failures.since, failures.error))
     text = fleet_page(

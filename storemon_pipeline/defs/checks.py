@@ -15,12 +15,27 @@ from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
 from storemon_pipeline.storage.polls import never_polled, polled_stores
 from storemon_pipeline.storage.snapshots import read_timezones, weekdays_with_hours
-from storemon_pipeline.storage.tables import service_level, special_hours
+from storemon_pipeline.storage.tables import (
+    business_hours,
+    service_level,
+    special_hours,
+    store_timezone,
+)
+from storemon_pipeline.storage.unmatched import MIN_POLLED_SHARE, unmatched_snapshots
+from storemon_pipeline.storage.unread_files import unread_files
 from storemon_pipeline.uptime.timezones import canonical_timezones
 
 _SHOWN = 20
 _WEEKDAYS = 7
 _ONLY_POLLED = "only_polled_stores"
+_FILES_ARE_READ = "every_file_is_read"
+_STORES_MATCH = "store_ids_match_polls"
+_SNAPSHOTS = {
+    "business_hours": business_hours,
+    "store_timezones": store_timezone,
+    "special_hours": special_hours,
+    "service_levels": service_level,
+}
 _FILES = {"special_hours": special_hours, "service_levels": service_level}
 _SPECS: dict[str, tuple[str, str]] = {
     "polled_within_a_day": (
@@ -58,6 +73,24 @@ _SPECS: dict[str, tuple[str, str]] = {
             description="Every store that the file names was polled: no id has a slip in it.",
         )
         for asset in _FILES
+    ]
+    + [
+        dg.AssetCheckSpec(
+            _STORES_MATCH,
+            asset=asset,
+            description=(
+                f"At least {MIN_POLLED_SHARE:.0%} of the stores that the file names were ever "
+                "polled. If not, its ids are not those of the polls: rounded by a spreadsheet?"
+            ),
+        )
+        for asset in _SNAPSHOTS
+    ]
+    + [
+        dg.AssetCheckSpec(
+            _FILES_ARE_READ,
+            asset="store_status",
+            description="Every file of the data directory that looks like data is read.",
+        )
     ],
     can_subset=True,
 )
@@ -70,6 +103,8 @@ def table_checks(
         weekdays = weekdays_with_hours(connection)
         zones = read_timezones(connection)
         strangers = {asset: never_polled(connection, table) for asset, table in _FILES.items()}
+        unmatched = {each.table_name: each for each in unmatched_snapshots(connection)}
+        unread = unread_files(connection)
     found = find_gaps(stores, weekdays, zones)
     selected = {(key.asset_key.path[-1], key.name) for key in context.selected_asset_check_keys}
     for name, (asset, _) in _SPECS.items():
@@ -80,6 +115,15 @@ def table_checks(
         if (asset, _ONLY_POLLED) in selected:
             told = f"{len(failing):,} stores that were never polled."
             yield _result(_ONLY_POLLED, asset, failing, len(stores), told)
+    for asset, table in _SNAPSHOTS.items():
+        if (asset, _STORES_MATCH) in selected:
+            trouble = unmatched.get(table.name)
+            yield _warning(
+                _STORES_MATCH, asset, trouble.sentence if trouble else "", "Store ids match."
+            )
+    if ("store_status", _FILES_ARE_READ) in selected:
+        text = "; ".join(f"{file}: {reason}" for file, reason in unread.items())
+        yield _warning(_FILES_ARE_READ, "store_status", text, "Every file is read.")
 
 
 def find_gaps(
@@ -134,6 +178,16 @@ def _result(
             "polled_stores": stores,
             "first_stores": rows_table(failing.head(_SHOWN)),
         },
+    )
+
+
+def _warning(name: str, asset: str, trouble: str, otherwise: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=not trouble,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=trouble or otherwise,
     )
 
 

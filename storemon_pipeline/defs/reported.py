@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from storemon_pipeline.data_quality import read_data_quality
 from storemon_pipeline.defs.computed import said
 from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
 from storemon_pipeline.defs.io import RunTable
@@ -20,7 +21,6 @@ from storemon_pipeline.defs.show import OWNERS, columns, figure_columns, plot, p
 from storemon_pipeline.defs.summary import WORST, report_summary, worst_stores
 from storemon_pipeline.pages.fleet import FleetCharts, report_page
 from storemon_pipeline.storage.history import keep_figures
-from storemon_pipeline.storage.ingested import bad_rows_by_file
 from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.registry import complete_report
 from storemon_pipeline.storage.report_files import (
@@ -33,6 +33,7 @@ from storemon_pipeline.storage.report_files import (
     appending,
     short_report,
 )
+from storemon_pipeline.uptime.assumptions import assumptions
 from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet, store_results
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
@@ -93,6 +94,7 @@ _SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
             deps=[
                 "report_request",
                 "polled_stores",
+                "weekly_hours",
                 "open_hours",
                 "status_intervals",
                 "current_status",
@@ -109,6 +111,7 @@ _SHOWN_OF_EVENTS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
     ins={
         "report_request": dg.AssetIn("report_request"),
         "polled_stores": dg.AssetIn("polled_stores"),
+        "weekly_hours": dg.AssetIn("weekly_hours"),
         "open_hours": dg.AssetIn("open_hours"),
         "status_intervals": dg.AssetIn("status_intervals"),
         "current_status": dg.AssetIn("current_status"),
@@ -135,6 +138,7 @@ def reported(
     storemon: Storemon,
     report_request: ReportRequest,
     polled_stores: RunTable,
+    weekly_hours: RunTable,
     open_hours: RunTable,
     status_intervals: RunTable,
     current_status: RunTable,
@@ -165,10 +169,11 @@ def reported(
                 # before the files appear, so that nobody ever reads a wrong report
                 yield from checks
                 raise dg.Failure("; ".join(str(check.description) for check in checks))
+            assumed = assumptions(stores, weekly_hours.all(), report_request.rules.missing_day)
+            with storemon.database.read() as connection:
+                quality = read_data_quality(connection, assumed)
             if PAGE in opened:
-                with storemon.database.read() as connection:
-                    bad_rows = bad_rows_by_file(connection)
-                page = report_page(fleet, drawn, context.run.run_id, bad_rows=bad_rows)
+                page = report_page(fleet, drawn, context.run.run_id, quality=quality)
                 opened[PAGE].write(page.encode())
             metadata = {
                 name: make(fleet, drawn) | _paths(files, name)
@@ -194,7 +199,7 @@ def reported(
                 files.directory / REPORT,
                 _published(storemon, context.run.run_id, report_request),
             )
-            context.log.info("%s", report_summary(fleet, files.directory, names))
+            context.log.info("%s", report_summary(fleet, files.directory, names, quality))
     for name, shown in metadata.items():
         yield dg.MaterializeResult(
             asset_key=name,

@@ -17,7 +17,7 @@ import dagster as dg
 from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.intake.errors import IntakeError
-from storemon_pipeline.intake.files import fingerprint
+from storemon_pipeline.intake.recognition import fingerprint
 from storemon_pipeline.storage.ingest_runs import IngestRun, latest_success
 
 Fingerprint = dict[str, list[int]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from upath import UPath
 
+from storemon_pipeline.pages.data_quality import DataQuality, quality_lines
 from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet
@@ -19,7 +20,9 @@ def worst_stores(figures: pd.DataFrame, window: str) -> pd.DataFrame:
     return figures.nsmallest(WORST, f"uptime_pct_{window}")
 
 
-def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
+def report_summary(
+    fleet: Fleet, directory: UPath, files: Sequence[str], quality: DataQuality
+) -> str:
     """What a report says, in lines of text.
 
     Parameters
@@ -29,12 +32,13 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
         Of the report's files.
     files : sequence of str
         Their names.
+    quality : DataQuality
 
     Returns
     -------
     str
         How many stores, uptime of all together in each window, the worst stores in the widest one,
-        and where the files are.
+        what was assumed about the data, and where the files are.
     """
     as_of, stores_down = fleet.request.as_of.isoformat(), fleet.stores_down
     now = ""
@@ -60,5 +64,6 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
     ]
     if shown:
         lines.append(f"worst in {window}: {', '.join(shown)}")
+    lines += quality_lines(quality)
     lines.append(f"files in {directory}: {', '.join(files)}")
     return "\n".join(lines)

@@ -21,7 +21,8 @@ from sqlalchemy import Connection
 from storemon_pipeline.ahead import one_ahead
 from storemon_pipeline.intake.content import Block, Content, compression_of, content_sha256
 from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
-from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind, find_files
+from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
+from storemon_pipeline.intake.recognition import SourceFiles, refuse_ambiguous, survey
 from storemon_pipeline.intake.rows import (
     LINE,
     Header,
@@ -47,6 +48,8 @@ from storemon_pipeline.storage.ingested import (
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
+from storemon_pipeline.storage.unmatched import unmatched_snapshots
+from storemon_pipeline.storage.unread_files import replace_unread_files
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
 
@@ -70,6 +73,8 @@ class FileReport:
         ``unchanged`` (skipped).
     rows, bad_rows : int
         Rows that were read now, bad ones included; bad ones among them.
+    superseded : int
+        Rows that were read now and repeat the key of a later one, which counts.
     total_rows, total_bad_rows : int
         The same for the whole file, however many readings it took.
     first_bad_rows : DataFrame
@@ -82,6 +87,7 @@ class FileReport:
     reading: Reading
     rows: int
     bad_rows: int
+    superseded: int
     total_rows: int
     total_bad_rows: int
     first_bad_rows: pd.DataFrame
@@ -100,8 +106,6 @@ class TableReport:
     Attributes
     ----------
     table_name : str
-    passed_over : list of str
-        Files whose name would do, but another was found first.
     files : list of FileReport
         Empty where there was no file: the table is as it was.
     table_rows : int
@@ -109,7 +113,6 @@ class TableReport:
     """
 
     table_name: str
-    passed_over: list[str]
     files: list[FileReport] = field(default_factory=list)
     table_rows: int = 0
 
@@ -164,8 +167,9 @@ def ingest(
     IntakeError
         Where a file cannot be used; the message says which and why. Nothing has changed then.
     """
-    found = {kind.table_name: find_files(data_dir, kind) for kind in kinds}
-    if STORE_STATUS in kinds and not found[STORE_STATUS.table_name].paths:
+    directory = survey(data_dir, kinds)
+    refuse_ambiguous(directory, kinds)
+    if STORE_STATUS in kinds and not directory.sources[STORE_STATUS.table_name].paths:
         msg = (
             f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
             ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
@@ -175,12 +179,18 @@ def ingest(
     with database.write_data() as connection:
         work = _Ingestion(connection, max_bad_share, min_snapshot_share, now, run_id, log)
         for kind in kinds:
-            files = found[kind.table_name]
-            report = TableReport(kind.table_name, [path.name for path in files.passed_over])
-            report.files = [work.bring_in(path, kind) for path in files.paths]
+            source = directory.sources[kind.table_name]
+            report = TableReport(kind.table_name)
+            report.files = [work.bring_in(path, kind) for path in source.paths]
             report.table_rows = count_rows(connection, metadata.tables[kind.table_name])
             reports[kind.table_name] = report
-            _say(report, kind, data_dir, log)
+            _say(report, kind, source, data_dir, log)
+        replace_unread_files(connection, [(each.file, each.reason) for each in directory.unread])
+        unmatched = unmatched_snapshots(connection)
+    for each in directory.unread:
+        log.warning("%s is not read: %s", each.file, each.reason)
+    for snapshot in unmatched:
+        log.warning("%s", snapshot.sentence)
     return reports
 
 
@@ -209,14 +219,14 @@ class _Ingestion:
             bad: list[pd.DataFrame] = []
             good: list[pd.DataFrame] = []
             weekdays: set[str] = set()
-            count = 0
+            count = kept = 0
             for rows, checked in checked_rows:
                 count += rows
                 weekdays |= checked.weekdays
                 bad.append(checked.bad)
                 good.append(checked.good)
                 if kind.is_log and sum(map(len, good)) >= BATCH_ROWS:
-                    upsert_polls(self.connection, pd.concat(good))
+                    kept += upsert_polls(self.connection, pd.concat(good))
                     good.clear()
             total = before if before and reading == "grown" else None
             bad_rows = pd.concat([bad_rows_table([], [], []), *bad], ignore_index=True)
@@ -238,6 +248,7 @@ class _Ingestion:
             reading=reading,
             rows=count,
             bad_rows=len(bad_rows),
+            superseded=0,
             total_rows=read.rows,
             total_bad_rows=read.bad_rows,
             first_bad_rows=bad_rows.head(SHOWN_BAD_ROWS),
@@ -247,11 +258,14 @@ class _Ingestion:
         if report.bad_share > self.max_bad_share:
             raise _too_many(report, self.max_bad_share)
         if kind.is_log and good:
-            upsert_polls(self.connection, pd.concat(good))
+            kept += upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
             none = pd.DataFrame(columns=list(kind.columns))
             snapshot = pd.concat(good) if good else none
-            bring_in_snapshot(self.connection, kind, path.name, snapshot, self.min_snapshot_share)
+            kept = bring_in_snapshot(
+                self.connection, kind, path.name, snapshot, self.min_snapshot_share
+            )
+        report = replace(report, superseded=count - len(bad_rows) - kept)
         quarantine(
             self.connection,
             bad_rows,
@@ -278,11 +292,11 @@ class _Ingestion:
                 )
                 yield rows.count, replace(checked, bad=bad.sort_values(LINE))
                 self.log.info(
-                    "%s: read up to line %s, %s bad rows among the last %s",
+                    "%s: read up to line %s; of the last %s rows, %s quarantined",
                     content.path.name,
                     f"{block.first_line + rows.lines - 1:,}",
-                    f"{len(bad):,}",
                     f"{rows.count:,}",
+                    f"{len(bad):,}",
                 )
 
 
@@ -311,7 +325,7 @@ def _same_content(
 
 def _unchanged(path: Path, same: IngestedFile, waiting: str | None = None) -> FileReport:
     none = bad_rows_table([], [], [])
-    return FileReport(path.name, "unchanged", 0, 0, same.rows, same.bad_rows, none, waiting)
+    return FileReport(path.name, "unchanged", 0, 0, 0, same.rows, same.bad_rows, none, waiting)
 
 
 def _open(path: Path, kind: FileKind, before: IngestedFile | None) -> tuple[Content, Reading]:
@@ -370,7 +384,13 @@ def _too_many(report: FileReport, max_bad_share: float) -> TooManyBadRowsError:
     return TooManyBadRowsError(msg, report.first_bad_rows)
 
 
-def _say(report: TableReport, kind: FileKind, data_dir: Path, log: logging.Logger) -> None:
+def _say(
+    report: TableReport,
+    kind: FileKind,
+    source: SourceFiles,
+    data_dir: Path,
+    log: logging.Logger,
+) -> None:
     """Tell in the log what came of a table."""
     if not report.files and (report.table_rows or not kind.is_optional):
         log.warning(
@@ -380,18 +400,25 @@ def _say(report: TableReport, kind: FileKind, data_dir: Path, log: logging.Logge
             report.table_name,
             f"{report.table_rows:,}",
         )
-    for name in report.passed_over:
-        log.warning("%s is passed over: %s was found first", name, report.files[0].file)
+    if source.by_header:
+        log.warning(
+            "%s is read as %s.csv, since its header has %s: rename it to be sure",
+            source.paths[0].name,
+            kind.names[0],
+            ", ".join(kind.columns),
+        )
     for file in report.files:
         if file.reading == "unchanged":
             log.info("%s is unchanged and was skipped", file.file)
         else:
             log.info(
-                "%s is %s: read %s rows, set %s bad ones aside; %s now has %s rows",
+                "%s is %s: %s rows read, %s quarantined, %s superseded by a later row; "
+                "%s now has %s rows",
                 file.file,
                 file.reading,
                 f"{file.rows:,}",
                 f"{file.bad_rows:,}",
+                f"{file.superseded:,}",
                 report.table_name,
                 f"{report.table_rows:,}",
             )

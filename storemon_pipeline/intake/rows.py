@@ -76,36 +76,94 @@ class Rows:
     lines: int
 
 
+@dataclass(frozen=True, slots=True)
+class FoundColumns:
+    """Where a header has the columns of a kind.
+
+    Attributes
+    ----------
+    positions : dict
+        Column -> the positions of all names in the header that mean it.
+    """
+
+    positions: dict[str, list[int]]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every column is there."""
+        return all(self.positions.values())
+
+
+def header_names(line: bytes, file: str) -> list[str]:
+    """The names in a header line.
+
+    Raises
+    ------
+    IntakeError
+        Where the line is not a CSV file's, or the file is a pointer of Git LFS.
+    """
+    if line.startswith(b"version https://git-lfs."):
+        msg = f"{file} is a pointer of Git LFS, not the data: fetch the data by `git lfs pull`"
+        raise IntakeError(msg)
+    try:
+        return [
+            name.strip() for name in next(csv.reader([line.decode()], skipinitialspace=True), [])
+        ]
+    except csv.Error as error:
+        why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
+        msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"
+        raise IntakeError(msg) from error
+
+
+def find_columns(names: list[str], kind: FileKind) -> FoundColumns:
+    """Find a kind's columns among the names of a header, in any case and with any separators."""
+    plain = [_plain(name) for name in names]
+    return FoundColumns(
+        {
+            column: [at for at, name in enumerate(plain) if name in set(map(_plain, accepted))]
+            for column, accepted in kind.columns.items()
+        }
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
 def read_header(line: bytes, kind: FileKind, file: str) -> Header:
     """Find a kind's columns in a header line.
 
     Raises
     ------
     IntakeError
-        Where a column is missing; it names the file, the column, what was found and what would be
-        accepted. Where the line is none of a CSV file.
+        Where a column is missing, or two could be meant; it names the file, the columns, what was
+        found and what would be accepted. Where the line is none of a CSV file.
     """
-    try:
-        names = next(csv.reader([line.decode()], skipinitialspace=True), [])
-        found = [name.strip() for name in names]
-    except csv.Error as error:
-        why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
-        msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"
-        raise IntakeError(msg) from error
+    names = header_names(line, file)
     positions: dict[str, int] = {}
-    for column, accepted in kind.columns.items():
-        name = next((name for name in accepted if name in found), None)
-        if name is None:
+    for column, found in find_columns(names, kind).positions.items():
+        if not found:
+            raise IntakeError(_missing(column, kind.columns[column], names, file))
+        if len(found) > 1:
+            named = " and ".join(f"{names[at]!r} (column {at + 1})" for at in found)
             msg = (
-                f"{file} has no column {column}: its header has "
-                f"{', '.join(repr(name) for name in found) or 'no name at all'}; accepted "
-                f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
+                f"{file} has {len(found)} columns that could be {column}: {named}. Remove or "
+                "rename all but the one that is meant"
             )
-            if len(found) == 1 and (separator := next((c for c in ";\t|" if c in found[0]), None)):
-                msg += f". Columns are separated by commas, not by {separator!r}"
             raise IntakeError(msg)
-        positions[column] = found.index(name)
-    return Header(len(found), positions)
+        positions[column] = found[0]
+    return Header(len(names), positions)
+
+
+def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str) -> str:
+    msg = (
+        f"{file} has no column {column}: its header has "
+        f"{', '.join(repr(name) for name in names) or 'no name at all'}; accepted "
+        f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
+    )
+    if len(names) == 1 and (separator := next((c for c in ";\t|" if c in names[0]), None)):
+        msg += f". Columns are separated by commas, not by {separator!r}"
+    return msg
 
 
 def bad_rows_table(line_numbers: object, texts: object, reasons: object) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from storemon_pipeline.storage.tables import metadata
 
 def bring_in_snapshot(
     connection: Connection, kind: FileKind, file: str, rows: pd.DataFrame, min_share: float
-) -> None:
-    """Replace a table by a snapshot (Inputs).
+) -> int:
+    """Replace a table by a snapshot (Inputs); gives how many rows it has now.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def bring_in_snapshot(
     table = metadata.tables[kind.table_name]
     rows_before = count_rows(connection, table)
     stores_before = count_polled_stores(connection, table)
-    replace_snapshot(connection, table, rows)
+    kept = replace_snapshot(connection, table, rows)
     if not min_share or not rows_before:
-        return
+        return kept
     if rows.empty:
         raise _broken_off(file, f"it has no good row, where {table.name} has {rows_before:,}")
     stores = count_polled_stores(connection, table)
@@ -51,6 +51,7 @@ def bring_in_snapshot(
             f"{stores_before:,}: less than the {min_share:.1%} that STOREMON_MIN_SNAPSHOT_SHARE "
             "asks for",
         )
+    return kept
 
 
 def _broken_off(file: str, why: str) -> IntakeError:

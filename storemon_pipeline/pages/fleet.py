@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.data_quality import DataQuality, quality_notices
 from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.layout import (
     Notice,
@@ -63,9 +63,7 @@ class FleetCharts:
         )
 
 
-def report_page(
-    fleet: Fleet, drawn: FleetCharts, report_id: str, *, bad_rows: Mapping[str, int]
-) -> str:
+def report_page(fleet: Fleet, drawn: FleetCharts, report_id: str, *, quality: DataQuality) -> str:
     """The page of a report.
 
     Parameters
@@ -74,8 +72,7 @@ def report_page(
     drawn : FleetCharts
         Of that fleet.
     report_id : str
-    bad_rows : mapping
-        Raw file -> how many of its rows were set aside.
+    quality : DataQuality
     """
     request = fleet.request
     figures = pd.concat(fleet.figures, ignore_index=True)
@@ -105,7 +102,7 @@ def report_page(
         widest=in_words(widest),
         stores_down=fleet.stores_down,
         without_data=fleet.stores_now[Now.NO_DATA],
-        notices=notices(fleet, figures, widest, bad_rows),
+        notices=notices(fleet, figures, widest, quality),
         charts=drawn,
         down_now=_down_now(pd.concat(fleet.down_now, ignore_index=True)),
         worst=_worst(figures, pd.concat(fleet.levels, ignore_index=True), columns, widest),
@@ -128,9 +125,7 @@ def _whose(stores: int) -> str:
     return "its" if stores == 1 else "their"
 
 
-def notices(
-    fleet: Fleet, figures: pd.DataFrame, window: str, bad_rows: Mapping[str, int]
-) -> list[Notice]:
+def notices(fleet: Fleet, figures: pd.DataFrame, window: str, quality: DataQuality) -> list[Notice]:
     """What a reader of the figures should know of the data they were made from.
 
     Parameters
@@ -140,8 +135,7 @@ def notices(
         All of the fleet's.
     window : str
         The column name of the window that is told of.
-    bad_rows : mapping
-        As for :func:`report_page`.
+    quality : DataQuality
     """
     if figures.empty:
         return [Notice("warn", "Empty", "The report has no stores")]
@@ -154,11 +148,12 @@ def notices(
     text = f"without observed open time, {in_words(window)}"
     if (notice := _about(unknown, "Unobserved", text)) is not None:
         found.append(notice)
-    for file, rows in bad_rows.items():
+    found += quality_notices(quality)
+    for file, rows in quality.bad_rows.items():
         said = "1 row was" if rows == 1 else f"{rows:,} rows were"
         text = f"In {file}, {said} set aside; the table quarantined_row has the reasons"
         found.append(Notice("warn", "Bad rows", text))
-    if not bad_rows:
+    if not quality.bad_rows:
         found.append(Notice("good", "Files", "No row was set aside"))
     return found
 

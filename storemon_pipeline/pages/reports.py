@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.data_quality import DataQuality, quality_notices
 from storemon_pipeline.pages.layout import (
     Frame,
     Notice,
@@ -225,7 +226,7 @@ def data_now(
     newest_poll: datetime | None,
     stores: int,
     silent: int,
-    bad_rows: Mapping[str, int],
+    quality: DataQuality,
 ) -> list[Notice]:
     """What to know of the data as it is now.
 
@@ -234,11 +235,11 @@ def data_now(
     now, newest_poll : datetime
     stores, silent : int
         How many were ever polled; how many of them not in the last day before the newest poll.
-    bad_rows : mapping
-        Raw file -> how many of its rows were set aside.
+    quality : DataQuality
     """
+    others = quality_notices(quality)
     if newest_poll is None:
-        return [Notice("warn", "Empty", "There are no polls yet")]
+        return [Notice("warn", "Empty", "There are no polls yet"), *others]
     age = now - newest_poll
     found = [
         Notice(
@@ -252,7 +253,7 @@ def data_now(
             f"{silent:,} of {counted(stores, 'store')} not polled in the day before it",
         ),
     ]
-    rows = sum(bad_rows.values())
+    rows = sum(quality.bad_rows.values())
     said = "No row was set aside" if not rows else f"{counted(rows, 'bad row')} set aside"
     found.append(Notice("warn" if rows else "good", "Rows", said))
-    return found
+    return found + others

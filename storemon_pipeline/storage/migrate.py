@@ -16,7 +16,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0008"
+VERSION = "0010"
 """The newest migration. Kept here as well, so that an up-to-date database costs one query."""
 
 SPLIT = "0007"

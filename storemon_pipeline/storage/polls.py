@@ -363,7 +363,7 @@ def estimate_polls(
     return pd.Series(sampled.to_numpy() * _SAMPLED_SHARE, index=store_ids.index)
 
 
-def _count_by_store(samples: Samples) -> Select[tuple[str, int]]:
+def _count_by_store(samples: Samples) -> Select[str, int]:
     """Count by a step in the key for each store and sample: SQLite finds no time as such."""
     each = union_all(
         *(
@@ -387,7 +387,7 @@ def _count_by_store(samples: Samples) -> Select[tuple[str, int]]:
     return select(polled_store.c.store_id, counted).join_from(polled_store, each, true())
 
 
-def _count_by_time(samples: Samples) -> Select[tuple[str, int]]:
+def _count_by_time(samples: Samples) -> Select[str, int]:
     """Count in one pass over the polls, which PostgreSQL does by several processes."""
     polls = store_status.c
     sampled = or_(*(polls.timestamp_utc.between(since, until) for since, until in samples))

@@ -146,6 +146,14 @@ quarantined_row = Table(
     comment="Rows that broke a rule, word for word, with the reason.",
 )
 
+unread_file = Table(
+    "unread_file",
+    metadata,
+    Column("file", Text, primary_key=True),
+    Column("reason", Text, nullable=False, comment="why, and what to do if it is meant"),
+    comment="Files of the data directory that look like data and were not read, last time.",
+)
+
 report = Table(
     "report",
     metadata,

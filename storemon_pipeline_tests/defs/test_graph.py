@@ -38,6 +38,7 @@ TABLE = {"pandas", "parquet"}
 REPORT_DEPS = {
     "report_request",
     "polled_stores",
+    "weekly_hours",
     "open_hours",
     "status_intervals",
     "current_status",
@@ -84,6 +85,11 @@ RAW = {name for name, asset in ASSETS.items() if asset.group == "raw"}
 CHECKS = {
     ("store_status", "no_bad_rows"),
     ("store_status", "polled_within_a_day"),
+    ("store_status", "every_file_is_read"),
+    *(
+        (asset, "store_ids_match_polls")
+        for asset in ("business_hours", "store_timezones", "special_hours", "service_levels")
+    ),
     ("business_hours", "no_bad_rows"),
     ("business_hours", "every_store_has_hours"),
     ("business_hours", "every_weekday_has_hours"),

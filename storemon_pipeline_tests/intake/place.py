@@ -12,6 +12,7 @@ from sqlalchemy import select
 from storemon_pipeline.intake.ingest import FileReport, TableReport, ingest
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.tables import metadata, quarantined_row
+from storemon_pipeline.storage.unread_files import unread_files
 
 NOW = datetime(2023, 1, 25, 18, tzinfo=UTC)
 
@@ -101,6 +102,11 @@ class Place:
     def instants(self) -> dict[str, str]:
         """Store -> the instant of its only poll, in UTC."""
         return {store: at for store, at, _ in self.polls()}
+
+    def unread(self) -> dict[str, str]:
+        """The files that the last ingest did not read, and why."""
+        with self.database.read() as connection:
+            return unread_files(connection)
 
     def quarantined(self) -> list[tuple[str, int, str, str]]:
         """File, line number, text and reason of every bad row, in the order they were stored."""

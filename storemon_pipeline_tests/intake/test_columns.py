@@ -2,6 +2,7 @@
 
 import pytest
 
+from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline_tests.intake.place import POLLS, Place
 
 
@@ -15,12 +16,32 @@ def test_the_weekday_has_three_names(place: Place, name):
     assert place.rows("business_hours") == [("1", 6, "09:00:00", "17:30:00")]
 
 
-def test_of_several_names_the_first_accepted_wins(place: Place):
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("menu_hours.csv", "store_id,day,day_of_week,start_time_local,end_time_local"),
+        ("menu_hours.csv", "store_id,Day, day,start_time_local,end_time_local"),
+        ("store_status.csv", "store_id,status,timestamp_utc,status"),
+        ("timezones.csv", "store_id,store_id,timezone_str"),
+    ],
+)
+def test_header_that_names_a_column_twice_is_refused(place: Place, name, header):
     place.put("store_status.csv", POLLS)
-    header = "day_of_week,day,dayOfWeek,store_id,start_time_local,end_time_local"
-    place.put("menu_hours.csv", header, "1,2,3,a,09:00:00,17:00:00")
+    place.put(name, header)
+    with pytest.raises(
+        IntakeError, match=rf"{name} has 2 columns that could be \w+: '.*' .column \d. and '"
+    ):
+        place.take_in()
+
+
+@pytest.mark.parametrize("name", ["dayofweek", "Day", " day ", "Day Of Week", "\tDAY_OF_WEEK"])
+def test_column_names_may_have_any_case_and_spaces(place: Place, name):
+    place.put("store_status.csv", POLLS)
+    place.put(
+        "menu_hours.csv", f"Store_ID, {name}, start_time_local, END_TIME_LOCAL", "1,6,09:00,17:30"
+    )
     place.take_in()
-    assert place.rows("business_hours") == [("a", 3, "09:00:00", "17:00:00")]
+    assert place.rows("business_hours") == [("1", 6, "09:00:00", "17:30:00")]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import pytest
 
+from storemon_pipeline.intake.errors import IntakeError
+from storemon_pipeline.intake.recognition import fingerprint
 from storemon_pipeline_tests.intake.place import HOURS, POLLS, ZONES, Place, gz, text, zst
 
 PACKED = {".csv": bytes, ".csv.gz": gz, ".csv.zst": zst}
@@ -36,17 +38,14 @@ def test_time_zones_have_two_names(place: Place, name, ending):
         ("menu_hours.csv.zst", "business_hours.csv"),
     ],
 )
-def test_the_first_name_found_wins_and_the_other_is_told_as_passed_over(
-    place: Place, caplog, first, other
-):
+def test_first_known_name_wins_and_the_other_is_named(place: Place, caplog, first, other):
     place.put("store_status.csv", POLLS)
     for name, store in ((other, "other"), (first, "first")):
         packed = PACKED[name[name.index(".") :]]
         place.put_bytes(name, packed(text(HOURS, f"{store},0,09:00:00,17:00:00")))
     report = place.take_in()["business_hours"]
     assert [file.file for file in report.files] == [first]
-    assert report.passed_over == [other]
-    assert f"{other} is passed over: {first} was found first" in caplog.text
+    assert f"{other} is not read: {first} was found first" in caplog.text
     assert [row[0] for row in place.rows("business_hours")] == ["first"]
 
 
@@ -54,7 +53,8 @@ def test_of_time_zones_too_the_first_name_wins(place: Place):
     place.put("store_status.csv", POLLS)
     place.put("store_timezones.csv", ZONES, "1,Europe/Paris")
     place.put("timezones.csv", ZONES, "1,Asia/Tokyo")
-    assert place.take_in()["store_timezone"].passed_over == ["store_timezones.csv"]
+    place.take_in()
+    assert place.unread() == {"store_timezones.csv": "timezones.csv was found first"}
     assert place.rows("store_timezone") == [("1", "Asia/Tokyo")]
 
 
@@ -72,13 +72,119 @@ def test_every_file_of_polls_is_read_the_plain_name_first_then_by_name(place: Pl
         place.put_bytes(name, packed(content))
     report = place.take_in()["store_status"]
     assert [file.file for file in report.files] == names
-    assert report.passed_over == []
     assert [store for store, _, _ in place.polls()] == ["0", "1", "2", "3", "4"]
 
 
-def test_files_of_other_names_are_left_alone(place: Place):
+@pytest.mark.parametrize(
+    "name",
+    ["menu_hour.csv", "Menu hours.csv", "Menu_Hours.CSV", "hours.csv.gz", "bq-results-2023.csv"],
+)
+def test_file_of_another_name_is_read_by_its_header(place: Place, caplog, name):
+    packed = PACKED.get(name[name.index(".") :], bytes)
     place.put("store_status.csv", POLLS)
-    for name in ("store_status.csv.part", "store_statuses.csv", "old_store_status.csv", "x.csv"):
+    place.put_bytes(name, packed(text(HOURS, "1,0,09:00:00,17:00:00")))
+    place.take_in()
+    assert place.rows("business_hours") == [("1", 0, "09:00:00", "17:00:00")]
+    assert f"{name} is read as menu_hours.csv, since its header has" in caplog.text
+    assert place.unread() == {}
+
+
+def test_all_three_files_are_read_under_other_names(place: Place):
+    place.put("Store Status.csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
+    place.put("store_timezone.csv", ZONES, "1,Asia/Tokyo")
+    place.put("Menu hours.csv", HOURS, "1,0,09:00:00,17:00:00")
+    assert [len(report.files) for report in place.take_in().values()] == [1, 1, 1, 0, 0]
+    assert len(place.polls()) == 1
+
+
+def test_two_files_that_fit_one_table_are_refused(place: Place):
+    place.put("store_status.csv", POLLS)
+    place.put("timezone.csv", ZONES, "1,Asia/Tokyo")
+    place.put("zones.csv", ZONES, "1,Europe/Paris")
+    with pytest.raises(IntakeError, match=r"the headers of timezone.csv and zones.csv all fit"):
+        place.take_in()
+    # so that the sensor starts a run, which says so
+    assert {"timezone.csv", "zones.csv"} <= fingerprint(place.data_dir).keys()
+
+
+def test_nearly_named_file_beside_a_named_one_is_named(place: Place, caplog):
+    place.put("store_status.csv", POLLS)
+    place.put("store_status (1).csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
+    place.put("timezones.csv", ZONES)
+    place.put("timezone.csv", ZONES, "1,Europe/Paris")
+    place.take_in()
+    assert place.polls() == []
+    assert place.unread() == {
+        "store_status (1).csv": "store_status.csv is read; to add its polls, rename it to "
+        "store_status_….csv",
+        "timezone.csv": "timezones.csv is read in its place",
+    }
+    assert "store_status (1).csv is not read" in caplog.text
+
+
+def test_files_that_look_like_data_are_named_with_the_reason(place: Place):
+    place.put("store_status.csv", POLLS)
+    for name in (
+        "x.csv",
+        "hours.xlsx",
+        "all.zip",
+        "notes.txt",
+        ".hidden.csv",
+        "store_status.csv.part",
+    ):
         place.put(name, "nothing of ours")
     (place.data_dir / "store_status_2023.csv").mkdir()
     assert [file.file for file in place.take_in()["store_status"].files] == ["store_status.csv"]
+    assert place.unread() == {
+        "x.csv": "its name and its header are those of no raw file",
+        "hours.xlsx": "it is a spreadsheet: save it as CSV",
+        "all.zip": "it is an archive: unpack it here",
+    }
+    (place.data_dir / "x.csv").unlink()
+    place.take_in()
+    assert "x.csv" not in place.unread()
+
+
+def test_git_lfs_pointer_is_refused_with_the_remedy(place: Place):
+    place.put("store_status.csv", "version https://git-lfs.github.com/spec/v1", "oid sha256:0")
+    with pytest.raises(
+        IntakeError, match=r"store_status.csv is a pointer of Git LFS.*git lfs pull"
+    ):
+        place.take_in()
+
+
+def rows_for(*stores: str) -> list[str]:
+    return [f"{store},Asia/Tokyo" for store in stores]
+
+
+def test_snapshot_with_rounded_ids_is_reported(place: Place, caplog):
+    stores = [f"{8139926242460185114 + number}" for number in range(30)]
+    polls = [f"{store},active,2023-01-25 10:00:00 UTC" for store in stores]
+    place.put("store_status.csv", POLLS, *polls)
+    rounded = [f"{8139926242460 + number}000000" for number in range(30)]
+    place.put("timezones.csv", ZONES, *rows_for(*rounded))
+    place.put("menu_hours.csv", HOURS, f"{stores[0]},0,09:00:00,17:00:00")
+    place.take_in()
+    assert "0 of the 30 stores in store_timezone were ever polled" in caplog.text
+    assert "8139926242460000000 is one that was not: its ids look rounded" in caplog.text
+    assert "business_hours were ever polled" not in caplog.text
+
+
+def test_snapshot_with_some_polled_stores_is_not_reported(place: Place, caplog):
+    place.put("store_status.csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
+    place.put("timezones.csv", ZONES, *rows_for("1", *(f"x{number}" for number in range(19))))
+    place.take_in()
+    assert "were ever polled" not in caplog.text
+    place.put("timezones.csv", ZONES, *rows_for("1", *(f"x{number}" for number in range(20))))
+    place.take_in()
+    assert "1 of the 21 stores in store_timezone were ever polled" in caplog.text
+
+
+def test_rows_that_repeat_a_poll_are_counted(place: Place, caplog):
+    row = "1,{},2023-01-25 10:00:00 UTC"
+    place.put("store_status.csv", POLLS, row.format("active"), row.format("inactive"), "1,bad,x")
+    place.take_in()
+    assert (
+        "store_status.csv is new: 3 rows read, 1 quarantined, 1 superseded by a later row; "
+        "store_status now has 1 rows"
+    ) in caplog.text

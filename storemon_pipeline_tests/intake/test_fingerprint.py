@@ -5,7 +5,7 @@ import os
 import pytest
 
 from storemon_pipeline.intake.errors import IntakeError
-from storemon_pipeline.intake.files import fingerprint
+from storemon_pipeline.intake.recognition import fingerprint
 from storemon_pipeline_tests.intake.place import Place
 
 

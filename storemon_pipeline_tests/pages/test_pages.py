@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
@@ -13,14 +14,17 @@ from upath import UPath
 
 from storemon_pipeline.defs.summary import report_summary
 from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.data_quality import DataQuality, quality_lines
 from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.fleet import MOST_DOWN, MOST_STORES, FleetCharts, report_page
 from storemon_pipeline.pages.layout import Frame, linked, main_of
 from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.pages.reports import data_now, fleet_page, shown_page
 from storemon_pipeline.pages.store import stores_page
+from storemon_pipeline.uptime.assumptions import Assumptions, assumptions
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.rules import MissingDay
 
 AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
 HOUR = 3_600_000_000
@@ -52,7 +56,8 @@ def request(**asked: object) -> ReportRequest:
 
 
 def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> str:
-    return report_page(fleet, FleetCharts(fleet), report_id, bad_rows=bad_rows)
+    quality = DataQuality(bad_rows=bad_rows)
+    return report_page(fleet, FleetCharts(fleet), report_id, quality=quality)
 
 
 def fleet_of(
@@ -171,12 +176,14 @@ def test_a_report_whose_windows_end_earlier_does_not_tell_how_it_is_now():
     assert "not known: the windows end before 25 Jan 2023 18:00 UTC" in told
     assert "it does not tell which stores are down then" in told
     assert "No store is down" not in told
-    assert "1 store as of 2023-01-25T18:00:00+00:00\n" in report_summary(fleet, UPath("/"), [])
+    assert "1 store as of 2023-01-25T18:00:00+00:00\n" in report_summary(
+        fleet, UPath("/"), [], DataQuality()
+    )
     # one window that ends with the report is enough
     fleet = fleet_of({"a": (15, 1)}, down_now=1, asked=request(windows=["yesterday", "day"]))
     assert fleet.stores_down == 1
     assert "1 store as of 2023-01-25T18:00:00+00:00, 1 of them" in report_summary(
-        fleet, UPath("/"), []
+        fleet, UPath("/"), [], DataQuality()
     )
 
 
@@ -209,10 +216,13 @@ def test_a_page_has_only_the_worst_of_many_stores():
     assert "store-02500" not in page.split('id="worst-stores"')[1]
 
 
+EVIL_DATA = DataQuality(bad_rows={EVIL: 2}, unread={EVIL: EVIL}, unmatched=[EVIL])
+
+
 def pages() -> dict[str, str]:
     frame = Frame("../", leaves=True)
     written = written_page(fleet_of({EVIL: (1, 1)}, down_now=1), EVIL, bad_rows={EVIL: 2})
-    notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, bad_rows={EVIL: 2})
+    notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, quality=EVIL_DATA)
     return {
         "report": written,
         "shown": shown_page(written, files={EVIL: EVIL}, frame=frame),
@@ -392,11 +402,60 @@ def test_stores_are_counted_in_whole_numbers(stores: int, ticks: list[str]):
 
 def test_old_data_are_told_to_be_old():
     newest = AS_OF - timedelta(days=2)
-    old = data_now(now=AS_OF, newest_poll=newest, stores=5, silent=0, bad_rows={})
+    old = data_now(now=AS_OF, newest_poll=newest, stores=5, silent=0, quality=DataQuality())
     assert [(notice.kind, notice.text) for notice in old] == [
         ("warn", "The newest poll is 2 d old"),
         ("good", "0 of 5 stores not polled in the day before it"),
         ("good", "No row was set aside"),
     ]
-    (empty,) = data_now(now=AS_OF, newest_poll=None, stores=0, silent=0, bad_rows={})
+    (empty,) = data_now(now=AS_OF, newest_poll=None, stores=0, silent=0, quality=DataQuality())
     assert empty.kind == "warn"
+
+
+ASSUMED = Assumptions(
+    stores=58,
+    without_hours=1,
+    without_timezone=2000,
+    with_missing_days=3,
+    missing_day=MissingDay.OPEN,
+)
+QUALITY = DataQuality(
+    unread={"x.csv": "it is not one of ours"}, unmatched=["0 of 5"], assumptions=ASSUMED
+)
+SENTENCES = [
+    "0 of 5",
+    "1 of 58 stores without opening hours, taken as always open",
+    "3 of 58 stores with weekdays without hours, taken as open all day",
+    "2,000 of 58 stores without a known time zone, taken as America/Chicago",
+    "x.csv is not read: it is not one of ours",
+]
+
+
+def test_assumptions_are_shown_where_the_figures_are():
+    fleet = fleet_of({"a": (1, 1)})
+    page = text_of(report_page(fleet, FleetCharts(fleet), "a-run", quality=QUALITY))
+    now = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=0, quality=QUALITY)
+    log = report_summary(fleet, UPath("/"), [], QUALITY).splitlines()
+    for sentence in SENTENCES:
+        assert sentence in page
+        assert sentence in [notice.text for notice in now]
+        assert sentence in log
+
+
+def test_weekdays_without_hours_are_closed_by_the_rule():
+    closed = DataQuality(assumptions=replace(ASSUMED, missing_day=MissingDay.CLOSED))
+    assert "3 of 58 stores with weekdays without hours, taken as closed" in quality_lines(closed)
+
+
+def test_nothing_assumed_is_not_mentioned():
+    none = Assumptions(5, 0, 0, 0, MissingDay.OPEN)
+    assert quality_lines(DataQuality(assumptions=none)) == []
+
+
+def test_stores_with_assumptions_are_counted():
+    stores = pd.DataFrame(
+        {"store_id": ["a", "b", "c", "d"], "timezone_str": ["Asia/Tokyo", "Nowhere", None, "UTC"]}
+    )
+    week = [("a", day) for day in range(7)] + [("b", 0), ("b", 0), ("x", 1)]
+    hours = pd.DataFrame(week, columns=["store_id", "day_of_week"])
+    assert assumptions(stores, hours, MissingDay.OPEN) == Assumptions(4, 2, 2, 1, MissingDay.OPEN)

@@ -1,0 +1,223 @@
+"""Which files of a data directory are read, and which are not, with the reason.
+
+A file with one of the known names is read. Where a kind has no such file, one whose header has the
+columns of that kind is read in its place: a name is a hint, the header decides. Every other file
+that looks like data is named, so that none is overlooked silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storemon_pipeline.intake.content import Content
+from storemon_pipeline.intake.errors import IntakeError
+from storemon_pipeline.intake.files import ENDINGS, KINDS, FileKind, named_files
+from storemon_pipeline.intake.rows import find_columns, header_names
+
+_OTHER_FORMATS = {
+    ".xlsx": "a spreadsheet: save it as CSV",
+    ".xls": "a spreadsheet: save it as CSV",
+    ".ods": "a spreadsheet: save it as CSV",
+    ".zip": "an archive: unpack it here",
+    ".tar": "an archive: unpack it here",
+    ".tgz": "an archive: unpack it here",
+    ".gz": "compressed, but its name does not end with .csv.gz",
+    ".zst": "compressed, but its name does not end with .csv.zst",
+    ".tsv": "separated by tabs: save it with commas, as .csv",
+    ".json": "JSON: save it as CSV",
+    ".jsonl": "JSON: save it as CSV",
+    ".parquet": "Parquet: save it as CSV",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that looks like data and is not read.
+
+    Attributes
+    ----------
+    file : str
+        Its name.
+    reason : str
+        Why, and what to do if it is meant.
+    """
+
+    file: str
+    reason: str
+
+
+@dataclass(slots=True)
+class SourceFiles:
+    """The files of one kind.
+
+    Attributes
+    ----------
+    paths : list of Path
+        Those to read, in the order in which later ones correct earlier ones.
+    by_header : bool
+        Whether the file was recognised by its header, its name being another one.
+    candidates : list of str
+        Two or more files that could be meant, so that none of them is read.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    by_header: bool = False
+    candidates: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DataDirectory:
+    """What a data directory holds.
+
+    Attributes
+    ----------
+    sources : dict
+        Table name -> SourceFiles.
+    unread : list of UnreadFile
+        Sorted by name.
+    """
+
+    sources: dict[str, SourceFiles]
+    unread: list[UnreadFile]
+
+
+def survey(data_dir: Path, kinds: Collection[FileKind] = KINDS) -> DataDirectory:
+    """Decide for every file of a data directory whether it is read, and as what.
+
+    Parameters
+    ----------
+    data_dir : Path
+    kinds : collection of FileKind
+        Only these; the files of the others count as known.
+
+    Raises
+    ------
+    IntakeError
+        Where there is no such directory, or it cannot be read.
+    """
+    names = _file_names(data_dir)
+    sources: dict[str, SourceFiles] = {}
+    passed_over: dict[str, FileKind] = {}
+    taken: set[str] = set()
+    for kind in KINDS:
+        read, rest = named_files(names, kind)
+        sources[kind.table_name] = SourceFiles([data_dir / name for name in read])
+        taken |= {*read, *rest}
+        passed_over |= dict.fromkeys(rest, kind)
+    others = [name for name in names if name not in taken and not name.startswith(".")]
+    headers = {name: _kind_by_header(data_dir / name) for name in others if _is_csv(name)}
+    for kind in KINDS:
+        source = sources[kind.table_name]
+        fitting = [name for name, found in headers.items() if found is kind]
+        if not source.paths and len(fitting) == 1:
+            source.paths, source.by_header = [data_dir / fitting[0]], True
+        elif not source.paths:
+            source.candidates = fitting
+    read_names = {path.name for source in sources.values() for path in source.paths}
+    unread = [
+        UnreadFile(name, f"{sources[kind.table_name].paths[0].name} was found first")
+        for name, kind in passed_over.items()
+    ]
+    unread += [
+        UnreadFile(name, reason)
+        for name in others
+        if name not in read_names and (reason := _reason(name, headers.get(name), sources))
+    ]
+    wanted = {kind.table_name for kind in kinds}
+    return DataDirectory(
+        {table: source for table, source in sources.items() if table in wanted},
+        sorted(unread, key=lambda each: each.file),
+    )
+
+
+def refuse_ambiguous(directory: DataDirectory, kinds: Collection[FileKind]) -> None:
+    """Refuse a directory in which several files could be meant for one table.
+
+    Raises
+    ------
+    IntakeError
+        It names them all.
+    """
+    for kind in kinds:
+        if candidates := directory.sources[kind.table_name].candidates:
+            msg = (
+                f"there is no {kind.names[0]}.csv, and the headers of {' and '.join(candidates)} "
+                f"all fit: rename the one to read to {kind.names[0]}.csv"
+            )
+            if kind.is_log:
+                msg += f", or all of them to {kind.names[0]}_….csv"
+            raise IntakeError(msg)
+
+
+def fingerprint(data_dir: Path) -> dict[str, list[int]]:
+    """Size and time of change of every raw file: differs when one is new or was written to.
+
+    Files of which it is not clear which one is meant are among them, so that a run says so.
+
+    Returns
+    -------
+    dict
+        File name -> [bytes, nanoseconds since 1970].
+
+    Raises
+    ------
+    IntakeError
+        As :func:`survey`: a directory that cannot be read is not an empty one.
+    """
+    prints: dict[str, list[int]] = {}
+    for source in survey(data_dir).sources.values():
+        for path in [*source.paths, *(data_dir / name for name in source.candidates)]:
+            stat = path.stat()
+            prints[path.name] = [stat.st_size, stat.st_mtime_ns]
+    return prints
+
+
+def _file_names(data_dir: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in data_dir.iterdir() if path.is_file())
+    except FileNotFoundError as error:
+        msg = (
+            f"there is no data directory {data_dir}: make it, or set STOREMON_DATA_DIR to the one "
+            "with store_status.csv"
+        )
+        raise IntakeError(msg) from error
+    except OSError as error:
+        msg = (
+            f"the data directory {data_dir} cannot be read: {error.strerror}. "
+            "Set STOREMON_DATA_DIR to a directory that can be"
+        )
+        raise IntakeError(msg) from error
+
+
+def _is_csv(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
+
+
+def _kind_by_header(path: Path) -> FileKind | None:
+    """The only kind whose columns a file's header has; None where it has not, or is unreadable."""
+    try:
+        with Content(path) as content:
+            names = header_names(content.header(), path.name)
+    except (IntakeError, OSError):
+        return None
+    fitting = [kind for kind in KINDS if find_columns(names, kind).is_complete]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _reason(name: str, kind: FileKind | None, sources: dict[str, SourceFiles]) -> str | None:
+    """Why a file is not read; None where it does not look like data."""
+    if _is_csv(name):
+        if kind is None:
+            return "its name and its header are those of no raw file"
+        source = sources[kind.table_name]
+        if source.candidates:
+            others = " or ".join(each for each in source.candidates if each != name)
+            return f"it is not clear whether it or {others} is meant"
+        read = source.paths[0].name
+        if kind.is_log:
+            return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"
+        return f"{read} is read in its place"
+    ending = Path(name).suffix.lower()
+    return f"it is {_OTHER_FORMATS[ending]}" if ending in _OTHER_FORMATS else None
