@@ -8,14 +8,15 @@ import pandas as pd
 from upath import UPath
 
 from storemon_pipeline.pages.layout import counted
-from storemon_pipeline.uptime.fleet import Fleet
+from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
 
 WORST = 5
 
 
 def worst_stores(figures: pd.DataFrame, window: str) -> pd.DataFrame:
-    """The rows of the stores with the least uptime in a window, the worst first."""
-    return figures.nsmallest(WORST, f"uptime_pct_{window}")
+    """Return the stores with the lowest uptime in a window, below 100 %, lowest first."""
+    uptime_pct = f"uptime_pct_{window}"
+    return figures[figures[uptime_pct] < FULL_UPTIME_PCT].nsmallest(WORST, uptime_pct)
 
 
 def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
@@ -32,8 +33,8 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
     Returns
     -------
     str
-        How many stores, uptime of all together in each window, the worst stores in the widest one,
-        and where the files are.
+        How many stores, uptime of all together in each window, the worst stores below 100 % in
+        the widest one, and where the files are.
     """
     as_of, ongoing = fleet.request.as_of.isoformat(), fleet.ongoing_events
     # windows that ended before as_of do not tell how it is then
@@ -49,12 +50,14 @@ def report_summary(fleet: Fleet, directory: UPath, files: Sequence[str]) -> str:
         lines.append(f"{window}: {share} ({lengths})")
     window = fleet.widest_window
     figures = pd.concat(fleet.figures, ignore_index=True)
-    worst = worst_stores(figures[figures[f"uptime_pct_{window}"].notna()], window)
+    worst = worst_stores(figures, window)
     shown = [
         f"{store} {pct:.2f} %"
         for store, pct in zip(worst["store_id"], worst[f"uptime_pct_{window}"], strict=True)
     ]
     if shown:
         lines.append(f"worst in {window}: {', '.join(shown)}")
+    elif figures[f"uptime_pct_{window}"].notna().any():
+        lines.append(f"worst in {window}: no store is below 100 %")
     lines.append(f"files in {directory}: {', '.join(files)}")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from storemon_pipeline.pages.layout import (
     render,
     utc_text,
 )
-from storemon_pipeline.uptime.fleet import Fleet
+from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
 
@@ -108,6 +108,8 @@ def report_page(
         charts=drawn,
         events=_ongoing(events),
         worst=_worst(figures, pd.concat(fleet.levels, ignore_index=True), columns, widest),
+        below_full=int((figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT).sum()),
+        observed=bool(figures[f"uptime_pct_{widest}"].notna().any()),
     )
 
 
@@ -197,8 +199,9 @@ def _ongoing(events: pd.DataFrame) -> list[dict[str, Any]]:
 def _worst(
     figures: pd.DataFrame, levels: pd.DataFrame, windows: list[str], widest: str
 ) -> list[dict[str, Any]]:
-    known = figures[figures[f"uptime_pct_{widest}"].notna()]
-    worst = known.sort_values(
+    """Rows of the table of the worst stores: those below 100 %, lowest uptime first."""
+    below = figures[figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT]
+    worst = below.sort_values(
         [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
     ).head(MOST_STORES)
     level = levels.loc[worst.index]
