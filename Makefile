@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
+# Dagster 1.13 recommends `dg launch`, which needs another package, before each run by `dagster job execute`
+export PYTHONWARNINGS := ignore:Function `job_execute_command` is superseded
 
 .PHONY: help
 help:  ## list the commands

@@ -262,7 +262,9 @@ def _report_metadata(fleet: Fleet, drawn: FleetCharts) -> dict[str, Any]:
         "dagster/column_schema": figure_columns(fleet.request.windows),
         "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
         "preview": preview(short_report(figures)),
-        f"worst_stores_{widest}": preview(worst, WORST),
+        f"worst_stores_{widest}": dg.MetadataValue.text("No store is below 100 %.")
+        if worst.empty
+        else preview(worst, WORST),
         "plot": plot(drawn.uptime_distribution),
     }
     if fleet.stores_down is not None:

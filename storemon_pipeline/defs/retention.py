@@ -16,7 +16,7 @@ from upath import UPath
 from storemon_pipeline.defs.failures import told_as_failure
 from storemon_pipeline.defs.ingested import RAW_ASSETS
 from storemon_pipeline.defs.io import REQUEST, TABLES, runs_needed
-from storemon_pipeline.defs.jobs import JOBS
+from storemon_pipeline.defs.jobs import CONSOLE_CONFIG, JOBS
 from storemon_pipeline.defs.removal import remove_polls_job
 from storemon_pipeline.defs.reported import REPORT_ASSETS
 from storemon_pipeline.defs.resources import Storemon
@@ -254,6 +254,7 @@ def _event_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
         "Drops polls, quarantined rows, reports and runs that are older than the settings "
         "STOREMON_KEEP_… say. Nothing where they are not set."
     ),
+    config=CONSOLE_CONFIG,
     executor_def=dg.in_process_executor,
 )
 def retention_job() -> None:

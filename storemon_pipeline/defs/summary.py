@@ -10,14 +10,15 @@ from upath import UPath
 from storemon_pipeline.pages.data_quality import DataQuality, quality_lines
 from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.uptime.current_status import Now
-from storemon_pipeline.uptime.fleet import Fleet
+from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
 
 WORST = 5
 
 
 def worst_stores(figures: pd.DataFrame, window: str) -> pd.DataFrame:
-    """The rows of the stores with the least uptime in a window, the worst first."""
-    return figures.nsmallest(WORST, f"uptime_pct_{window}")
+    """Return the stores with the lowest uptime in a window, below 100 %, lowest first."""
+    uptime_pct = f"uptime_pct_{window}"
+    return figures[figures[uptime_pct] < FULL_UPTIME_PCT].nsmallest(WORST, uptime_pct)
 
 
 def report_summary(
@@ -37,8 +38,8 @@ def report_summary(
     Returns
     -------
     str
-        How many stores, uptime of all together in each window, the worst stores in the widest one,
-        what was assumed about the data, and where the files are.
+        How many stores, uptime of all together in each window, the worst stores below 100 % in
+        the widest one, what was assumed about the data, and where the files are.
     """
     as_of, stores_down = fleet.request.as_of.isoformat(), fleet.stores_down
     now = ""
@@ -57,13 +58,15 @@ def report_summary(
         lines.append(f"{window}: {share} ({lengths})")
     window = fleet.widest_window
     figures = pd.concat(fleet.figures, ignore_index=True)
-    worst = worst_stores(figures[figures[f"uptime_pct_{window}"].notna()], window)
+    worst = worst_stores(figures, window)
     shown = [
         f"{store} {pct:.2f} %"
         for store, pct in zip(worst["store_id"], worst[f"uptime_pct_{window}"], strict=True)
     ]
     if shown:
         lines.append(f"worst in {window}: {', '.join(shown)}")
+    elif figures[f"uptime_pct_{window}"].notna().any():
+        lines.append(f"worst in {window}: no store is below 100 %")
     lines += quality_lines(quality)
     lines.append(f"files in {directory}: {', '.join(files)}")
     return "\n".join(lines)

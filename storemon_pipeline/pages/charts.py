@@ -53,6 +53,7 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
         }
         for low, count in zip(edges, counts, strict=False)
     ]
+    logarithmic = bool(counts.max() > _MANY)
     x = {
         "field": "from",
         "type": "quantitative",
@@ -65,17 +66,18 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
             "x": x | {"bin": "binned"},
             "x2": {"field": "to"},
             # most stores are nearly always up: on a linear scale the others would not be seen
-            "y": _numbers_of_stores(int(counts.max()), logarithmic=counts.max() > _MANY),
+            "y": _numbers_of_stores(int(counts.max()), logarithmic=logarithmic),
             "description": {"field": "said"},
         },
     }
     of = counted(len(known), "store")
     mostly = f"{(known >= 95).sum():,} of {of} were up for 95 % or more"  # noqa: PLR2004 - as it says
     low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
+    scale = " The scale of stores is logarithmic." if logarithmic else ""
     return draw(
         "distribution",
         f"Stores by uptime, {window}",
-        f"{mostly}, {low}.",
+        f"{mostly}, {low}.{scale}",
         {"data": {"values": rows}, **bars},
     )
 
@@ -236,9 +238,11 @@ def _numbers_of_stores(most: int, *, logarithmic: bool = False) -> dict[str, Any
     step = next(size * each for each in (1, 2, 5, 10) if size * each * _COUNTS >= most)
     values = list(range(0, max(most, 1) + step, step))
     scale: dict[str, Any] = {"domain": [0, values[-1]]}
+    title = "stores"
     if logarithmic:
         scale, values = {"type": "symlog", "constant": 5}, [0, 10, 100, 1000, 10_000]
-    axis = {"title": "stores", "format": ",d", "values": values}
+        title = "stores (logarithmic scale)"
+    axis = {"title": title, "format": ",d", "values": values}
     return {"field": "stores", "type": "quantitative", "scale": scale, "axis": axis}
 
 

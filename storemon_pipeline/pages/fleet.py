@@ -20,7 +20,7 @@ from storemon_pipeline.pages.layout import (
     utc_text,
 )
 from storemon_pipeline.uptime.current_status import Now
-from storemon_pipeline.uptime.fleet import Fleet
+from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
 
@@ -106,6 +106,8 @@ def report_page(fleet: Fleet, drawn: FleetCharts, report_id: str, *, quality: Da
         charts=drawn,
         down_now=_down_now(pd.concat(fleet.down_now, ignore_index=True)),
         worst=_worst(figures, pd.concat(fleet.levels, ignore_index=True), columns, widest),
+        below_full=int((figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT).sum()),
+        observed=bool(figures[f"uptime_pct_{widest}"].notna().any()),
     )
 
 
@@ -193,8 +195,9 @@ def _down_now(stores: pd.DataFrame) -> list[dict[str, Any]]:
 def _worst(
     figures: pd.DataFrame, levels: pd.DataFrame, windows: list[str], widest: str
 ) -> list[dict[str, Any]]:
-    known = figures[figures[f"uptime_pct_{widest}"].notna()]
-    worst = known.sort_values(
+    """Rows of the table of the worst stores: those below 100 %, lowest uptime first."""
+    below = figures[figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT]
+    worst = below.sort_values(
         [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
     ).head(MOST_STORES)
     level = levels.loc[worst.index]

@@ -23,6 +23,9 @@ from storemon_pipeline.uptime.rules import HOUR
 from storemon_pipeline.uptime.service_levels import service_levels
 from storemon_pipeline.uptime.tables import instants_of, timestamps_of
 
+FULL_UPTIME_PCT = 100
+"""Uptime, in percent, at which a store is not among the worst: its rounded figure counts."""
+
 _SHOWN_HOURS = 24
 # of service levels, what is told of single stores
 _LEVELS = "^(target_pct$|met_|budget_left_|outages_)"

@@ -29,6 +29,8 @@ from storemon_pipeline_tests.defs.running import (
     told_path,
 )
 
+MAKEFILE = (PROJECT / "Makefile").read_text()
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | QUIET
 
@@ -122,6 +124,28 @@ def test_ingest_job_exits_0_and_its_log_tells_what_was_read(
     assert exit_code == 0, log
     for file in ("store_status.csv", "menu_hours.csv", "timezones.csv"):
         assert f"{file} is new: read " in log
+
+
+@pytest.mark.parametrize("job", ["ingest_job", "ingest_and_report_job"])
+def test_console_of_another_dagster_home_has_no_debug_lines(
+    job: str, own_place: Path, two_stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a DAGSTER_HOME without a dagster.yaml: nothing there sets python_log_level
+    home = own_place / "empty_home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    done = execute(job, cwd=own_place)
+    assert " - INFO - " in done.stdout
+    assert " - DEBUG - " not in done.stdout
+
+
+def test_make_report_has_no_superseded_warning(own_place: Path) -> None:
+    (ignored,) = re.findall(r"^export PYTHONWARNINGS := (.*)$", MAKEFILE, flags=re.MULTILINE)
+    plain = execute("report_job", cwd=own_place, env={**os.environ, "PYTHONWARNINGS": ""})
+    quiet = execute("report_job", cwd=own_place, env={**os.environ, "PYTHONWARNINGS": ignored})
+    # where Dagster no longer warns, the Makefile need not filter
+    assert "is superseded" in plain.stdout
+    assert "is superseded" not in quiet.stdout
 
 
 def test_the_definitions_are_valid(own_place: Path) -> None:

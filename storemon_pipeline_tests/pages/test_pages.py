@@ -147,6 +147,36 @@ def test_a_report_s_page_tells_its_figures_and_its_stores():
     ]
 
 
+def test_tile_bar_below_an_hour_is_filled():
+    page = written_page(fleet_of({"a": (0.2, 0.1)}), "the-run", bad_rows={})
+    meter = re.search(r'<div class="meter".*?</div>', page, re.DOTALL)
+    assert meter is not None
+    shares = [float(share) for share in re.findall(r"flex:([\d.]+)", meter[0])]
+    # flex factors that add up to less than 1 leave a part of the bar empty
+    assert shares == pytest.approx([66.67, 33.33, 0], abs=0.01)
+
+
+def test_worst_stores_at_100_pct_are_left_out():
+    page = written_page(fleet_of({"a": (15, 1), "b": (16, 0)}), "the-run", bad_rows={})
+    table = page.split('id="worst-stores"')[1]
+    assert re.findall(r'<th scope="row"><span class="store">(\w+)', table) == ["a"]
+    assert "1 of 2 stores: those below 100 %; all are in report_full.csv" in text_of(table)
+
+
+def test_worst_stores_all_at_100_pct_are_replaced_by_a_note():
+    fleet = fleet_of({"a": (16, 0), "b": (16, 0)})
+    page = written_page(fleet, "the-run", bad_rows={})
+    assert 'id="worst-stores"' not in page
+    assert "No store is below 100 %." in text_of(page)
+    summary = report_summary(fleet, UPath("/"), [])
+    assert "worst in last_week: no store is below 100 %\n" in summary
+
+
+def test_summary_leaves_out_stores_at_100_pct():
+    summary = report_summary(fleet_of({"a": (15, 1), "b": (16, 0)}), UPath("/"), [])
+    assert "worst in last_week: a 93.75 %\n" in summary
+
+
 def test_service_levels_and_silent_stores_are_told():
     fleet = fleet_of({"a": (150, 10), "b": (30, 10)})
     fleet.figures[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
@@ -398,6 +428,14 @@ def test_stores_are_counted_in_whole_numbers(stores: int, ticks: list[str]):
     told = texts(chart)
     assert told[told.index("uptime, % of observed open time") + 1 : -1] == ticks
     assert f"{stores:,} of {stores:,} store{'' if stores == 1 else 's'} were up" in chart.told
+
+
+@pytest.mark.parametrize(("stores", "logarithmic"), [(100, False), (101, True)])
+def test_histogram_on_a_logarithmic_scale_says_so(stores: int, logarithmic: bool):
+    chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
+    title = "stores (logarithmic scale)" if logarithmic else "stores"
+    assert title in texts(chart)
+    assert ("The scale of stores is logarithmic." in chart.told) == logarithmic
 
 
 def test_old_data_are_told_to_be_old():
