@@ -11,11 +11,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from storemon_pipeline.defs.alerts import notice
+from storemon_pipeline.defs.alerts import notice, notice_ingest
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.alerts import FIRST_DELAY, LONGEST_DELAY, delay_after
+from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.uptime.messages import MAX_MESSAGE
 from storemon_pipeline.webhook import signature
 from storemon_pipeline_tests.defs.running import SAMPLE, run, table
 from storemon_pipeline_tests.test_documentation import README, RULES, blocks, section
@@ -56,6 +58,22 @@ def test_what_is_shown_is_what_the_sample_gives(payloads: list[dict[str, Any]]) 
     for told, payload in zip(shown, payloads, strict=True):
         same = {name: value for name, value in payload.items() if told[name] != "…"}
         assert same == {name: value for name, value in told.items() if value != "…"}
+
+
+def test_documented_ingest_alerts_have_the_fields_sent(own_place: Path) -> None:
+    database, at = Storemon().database, datetime(2024, 11, 12, 18, 20, tzinfo=UTC)
+    for number, error in enumerate(["no polls", None]):
+        with database.write_registry() as connection:
+            start_ingest_run(connection, str(number), {}, at)
+            finish_ingest_run(connection, str(number), at + number * timedelta(0, 1), error=error)
+        notice_ingest(database, at)
+    shown = [json.loads(line) for line in blocks(ALERTS, "json")[1].splitlines()]
+    sent = [row["payload"] for row in table("alert")]
+    assert [list(each) for each in shown] == [list(each) for each in sent]
+    assert [each["kind"] for each in shown] == [each["kind"] for each in sent]
+    assert {each["failed_since"] for each in sent} == {"2024-11-12T18:20:00Z"}
+    assert shown[0]["failed_since"] == sent[0]["failed_since"]
+    assert f"at most {MAX_MESSAGE:,} characters" in ALERTS
 
 
 @pytest.fixture

@@ -213,8 +213,9 @@ def ingest_failed(runs: int, since: datetime, error: str) -> Notice:
     error : str
         Why the last of them failed.
     """
+    which = "ingest" if runs == 1 else counted(runs, "ingest")
     text = (
-        f"The last {counted(runs, 'ingest')} failed, since {utc_text(since)}: "
+        f"The last {which} failed, since {utc_text(since)}: "
         f"{shorten(error, _ERROR)}. The figures are of the files before"
     )
     return Notice("bad", "Ingest failed", text)

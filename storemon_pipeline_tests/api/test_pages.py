@@ -10,7 +10,8 @@ import pytest
 
 from storemon_pipeline.api.surroundings import SESSION
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import polled_store
+from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
+from storemon_pipeline.storage.tables import ingest_run, polled_store
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
 from storemon_pipeline_tests.api.serving import Api, problem
 
@@ -64,6 +65,22 @@ def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(api: Api, 
     assert place.complete in shown
     assert "The newest poll is " in shown
     assert 'id="worst-stores"' in shown
+
+
+def test_fleet_page_shows_a_failing_ingest(api: Api, place: Place):
+    assert "Ingest failed" not in page(api.http.get("/fleet"))
+    database, now = Database(place.database_url), datetime.now(UTC)
+    with database.write_registry() as connection:
+        start_ingest_run(connection, "bad", {}, now)
+        finish_ingest_run(connection, "bad", now, error="menu_hours.csv has no column day")
+    try:
+        shown = page(api.http.get("/fleet"))
+    finally:
+        with database.write_registry() as connection:
+            connection.execute(ingest_run.delete().where(ingest_run.c.run_id == "bad"))
+        database.close()
+    assert "The last ingest failed, since " in shown
+    assert "menu_hours.csv has no column day" in shown
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.fleet import MOST_DOWN, MOST_STORES, FleetCharts, report_page
 from storemon_pipeline.pages.layout import Frame, linked, main_of
 from storemon_pipeline.pages.notes import login_page, problem_page
-from storemon_pipeline.pages.reports import data_now, fleet_page, shown_page
+from storemon_pipeline.pages.reports import data_now, fleet_page, ingest_failed, shown_page
 from storemon_pipeline.pages.store import stores_page
 from storemon_pipeline.uptime.assumptions import Assumptions, assumptions
 from storemon_pipeline.uptime.fleet import Fleet
@@ -253,6 +253,7 @@ def pages() -> dict[str, str]:
     frame = Frame("../", leaves=True)
     written = written_page(fleet_of({EVIL: (1, 1)}, down_now=1), EVIL, bad_rows={EVIL: 2})
     notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, quality=EVIL_DATA)
+    notices.append(ingest_failed(1, AS_OF, EVIL))
     return {
         "report": written,
         "shown": shown_page(written, files={EVIL: EVIL}, frame=frame),
@@ -436,6 +437,13 @@ def test_histogram_on_a_logarithmic_scale_says_so(stores: int, logarithmic: bool
     title = "stores (logarithmic scale)" if logarithmic else "stores"
     assert title in texts(chart)
     assert ("The scale of stores is logarithmic." in chart.told) == logarithmic
+
+
+def test_failed_ingest_is_told_in_a_bounded_sentence():
+    notice = ingest_failed(2, AS_OF, "x" * 10_000)
+    assert notice.text.startswith("The last 2 ingests failed, since ")
+    assert len(notice.text) < 500
+    assert ingest_failed(1, AS_OF, "no polls").text.startswith("The last ingest failed, since ")
 
 
 def test_old_data_are_told_to_be_old():
