@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, insert, null, or_, select, union_all, update
 
 from storemon_pipeline.storage.tables import fleet_figure, report, report_request
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import Window
 
@@ -237,12 +237,18 @@ def list_reports(
     return [_state(row) for row in connection.execute(query.limit(limit))]
 
 
-def newest_complete_report(connection: Connection) -> ReportState | None:
+def newest_complete_report(connection: Connection, *, standard: bool = False) -> ReportState | None:
     """The Complete report of all stores that tells of the newest time; None where there is none.
 
     One that somebody asks for as of last year, of the future, by other rules, or without the last
     week is not what others look for: it is given only where there is no better one. Of those as of
     one instant it is the last to be Complete.
+
+    Parameters
+    ----------
+    connection : Connection
+    standard : bool
+        Whether only reports over the default windows by the default rules are looked at.
     """
     rules = report.c.request["rules"]
     usual_rules = [
@@ -257,11 +263,17 @@ def newest_complete_report(connection: Connection) -> ReportState | None:
         )
         .exists()
     )
+    windows = report.c.request["windows"]
+    default_windows = [
+        windows[place].as_string() == window.value for place, window in enumerate(DEFAULT_WINDOWS)
+    ]
+    default_windows.append(windows[len(DEFAULT_WINDOWS)].as_string().is_(None))
     query = _REPORTS.where(
         report.c.status == COMPLETE,
         report.c.request.is_not(None),
         report.c.request["store_ids"].as_string().is_(None),
         NOT_OF_THE_FUTURE,
+        *([*usual_rules, *default_windows] if standard else ()),
     ).order_by(
         case((and_(has_week, *usual_rules), 0), else_=1),
         report.c.as_of.desc(),

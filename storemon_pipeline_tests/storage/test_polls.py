@@ -17,6 +17,7 @@ from storemon_pipeline.storage.polls import (
     unknown_stores,
     upsert_polls,
 )
+from storemon_pipeline.uptime.request import MOST_STORES
 
 # in the order of their code points, which is no language's own
 IDS = [
@@ -265,3 +266,11 @@ def test_polls_are_put_several_times_in_one_transaction(database: Database):
             )
             upsert_polls(connection, polls)
     assert got(database, ["1"]) == [("1", NOON, "inactive")]
+
+
+def test_as_many_stores_as_may_be_named_are_looked_up(database: Database):
+    ids = tuple(f"x{number}" for number in range(MOST_STORES))
+    put(database, ("x7", NOON, "active"))
+    with database.read() as connection:
+        assert len(unknown_stores(connection, ids)) == MOST_STORES - 1
+        assert polled_stores(connection, NOON, ids)["store_id"].tolist() == ["x7"]

@@ -265,6 +265,25 @@ def test_the_newest_complete_report_is_the_one_that_tells_of_the_newest_time(dat
     assert complete_as_of(database, later, "week") == newest(database)
 
 
+def test_newest_standard_report_is_over_default_windows(database: Database):
+    def standard() -> str | None:
+        with database.read() as connection:
+            state = newest_complete_report(connection, standard=True)
+        return state and state.report_id
+
+    default = ("hour", "day", "week")
+    complete_as_of(database, NOON, "hour", "week")
+    complete_as_of(database, NOON, "week", "day", "hour")
+    complete_as_of(database, NOON, *default, "month")
+    complete_as_of(database, NOON, *default, interpolation="nearest")
+    complete_as_of(database, NOON, *default, stores="s1 s2")
+    complete_as_of(database, NOON + timedelta(days=365), *default)
+    assert standard() is None
+    shown = complete_as_of(database, NOON, *default)
+    complete_as_of(database, NOON - timedelta(hours=1), *default)
+    assert standard() == shown
+
+
 def test_a_report_that_is_unlike_the_others_is_the_newest_while_there_is_no_other(
     database: Database,
 ):
