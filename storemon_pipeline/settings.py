@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -78,6 +79,9 @@ def _name_of(data_dir: Path) -> str:
     return f"{data_dir.name}-{digest}"
 
 
+SHORTEST_TOKEN = 16
+"""Characters of the shortest API token: a shorter one can be guessed."""
+
 Days = Annotated[int, Field(ge=1, le=100_000)] | None
 """A number of days that the calendar has; None where there is no end to it."""
 
@@ -93,8 +97,33 @@ def _tokens(value: object) -> object:
         if not token:  # it would let in whoever sends none
             msg = f"there is no token after {scope}:"
             raise ValueError(msg)
+        if len(token) < SHORTEST_TOKEN:
+            msg = (
+                f"a token has {SHORTEST_TOKEN} characters at least, and one has {len(token)}: "
+                "openssl rand -hex 32 makes one"
+            )
+            raise ValueError(msg)
         scopes[token] = scope
     return scopes
+
+
+def _comma_separated(value: object) -> object:
+    return (
+        [each.strip() for each in value.split(",") if each.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        msg = f"{text[:50]!r} is not a host name: use a name without scheme, port or wildcard"
+        raise ValueError(msg)
+    return text.lower()
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""A name of a host, in lower case."""
 
 
 def _web_address(address: SecretStr) -> SecretStr:
@@ -282,6 +311,24 @@ class Settings(BaseSettings):
         description=(
             "Bearer tokens for the API, separated by commas; `read:` before a token lets it only "
             "read. Not set: no token is asked for."
+        ),
+    )
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_comma_separated)] = (
+        Field(
+            default=(),
+            description=(
+                "Host names that the API answers for, separated by commas, beside localhost, IP "
+                "addresses, STOREMON_API_HOST and the host of STOREMON_API_URL."
+            ),
+        )
+    )
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = Field(
+        default=(),
+        description=(
+            "Addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For "
+            "and X-Forwarded-Proto are believed. Not set: no proxy's."
         ),
     )
     max_queued_reports: int = Field(

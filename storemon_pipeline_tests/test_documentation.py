@@ -22,8 +22,8 @@ import pytest
 import yaml
 
 from storemon_pipeline.api.app import build_app
+from storemon_pipeline.api.bodies import MOST_BYTES
 from storemon_pipeline.api.resources import Status
-from storemon_pipeline.api.surroundings import MOST_BYTES
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs.requested import ReportRequestConfig
 from storemon_pipeline.intake.files import KINDS
@@ -127,7 +127,8 @@ def test_every_setting_is_documented_with_its_default_and_no_other():
         for name, field in Settings.model_fields.items()
     }
     fields = {
-        name: "not set" if value in (None, {}) else str(value) for name, value in defaults.items()
+        name: "not set" if value in (None, {}, ()) else str(value)
+        for name, value in defaults.items()
     }
     assert documented_settings() == fields
 

@@ -35,8 +35,11 @@ VARIABLES = {
     "api_port": "STOREMON_API_PORT",
     "api_url": "STOREMON_API_URL",
     "api_tokens": "STOREMON_API_TOKENS",
+    "allowed_hosts": "STOREMON_ALLOWED_HOSTS",
+    "trusted_proxies": "STOREMON_TRUSTED_PROXIES",
     "max_queued_reports": "STOREMON_MAX_QUEUED_REPORTS",
 }
+ONE, TWO, THREE, FOUR = (f"{name:0<16}" for name in ("one", "two", "three:3", "four"))
 POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
 
 
@@ -83,6 +86,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert (settings.ui_port, settings.dagster_url) == (3000, "http://127.0.0.1:3000")
     assert settings.ui_url is None
     assert settings.api_tokens == {}
+    assert settings.allowed_hosts == settings.trusted_proxies == ()
     assert settings.max_queued_reports == 100
 
 
@@ -110,14 +114,19 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_UI_URL", "https://ui.example")
     environment.setenv("STOREMON_API_HOST", "0.0.0.0")
     environment.setenv("STOREMON_API_PORT", "8001")
-    environment.setenv("STOREMON_API_TOKENS", "one,read:two")
+    environment.setenv("STOREMON_API_TOKENS", "one-000000000000,read:two-000000000000")
+    environment.setenv("STOREMON_ALLOWED_HOSTS", "api, Behind.example,")
+    environment.setenv("STOREMON_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1")
     environment.setenv("STOREMON_MAX_QUEUED_REPORTS", "7")
     settings = Settings()
     assert settings.data_dir == tmp_path / "raw"
     assert (settings.ui_port, settings.dagster_url) == (3001, "https://dagster.example")
     assert settings.ui_url == "https://ui.example"
     assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8001)
-    assert tokens_of(settings) == {"one": "full", "two": "read"}
+    assert tokens_of(settings) == {"one-000000000000": "full", "two-000000000000": "read"}
+    assert settings.allowed_hosts == ("api", "behind.example")
+    proxies = [str(each) for each in settings.trusted_proxies]
+    assert proxies == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
     assert settings.max_queued_reports == 7
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"
     assert settings.reports_path == UPath(str(tmp_path / "out"))
@@ -248,16 +257,43 @@ def test_settings_do_not_change_once_they_are_read(environment):
 
 
 def test_tokens_are_separated_by_commas_and_may_all_unless_they_may_only_read(environment):
-    environment.setenv("STOREMON_API_TOKENS", " one , read:two,, full:three:3,read: four,")
+    environment.setenv("STOREMON_API_TOKENS", f" {ONE} , read:{TWO},, full:{THREE},read: {FOUR},")
     assert tokens_of(Settings()) == {
-        "one": "full",
-        "two": "read",
-        "three:3": "full",
-        "four": "read",
+        ONE: "full",
+        TWO: "read",
+        THREE: "full",
+        FOUR: "read",
     }
 
 
-@pytest.mark.parametrize("tokens", ["read:", "so-secret,full:", "so-secret,read: ,other"])
+@pytest.mark.parametrize(
+    "tokens", ["fives", f"{ONE},read:so-secret-15-xx", "read:full-or-not"[:15]]
+)
+def test_token_shorter_than_16_characters_is_refused(environment, tokens):
+    message = told(environment, "STOREMON_API_TOKENS", tokens.replace("-xx", ""))
+    assert "STOREMON_API_TOKENS" in message
+    assert "16 characters" in message
+    assert "so-secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALLOWED_HOSTS", "*.example"),
+        ("ALLOWED_HOSTS", "https://a.example"),
+        ("ALLOWED_HOSTS", "a.example:8000"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "nginx"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_host_or_proxy_that_is_none_is_refused(environment, name, value):
+    assert f"STOREMON_{name}" in told(environment, f"STOREMON_{name}", value)
+
+
+@pytest.mark.parametrize(
+    "tokens", ["read:", "so-secret-0000000,full:", "so-secret-0000000,read: ,other"]
+)
 def test_an_empty_token_that_would_let_in_everybody_is_refused(environment, tokens):
     message = told(environment, "STOREMON_API_TOKENS", tokens)
     assert "STOREMON_API_TOKENS" in message
@@ -265,7 +301,7 @@ def test_an_empty_token_that_would_let_in_everybody_is_refused(environment, toke
 
 
 def test_tokens_are_not_shown(environment):
-    environment.setenv("STOREMON_API_TOKENS", "so-secret")
+    environment.setenv("STOREMON_API_TOKENS", "so-secret-0000000")
     assert "so-secret" not in repr(Settings())
 
 

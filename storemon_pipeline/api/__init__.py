@@ -7,14 +7,19 @@
 :mod:`.dagster`         Dagster's GraphQL endpoint
 :mod:`.asking`          asking for a report: on record first, then launched
 :mod:`.reports`         /v1/reports
+:mod:`.rows`            the rows of a report as JSON
 :mod:`.files`           the files of a report, over HTTP
 :mod:`.stores`          /v1/stores
 :mod:`.older`           the endpoints of the two systems that this one replaces
+:mod:`.ingest`          POST /ingest
 :mod:`.health`          /healthz, /readyz, /metrics
 :mod:`.resources`       the resources as JSON
 :mod:`.problems`        errors as problem documents (RFC 9457)
 :mod:`.openapi`         what the OpenAPI document says beyond what the endpoints say
-:mod:`.surroundings`    what every request goes through: id, log, metrics, limits, tokens
+:mod:`.surroundings`    what every request goes through: id, log, metrics, tokens
+:mod:`.bodies`          how long a body may be, and how long it may take
+:mod:`.origin`          which hosts are answered for, and what pages of other sites may do
+:mod:`.headers`         headers of every response
 ======================  ========================================================================
 
 It makes no report itself: a report is a run of Dagster's, whoever asked for it.

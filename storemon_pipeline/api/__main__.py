@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from ipaddress import ip_address
+from typing import cast
 
 import structlog
-import uvicorn
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.typing import ASGIFramework
 from pydantic import ValidationError
 
 from storemon_pipeline.api.app import build_app
 from storemon_pipeline.settings import Settings
 
+_HEADER_BYTES = 1 << 16
+_HEADER_SECONDS = 5
 _SHARED = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -51,6 +57,24 @@ def is_open_door(settings: Settings) -> bool:
     return not settings.api_tokens and not is_own
 
 
+def server_config(settings: Settings) -> Config:
+    """Options of the server: where it listens, how large and how slow a header may be.
+
+    What is not ended by the server's timeout is the body, which
+    :class:`~storemon_pipeline.api.bodies.BodyLimitMiddleware` bounds.
+    """
+    config = Config()
+    config.bind = [f"{settings.api_host}:{settings.api_port}"]
+    config.h11_max_incomplete_size = config.h2_max_header_list_size = _HEADER_BYTES
+    # from when a connection is idle until a header is complete, however it drips in
+    config.keep_alive_timeout = _HEADER_SECONDS
+    config.include_server_header = False
+    # each request has a line of its own, by our middleware
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
+
+
 def main() -> None:
     """Serve until told to stop."""
     try:
@@ -63,14 +87,16 @@ def main() -> None:
             "STOREMON_API_TOKENS as well, or leave it at 127.0.0.1"
         )
     configure_log()
-    uvicorn.run(
-        build_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,  # each request has a line of its own
-        server_header=False,
-    )
+    try:
+        # Starlette and Hypercorn describe the messages of ASGI by other types
+        app = cast("ASGIFramework", build_app(settings))
+        asyncio.run(serve(app, server_config(settings), mode="asgi"))
+    except OSError as error:
+        address = f"{settings.api_host}:{settings.api_port}"
+        sys.exit(
+            f"The API cannot listen on {address}: {error.strerror}. End what is there, or set "
+            "STOREMON_API_HOST or STOREMON_API_PORT to another one"
+        )
 
 
 if __name__ == "__main__":

@@ -9,20 +9,26 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from storemon_pipeline.api import (
     alerts,
     health,
+    ingest,
     insight,
     older,
     openapi,
     pages,
     problems,
     reports,
+    rows,
     stores,
 )
+from storemon_pipeline.api.bodies import BodyLimitMiddleware
+from storemon_pipeline.api.headers import SecurityHeadersMiddleware
+from storemon_pipeline.api.origin import OriginMiddleware, allowed_hosts
 from storemon_pipeline.api.services import Services
-from storemon_pipeline.api.surroundings import Guarded, Headed, Limited, Observed
+from storemon_pipeline.api.surroundings import Guarded, Headed, Observed
 from storemon_pipeline.pages.drawing import warm_up
 from storemon_pipeline.settings import Settings
 
@@ -76,14 +82,20 @@ def build_app(settings: Settings) -> FastAPI:
         dependencies=[Security(bearer)],
     )
     app.state.services = services
-    # what insight has under /v1/reports/{id}/ would else be taken for a file of the report
-    for module in (insight, reports, stores, alerts, older, health, pages):
+    # or else what insight and rows have under /v1/reports/{id}/ is taken for a file of the report
+    for module in (insight, rows, reports, stores, alerts, older, ingest, health, pages):
         app.include_router(module.router)
     problems.install(app)
     openapi.install(app)
     # the last one added is the first that a request meets
     app.add_middleware(Headed)
-    app.add_middleware(Limited)
     app.add_middleware(Guarded, tokens=settings.api_tokens)
+    app.add_middleware(OriginMiddleware, hosts=allowed_hosts(settings))
+    # a refusal must not leave a body unread: the server would reset the connection
+    app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(Observed)
+    app.add_middleware(SecurityHeadersMiddleware)
+    if settings.trusted_proxies:
+        trusted = [str(network) for network in settings.trusted_proxies]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     return app

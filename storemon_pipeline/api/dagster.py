@@ -6,6 +6,7 @@ into this process, and asks for the whole schema before its first query.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,22 @@ query Daemons {
   instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
 }
 """
+
+
+_WAITING = """
+query Waiting($job: String!, $since: Float!) {
+  queued: runsOrError(filter: {pipelineName: $job, statuses: [QUEUED]}, limit: 1) {
+    ... on Runs { results { runId } }
+  }
+  starting: runsOrError(
+    filter: {pipelineName: $job, statuses: [NOT_STARTED, STARTING], createdAfter: $since}, limit: 1
+  ) {
+    ... on Runs { results { runId } }
+  }
+}
+"""
+# one that has not started after so long was left behind by a process that was killed
+_LONGEST_START_SECONDS = 60
 
 
 class DagsterUnavailableError(RuntimeError):
@@ -210,6 +227,23 @@ class Dagster:
             self._selectors = {}  # the job may have moved
             why = result.get("message", result["__typename"])
             raise DagsterUnavailableError(why, was_asked=True)
+
+    def waiting_run(self, job: str) -> str | None:
+        """A run of a job that has not begun, so that it will see all that is there by now.
+
+        Raises
+        ------
+        DagsterUnavailableError
+        """
+        since = time.time() - _LONGEST_START_SECONDS
+        try:
+            with self._reading():
+                data = self._change(_WAITING, job=job, since=since)
+                found = data["queued"]["results"] + data["starting"]["results"]
+                return _text(found[0]["runId"]) if found else None
+        except DagsterUnavailableError as error:
+            error.was_asked = False  # to launch anything
+            raise
 
     def terminate(self, run_id: str) -> None:
         """Cancel a run that has not ended.

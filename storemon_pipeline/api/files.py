@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from storemon_pipeline.api.problems import ProblemError, documented
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.storage.registry import COMPLETE, ReportState
 from storemon_pipeline.storage.report_files import BY_HOUR, EVENTS, PAGE, REPORT, REPORT_FULL
+from storemon_pipeline.storage.report_rows import lines_of_store
 from storemon_pipeline.storage.retention import is_report_id
 
 CSV, HTML = "text/csv", "text/html"
@@ -115,11 +116,36 @@ def send_file(
             "Content-Encoding": "gzip",
             "Content-Disposition": f'attachment; filename="{attachment}"',
         }
-        return StreamingResponse(_packed(path), media_type=FILES[name], headers=headers)
+        packed = gzipped(_chunks(path))
+        return StreamingResponse(packed, media_type=FILES[name], headers=headers)
     local, cleanup = _local(path)
     return _File(
         local, media_type=FILES[name], headers=headers, filename=attachment, background=cleanup
     )
+
+
+def send_store_rows(services: Services, state: ReportState, name: str, store_id: str) -> Response:
+    """Answer with the rows of one store in one of a report's CSV files.
+
+    Raises
+    ------
+    ProblemError
+        409 while the report is not Complete, 404 where the file is gone, 422 where the file has no
+        rows.
+    """
+    if state.status != COMPLETE:
+        raise not_ready(state)
+    if FILES[name] != CSV:
+        msg = f"{name} has no rows to choose from: leave store_id out"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
+    lines = lines_of_store(file_of(services, state, name), store_id)
+    stem, _, ending = name.partition(".")
+    attachment = f"{stem}_{state.report_id}_{store_id.replace(':', '_')}.{ending}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{attachment}"',
+        "Cache-Control": "private, no-cache",
+    }
+    return Response(lines, media_type=CSV, headers=headers)
 
 
 def takes_gzip(accepted: str) -> bool:
@@ -204,11 +230,17 @@ def _is_known(request: Request, etag: str) -> bool:
     return etag in (each.strip().removeprefix("W/") for each in told.split(",")) or told == "*"
 
 
-def _packed(path: UPath) -> Iterator[bytes]:
-    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+def _chunks(path: UPath) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            yield packer.compress(chunk)
+            yield chunk
+
+
+def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress a stream with gzip, as it comes."""
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    for chunk in chunks:
+        yield packer.compress(chunk)
     yield packer.flush()
 
 

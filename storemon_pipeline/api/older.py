@@ -5,7 +5,6 @@ Their clients work as they are. Whoever writes a new one uses /v1.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,14 +13,12 @@ from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import ask_for_report, require_polls
-from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
 from storemon_pipeline.api.files import CSV, as_text, in_parts, send_file
-from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
-from storemon_pipeline.api.reports import ReportId, found
+from storemon_pipeline.api.problems import documented
+from storemon_pipeline.api.reports import ReportId, found_by_id
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store, summary
 from storemon_pipeline.api.threads import in_writers_thread
-from storemon_pipeline.launching import HTTP_REQUEST_TAG, INGEST_JOB
 from storemon_pipeline.storage.registry import COMPLETE, IN_PROGRESS, RUNNING, list_reports
 from storemon_pipeline.storage.report_files import REPORT
 from storemon_pipeline.uptime.request import AskedReport
@@ -91,7 +88,7 @@ def trigger_single_store_report(
 
 
 def _get(services: Services, request: Request, report_id: str, *, capitals: bool) -> Response:
-    state = found(services, report_id)
+    state = found_by_id(services, report_id)
     if state.status == COMPLETE:
         name = f"report_{state.report_id}.csv"
         return send_file(services, request, state, REPORT, attachment=name)
@@ -163,27 +160,3 @@ def reports(services: Given) -> list[resources.ListedReport]:
         )
         for state in states
     ]
-
-
-@router.post(
-    "/ingest",
-    summary="Bring the tables up to date with the raw files",
-    responses=documented(HTTPStatus.FORBIDDEN),
-)
-@in_writers_thread
-def ingest(services: Given, request: Request) -> resources.Launched:
-    """Start ``ingest_job``."""
-    tags = {HTTP_REQUEST_TAG: request.state.id}
-    try:
-        run_id = services.dagster.launch(INGEST_JOB, {}, tags)
-    except DagsterUnavailableError as error:
-        detail = f"Dagster cannot be reached, so nothing was started: {error}"
-        raise dagster_away(detail) from error
-    except LaunchRefusedError as error:
-        raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"Dagster refuses to start {INGEST_JOB}: {error}",
-            kind="launch-refused",
-        ) from error
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    return resources.Launched(run_id=run_id, message=f"{INGEST_JOB} was started at {started}")

@@ -33,12 +33,18 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             if path == OPEN:
                 operation.pop("security", None)
-            if method == "post":  # what is refused before any endpoint sees it
-                refused = [HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+            # what is refused before any endpoint sees it
+            refused = [HTTPStatus.MISDIRECTED_REQUEST]
+            if method == "post":
+                refused += [
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    HTTPStatus.LENGTH_REQUIRED,
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                ]
                 if "requestBody" in operation:
                     refused.append(HTTPStatus.BAD_REQUEST)
-                told = {str(each.value): problems.description(each) for each in refused}
-                operation["responses"] = dict(sorted((operation["responses"] | told).items()))
+            told = {str(each.value): problems.description(each) for each in refused}
+            operation["responses"] = dict(sorted((operation["responses"] | told).items()))
     return document
 
 

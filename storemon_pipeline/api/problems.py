@@ -106,12 +106,14 @@ class ProblemError(Exception):
 _DESCRIPTIONS = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Range` is malformed.",
     HTTPStatus.UNAUTHORIZED: "No bearer token, or one that is not known.",
-    HTTPStatus.FORBIDDEN: "The token may only read.",
+    HTTPStatus.FORBIDDEN: "The token may only read, or the request is of another site's page.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
     HTTPStatus.CONFLICT: "It is not in a state for this.",
     HTTPStatus.LENGTH_REQUIRED: "The body comes without `Content-Length`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The range is not within the file.",
+    HTTPStatus.MISDIRECTED_REQUEST: "`Host` is none that the API answers for.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is not acceptable.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many reports are queued; try again after `Retry-After`.",
     HTTPStatus.SERVICE_UNAVAILABLE: (
@@ -156,7 +158,6 @@ def page_response(
     """A page as a response, which loads nothing and is part of no other page."""
     own = {
         "Content-Security-Policy": content_security_policy(),
-        "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
         "Cache-Control": "private, no-cache",
         "Vary": "Accept, Cookie",
@@ -193,7 +194,9 @@ def _unacceptable(request: Request, error: Exception) -> Response:
             message += f": {why}"
         errors.append(WrongPart(where=".".join(map(str, each["loc"])), message=message))
     detail = "; ".join(f"{each.where}: {each.message}" for each in errors)
-    return told(request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors))
+    is_json = all(each["type"] != "json_invalid" for each in found)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
+    return told(request, ProblemError(status, detail, errors=errors))
 
 
 def _of_http(request: Request, error: Exception) -> Response:

@@ -12,7 +12,15 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.asking import ask_for_report
 from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownError
-from storemon_pipeline.api.files import CSV, FILES, HTML, as_text, in_parts, send_file
+from storemon_pipeline.api.files import (
+    CSV,
+    FILES,
+    HTML,
+    as_text,
+    in_parts,
+    send_file,
+    send_store_rows,
+)
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.threads import in_writers_thread
@@ -25,19 +33,30 @@ from storemon_pipeline.storage.registry import (
     cancel_report,
     find_report,
     list_reports,
+    newest_standard_report,
 )
 from storemon_pipeline.storage.requests import cancel_request
 from storemon_pipeline.storage.retention import drop_directory, drop_report_row, is_report_id
-from storemon_pipeline.uptime.request import AskedReport, parse_instant
+from storemon_pipeline.uptime.request import AskedReport, StoreId, parse_instant
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
 ReportId = Annotated[
     str,
     Path(
-        description="The id that was given when the report was asked for, or its run's.",
+        description=(
+            "The id that was given when the report was asked for, or its run's; latest for the "
+            "newest report of all stores over the default windows by the default rules."
+        ),
     ),
 ]
+OfStore = Annotated[
+    StoreId | None, Query(description="Only the rows of this store; none where it has none.")
+]
+LATEST = "latest"
+"""In place of an id: the newest standard report."""
+
+ROWS = "report.json"
 _EXAMPLES = {
     "default": {
         "summary": "The last hour, day and week of all stores",
@@ -66,7 +85,8 @@ _EXAMPLES = {
 def resource(services: Services, state: ReportState) -> resources.Report:
     """A report as the API shows it."""
     home = f"/v1/reports/{state.report_id}"
-    files = {name: f"{home}/{name}" for name in FILES} if state.status == COMPLETE else {}
+    names = (*FILES, ROWS) if state.status == COMPLETE else ()
+    files = {name: f"{home}/{name}" for name in names}
     run = f"{services.ui_url}/runs/{state.run_id}" if state.run_id else None
     return resources.Report(
         id=state.report_id,
@@ -83,6 +103,29 @@ def resource(services: Services, state: ReportState) -> resources.Report:
 
 
 def found(services: Services, report_id: str) -> ReportState:
+    """A report by its id, or the newest standard one by the name ``latest``.
+
+    It is given in place of a redirect, which not every client follows.
+
+    Raises
+    ------
+    ProblemError
+        404 where there is none.
+    """
+    if report_id != LATEST:
+        return found_by_id(services, report_id)
+    with services.database.read() as connection:
+        state = newest_standard_report(connection)
+    if state is None:
+        msg = (
+            "no report of all stores over the default windows by the default rules is Complete "
+            "yet: POST /v1/reports without a body asks for one"
+        )
+        raise ProblemError(HTTPStatus.NOT_FOUND, msg, kind="no-report")
+    return state
+
+
+def found_by_id(services: Services, report_id: str) -> ReportState:
     """A report by its id.
 
     Raises
@@ -236,9 +279,12 @@ def file(
         "downtime_by_hour.csv",
         "report.html",
     ],
+    store_id: OfStore = None,
 ) -> Response:
-    """A file of a Complete report: whole, in ranges, or compressed where asked."""
+    """A file of a Complete report: whole, in ranges, compressed, or the rows of one store."""
     state = found(services, report_id)
+    if store_id is not None:
+        return send_store_rows(services, state, file, store_id)
     stem, _, ending = file.partition(".")
     return send_file(
         services, request, state, file, attachment=f"{stem}_{state.report_id}.{ending}"
@@ -262,10 +308,10 @@ def file(
 @in_writers_thread
 def remove(services: Given, report_id: ReportId) -> Response:
     """Cancel a report that is in progress; remove one that has ended, with its files."""
-    state = found(services, report_id)
+    state = found_by_id(services, report_id)
     if state.status in IN_PROGRESS:
         _cancel(services, state)
-        shown = resource(services, found(services, state.report_id))
+        shown = resource(services, found_by_id(services, state.report_id))
         return JSONResponse(shown.model_dump(mode="json"), HTTPStatus.ACCEPTED)
     # the row is what it is found by: whatever stops this half way, it can be repeated
     for each in {state.report_id, state.run_id} - {None}:
@@ -281,7 +327,7 @@ def _cancel(services: Services, state: ReportState) -> None:
         with services.database.write_registry(alone="requests") as connection:
             if cancel_request(connection, state.report_id):
                 return
-        state = found(services, state.report_id)
+        state = found_by_id(services, state.report_id)
         if state.run_id is None or state.status not in IN_PROGRESS:
             return  # somebody else has canceled it, or it has ended
     with services.database.read() as connection:

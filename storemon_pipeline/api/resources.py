@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date as Date  # noqa: N812 - a field is called so
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+At = TypeVar("At", str, datetime)
 Status = Literal["Queued", "Running", "Complete", "Failed", "Canceled"]
 
 _ID = "5e135a30-2328-44f2-b25b-b3e4eeda8dd8"
@@ -80,17 +81,13 @@ class Reports(BaseModel):
     )
 
 
-class StoreSummary(BaseModel):
-    """What the tables hold of a store."""
+class _StoreFacts(BaseModel, Generic[At]):
+    """What the tables hold of a store; instants are text or not."""
 
     store_id: str = Field(examples=["1481966498820158979"])
     total_status_records: int = Field(description="Its polls.", examples=[1234])
-    data_available_from: str = Field(
-        description="Its first poll.", examples=["2023-01-18 00:03:57 UTC"]
-    )
-    data_available_until: str = Field(
-        description="Its last poll.", examples=["2023-01-25 18:11:53 UTC"]
-    )
+    data_available_from: At = Field(description="Its first poll.")
+    data_available_until: At = Field(description="Its last poll.")
     timezone: str = Field(
         description="The zone whose clock counts for it.", examples=["America/New_York"]
     )
@@ -100,12 +97,20 @@ class StoreSummary(BaseModel):
     )
 
 
+class StoreSummary(_StoreFacts[str]):
+    """What the tables hold of a store, with instants like 2023-01-18 00:03:57 UTC."""
+
+
+Figure = str | bool | int | float | None
+"""A value in a row of ``report_full.csv``."""
+
+
 class LatestFigures(BaseModel):
     """A store's row of ``report_full.csv`` of the newest complete report of all stores."""
 
     report_id: str = Field(examples=[_ID])
     as_of: datetime = Field(examples=[_AT])
-    figures: dict[str, str | bool | int | float | None] = Field(
+    figures: dict[str, Figure] = Field(
         description="By the names of the report's columns, service levels included.",
         examples=[{"uptime_last_hour": 60.0, "met_last_hour": True, "outages_last_hour": 0}],
     )
@@ -150,7 +155,7 @@ class StoreNow(BaseModel):
     )
 
 
-class Store(StoreSummary):
+class Store(_StoreFacts[datetime]):
     """A store: what the tables hold of it, and its newest figures."""
 
     timezone_known: bool = Field(

@@ -67,16 +67,22 @@ def known_store(services: Services, store_id: str) -> StoreRecord:
 
 
 def summary(store: StoreRecord) -> resources.StoreSummary:
-    """What the tables hold of a store, as JSON."""
+    """What the tables hold of a store, with instants as older clients read them."""
     return resources.StoreSummary(
-        store_id=store.store_id,
-        total_status_records=store.polls,
         data_available_from=store.first_poll_utc.strftime(_SECOND),
         data_available_until=store.last_poll_utc.strftime(_SECOND),
-        timezone=store.timezone,
-        has_business_hours=store.weekdays_with_hours > 0,
-        business_days_defined=store.weekdays_with_hours,
+        **_facts(store),
     )
+
+
+def _facts(store: StoreRecord) -> dict[str, Any]:
+    return {
+        "store_id": store.store_id,
+        "total_status_records": store.polls,
+        "timezone": store.timezone,
+        "has_business_hours": store.weekdays_with_hours > 0,
+        "business_days_defined": store.weekdays_with_hours,
+    }
 
 
 def _latest(services: Services, store_id: str) -> resources.LatestFigures | None:
@@ -157,7 +163,9 @@ def one(services: Given, store_id: StoreIdInPath) -> resources.Store:
     with services.database.read() as connection:
         hours = written_hours(connection, store_id)
     return resources.Store(
-        **summary(store).model_dump(),
+        **_facts(store),
+        data_available_from=store.first_poll_utc,
+        data_available_until=store.last_poll_utc,
         now=_now(services, store),
         timezone_known=store.timezone_known,
         opening_hours=[

@@ -1,4 +1,4 @@
-"""What every request goes through: its id, its line in the log, metrics, limits, tokens."""
+"""What every request goes through: its id, its line in the log, metrics, tokens."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ import structlog
 from prometheus_client import Counter, Histogram
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request, cookie_parser
+from starlette.requests import ClientDisconnect, Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storemon_pipeline.api.problems import METHODS, ProblemError, told
 from storemon_pipeline.settings import Scope as TokenScope
-
-MOST_BYTES = 1 << 20
-"""The largest body that is taken."""
 
 OPEN = "/healthz"
 """The endpoint that needs no token."""
@@ -29,7 +26,8 @@ _OPEN = (OPEN, "/login")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _READS = ("GET", "HEAD", "OPTIONS")
 _SERVER_ERROR = 500
-_LONGEST_LENGTH = 18  # more digits than any length has
+_CLIENT_CLOSED_REQUEST = 499
+"""What nginx logs, and we count, where the client left before the answer was out."""
 
 _log = structlog.get_logger()
 _requests = Counter(
@@ -58,17 +56,28 @@ class Observed:
         request_id = told if _ID.fullmatch(told) else str(uuid4())
         scope.setdefault("state", {})["id"] = request_id
         status, start = _SERVER_ERROR, time.perf_counter()
+        is_complete = has_left = False
+
+        async def receive_until_left() -> Message:
+            nonlocal has_left
+            message = await receive()
+            # after a complete answer, every client leaves
+            has_left = has_left or (message["type"] == "http.disconnect" and not is_complete)
+            return message
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            is_complete = not message.get("more_body", message["type"] == "http.response.start")
             await send(message)
 
         error: str | None = None
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive_until_left, send_with_id)
+        except ClientDisconnect:
+            has_left = True
         except Exception as raised:
             error = repr(raised)
             _log.exception("a bug", request_id=request_id, path=scope["path"])
@@ -79,6 +88,8 @@ class Observed:
             await problem.response(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - start
+            if has_left:
+                status, error = _CLIENT_CLOSED_REQUEST, error or "the client left"
             route = getattr(scope.get("route"), "path", "none")
             # whoever sends words of his own as methods makes no metrics of his own
             method = scope["method"] if scope["method"] in METHODS else "other"
@@ -119,44 +130,6 @@ class Headed:
             await self._app(as_get, receive, send)
         finally:
             scope["route"] = as_get.get("route")  # for those around
-
-
-class Limited:
-    """Refuses bodies that are too large, or do not say how large they are.
-
-    Parameters
-    ----------
-    app : ASGI application
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "0")
-        refusal = None
-        # no body of this API is so large that a client needs to send it before it knows its length
-        if "transfer-encoding" in headers:
-            refusal = ProblemError(
-                HTTPStatus.LENGTH_REQUIRED, "send Content-Length instead of Transfer-Encoding"
-            )
-        elif not (length.isascii() and length.isdigit()):
-            refusal = ProblemError(
-                HTTPStatus.BAD_REQUEST, f"Content-Length is {length[:20]!r}: it is a number"
-            )
-        elif len(length) > _LONGEST_LENGTH or int(length) > MOST_BYTES:
-            refusal = ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {MOST_BYTES:,} bytes"
-            )
-        if refusal is not None:
-            await refusal.response(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 class Tokens:

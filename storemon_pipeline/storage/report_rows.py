@@ -7,10 +7,12 @@ file's size; what looks at all rows goes through them block by block.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -34,6 +36,26 @@ _READ_AS = csv.ConvertOptions(
 )
 
 
+def lines_of_store(path: UPath, store_id: str) -> bytes:
+    """The header of one of a report's tables and the lines of one store, as they are in the file.
+
+    Parameters
+    ----------
+    path : UPath
+        A CSV file whose first column is ``store_id``, sorted by it as text.
+    store_id : str
+    """
+    wanted = store_id.encode()
+    with path.open("rb") as file:
+        header = file.readline()
+        _seek(file, wanted, len(header))
+        found = io.BytesIO()
+        found.write(header)
+        while (line := file.readline()).partition(b",")[0] == wanted and line:
+            found.write(line)
+    return found.getvalue()
+
+
 def rows_of_store(path: UPath, store_id: str) -> pa.Table:
     """The rows of one store, of any of a report's tables.
 
@@ -48,16 +70,51 @@ def rows_of_store(path: UPath, store_id: str) -> pa.Table:
     Table
         Without rows where the store is not in it.
     """
-    wanted = store_id.encode()
-    with path.open("rb") as file:
-        header = file.readline()
-        _seek(file, wanted, len(header))
-        found = io.BytesIO()
-        found.write(header)
-        while (line := file.readline()).partition(b",")[0] == wanted and line:
-            found.write(line)
-    found.seek(0)
-    return csv.read_csv(found, convert_options=_READ_AS)
+    lines = io.BytesIO(lines_of_store(path, store_id))
+    return csv.read_csv(lines, convert_options=_READ_AS)
+
+
+def json_rows(file: BinaryIO) -> Iterator[str]:
+    """The rows of ``report_full.csv`` as JSON objects, separated by commas, block by block.
+
+    Numbers are numbers, what is empty is null, instants are text as in the file. What is in memory
+    does not grow with the file.
+
+    Parameters
+    ----------
+    file : binary file
+        It is read from its beginning.
+
+    Yields
+    ------
+    str
+        The objects of one block, without brackets around them.
+    """
+    columns = file.readline().decode().rstrip("\n").split(",")
+    file.seek(0)
+    # none is inferred: a column may be empty throughout the first block
+    types = {name: _type_in_full_report(name) for name in columns}
+    options = csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
+    separator = ""
+    with csv.open_csv(file, convert_options=options) as reader:
+        for batch in reader:
+            rows = batch.to_pandas(types_mapper=_NULLABLE.get)
+            # pandas escapes each slash, which JSON does not ask for
+            objects = rows.to_json(orient="records")[1:-1].replace("\\/", "/")
+            if objects:
+                yield separator + objects
+                separator = ","
+
+
+_NULLABLE = {pa.bool_(): pd.BooleanDtype(), pa.int64(): pd.Int64Dtype()}
+
+
+def _type_in_full_report(column: str) -> pa.DataType:
+    if column in ("store_id", "timezone", "last_poll_utc"):
+        return pa.string()
+    if column.startswith("met_"):
+        return pa.bool_()
+    return pa.int64() if column.startswith("outages_") else pa.float64()
 
 
 def _seek(file: BinaryIO, wanted: bytes, first: int) -> None:

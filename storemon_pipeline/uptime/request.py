@@ -102,6 +102,24 @@ def _parse_as_of(value: object) -> object:
         raise ValueError(msg) from error
 
 
+MOST_STORES = 10_000
+"""How many stores may be named; a report of more is one of all stores."""
+
+
+def _few_enough(store_ids: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Stores without those that are named again, in the order they were named."""
+    if store_ids is None:
+        return None
+    different = tuple(dict.fromkeys(store_ids))
+    if len(different) > MOST_STORES:
+        msg = (
+            f"store_ids names {len(different):,} stores, and at most {MOST_STORES:,} may be: leave "
+            "it out for a report of all stores"
+        )
+        raise ValueError(msg)
+    return different
+
+
 class AskedReport(BaseModel):
     """A report as it is asked for. Everything is optional.
 
@@ -134,10 +152,12 @@ class AskedReport(BaseModel):
     end: Instant | None = Field(
         default=None, description="The end of the window `range`; it is then the as_of as well."
     )
-    store_ids: tuple[StoreId, ...] | None = Field(
+    store_ids: Annotated[tuple[StoreId, ...] | None, AfterValidator(_few_enough)] = Field(
         default=None,
         min_length=1,
-        description="Only these stores. Not set: all that were ever polled.",
+        description=(
+            f"Only these stores, {MOST_STORES:,} at most. Not set: all that were ever polled."
+        ),
     )
     rules: UptimeRules = Field(
         default=UptimeRules(), description="The rules that the figures follow."

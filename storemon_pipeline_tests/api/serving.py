@@ -84,6 +84,18 @@ class Api:
         """The log, each line a JSON object."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def line_of(self, request_id: str) -> dict[str, Any]:
+        """The log's line of a request; it is written once the answer is out."""
+        give_up_at = time.monotonic() + SECONDS
+        while time.monotonic() < give_up_at:
+            # the last line may be written in this moment
+            for text in self.log.read_text().rpartition("\n")[0].splitlines():
+                line: dict[str, Any] = json.loads(text)
+                if (line["event"], line.get("request_id")) == ("request", request_id):
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     """The problem document that an answer is."""

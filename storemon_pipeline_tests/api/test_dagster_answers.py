@@ -4,6 +4,7 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any, ClassVar
@@ -171,7 +172,7 @@ def launch(api: Api, tell, **answers: object) -> dict[str, Any]:
 def test_what_dagster_refuses_to_launch_is_failed_with_its_words(api: Api, tell):
     errors = [{"message": "no such field"}, {"message": "nor this"}]
     refused = {"launchRun": {"__typename": "RunConfigValidationInvalid", "errors": errors}}
-    tell(Jobs=JOBS, Launch=refused)
+    tell(Jobs=JOBS, Launch=refused, Waiting=waiting())
     asked = ask(api)
     assert (asked["status"], asked["error"]) == ("Failed", "no such field; nor this")
     told = problem(api.http.post("/ingest"), 503)
@@ -242,3 +243,47 @@ def test_links_lead_to_where_people_reach_dagster(start: Start, port: int, tell)
 
 def test_a_store_called_na_has_figures(api: Api):
     assert api.http.get("/v1/stores/NA").json()["latest"]["figures"]["timezone"]
+
+
+LAUNCHED_INGEST = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new-run"}}}
+
+
+def waiting(*, queued: str = "", starting: str = "") -> dict[str, Any]:
+    """What Dagster tells of the runs that have not begun."""
+    return {
+        name: {"results": [{"runId": each}] if each else []}
+        for name, each in (("queued", queued), ("starting", starting))
+    }
+
+
+@pytest.mark.parametrize("name", ["queued", "starting"])
+def test_ingest_that_waits_is_given_to_the_next(api: Api, tell, name: str):
+    tell(Jobs=JOBS, Waiting=waiting(**{name: "first-run"}), Launch=b"refuses to launch")
+    told = api.http.post("/ingest").raise_for_status().json()
+    assert set(told) == {"run_id", "message"}
+    assert told["run_id"] == "first-run"
+
+
+def test_ingest_is_started_where_none_waits(api: Api, tell):
+    tell(Jobs=JOBS, Waiting=waiting(), Launch=LAUNCHED_INGEST)
+    assert api.http.post("/ingest").json()["run_id"] == "new-run"
+
+
+def test_ingests_at_once_look_and_launch_one_by_one(api: Api, monkeypatch: pytest.MonkeyPatch):
+    launches: list[int] = []
+
+    class Queue(dict):
+        """Tells of a run that waits as soon as one was launched."""
+
+        def __getitem__(self, query: str) -> Any:
+            if query == "Launch":
+                launches.append(1)
+                return LAUNCHED_INGEST
+            return JOBS if query == "Jobs" else waiting(queued="new-run" if launches else "")
+
+    monkeypatch.setattr(Impostor, "answer", Queue())
+    monkeypatch.setattr(Impostor, "status", 200)
+    with ThreadPoolExecutor(40) as threads:
+        told = list(threads.map(lambda _: api.http.post("/ingest"), range(40)))
+    assert {each.json()["run_id"] for each in told} == {"new-run"}
+    assert len(launches) == 1

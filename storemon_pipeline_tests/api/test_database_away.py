@@ -119,7 +119,7 @@ def test_where_no_connection_is_free_it_is_the_database_that_is_away(place: Plac
     database._engine = create_engine(
         place.database_url, pool_size=1, max_overflow=0, pool_timeout=0.1
     )
-    with TestClient(app) as client, database.read():
+    with TestClient(app, base_url="http://127.0.0.1") as client, database.read():
         is_away(client.get("/v1/reports"))
         assert client.get("/readyz").status_code == 503
         assert client.get("/metrics").status_code == 200

@@ -63,7 +63,7 @@ def raw(api: Api, head: str, body: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("length", ["many", "-1", "1e3", "", "٣", "9" * 5000])
 def test_a_length_that_is_none_is_refused_and_is_no_bug(api: Api, length: str):
-    told = raw(api, f"POST /v1/reports HTTP/1.1\nHost: here\nContent-Length: {length}")
+    told = raw(api, f"POST /v1/reports HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {length}")
     assert told.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
 
 
@@ -74,7 +74,7 @@ def test_a_length_that_is_none_is_refused_and_is_no_bug(api: Api, length: str):
 def test_a_length_that_the_server_lets_pass_is_refused_all_the_same(length: str, status: int):
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(build_app(Settings()))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             return await http.post("/v1/reports", headers={"Content-Length": length})
 
     problem(asyncio.run(ask()), status)
@@ -95,7 +95,7 @@ def test_a_body_that_is_too_large_is_refused(api: Api):
     [
         (b'{"as_of": "\xff"}', 400),
         (b"[" * 100_000, 400),
-        (b"{", 422),
+        (b"{", 400),
         (b"[]", 422),
         (b'"x"', 422),
         (b"1", 422),

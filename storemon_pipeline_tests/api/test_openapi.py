@@ -14,7 +14,7 @@ from storemon_pipeline_tests.api.serving import Api
 
 SEED, EXAMPLES = 20230125, 20
 SECONDS = 300
-TOKEN = "full-secret"
+TOKEN = "full-secret-000001"
 CONFIG = """
 [checks.positive_data_acceptance]
 # parts that are right and contradict each other, such as a start after its end

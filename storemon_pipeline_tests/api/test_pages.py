@@ -16,7 +16,7 @@ from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
 from storemon_pipeline_tests.api.serving import Api, problem
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-FULL, READ, ODD = "full-secret-1", "read-secret-2", "geheim-ü-3"
+FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 
 
 @pytest.fixture(scope="module")

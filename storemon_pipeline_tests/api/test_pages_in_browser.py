@@ -18,7 +18,7 @@ from storemon_pipeline_tests.browsing import chromium
 
 SECONDS = 30
 DAY = timedelta(days=1)
-TOKEN = "full-secret-1"
+TOKEN = "full-secret-000001"
 WAYS = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},

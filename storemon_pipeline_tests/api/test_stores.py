@@ -234,3 +234,9 @@ def test_a_store_s_page_tells_of_its_newest_alerts(api: Api):
     shown = page_of(api, ODD_STORE)
     assert f"since Tue 24 Jan 17:30 {noticed}, not sent after 1 attempt: 503 &lt;b&gt;" in shown
     assert "Newest alerts" not in page_of(api, "s2")
+
+
+def test_instants_of_a_store_are_iso_8601_with_z(api: Api):
+    told = api.http.get(f"/v1/stores/{ODD_STORE}").json()
+    assert told["data_available_from"] == "2023-01-24T12:00:00Z"
+    assert told["data_available_until"] == "2023-01-24T12:00:00Z"

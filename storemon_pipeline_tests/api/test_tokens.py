@@ -11,7 +11,7 @@ from storemon_pipeline_tests.api.conftest import Start
 from storemon_pipeline_tests.api.serving import SECONDS, Api, free_port, problem
 from storemon_pipeline_tests.defs.running import PROJECT
 
-FULL, READ, ODD = "full-secret-1", "read-secret-2", "geheim-ü-3"
+FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 PATHS = ["/docs", "/openapi.json", "/metrics", "/readyz", "/v1/reports", "/nowhere", "/healthz/"]
 
 

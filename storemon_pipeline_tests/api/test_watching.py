@@ -16,7 +16,7 @@ from storemon_pipeline_tests.api.conftest import Place, Start
 from storemon_pipeline_tests.api.serving import SECONDS, Api, problem
 from storemon_pipeline_tests.defs.running import PROJECT
 
-TOKEN = "full-secret"
+TOKEN = "full-secret-000001"
 PASSWORD = "secret-of-dagster"
 
 

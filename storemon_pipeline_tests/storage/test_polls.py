@@ -18,6 +18,7 @@ from storemon_pipeline.storage.polls import (
     unknown_stores,
     upsert_polls,
 )
+from storemon_pipeline.uptime.request import MOST_STORES
 
 # in the order of their code points, which is no language's own
 IDS = [
@@ -281,3 +282,11 @@ def test_polls_are_estimated_by_store_from_samples(database: Database):
     # of some stores, by their places in the table
     of_one = estimate_polls(database, stores[1:2], NOON - week * HOUR, NOON)
     assert of_one.to_dict() == {1: found[1]}
+
+
+def test_as_many_stores_as_may_be_named_are_looked_up(database: Database):
+    ids = tuple(f"x{number}" for number in range(MOST_STORES))
+    put(database, ("x7", NOON, "active"))
+    with database.read() as connection:
+        assert len(unknown_stores(connection, ids)) == MOST_STORES - 1
+        assert polled_stores(connection, NOON, ids)["store_id"].tolist() == ["x7"]

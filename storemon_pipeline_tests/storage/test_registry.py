@@ -16,6 +16,7 @@ from storemon_pipeline.storage.registry import (
     find_report,
     list_reports,
     newest_complete_report,
+    newest_standard_report,
     queue_report,
     runs_in_progress,
     start_report,
@@ -275,6 +276,25 @@ def test_a_report_older_than_a_rule_counts_as_by_its_default(database: Database)
         connection.execute(report.update().values(request=asked))
     complete_as_of(database, NOON + timedelta(minutes=1), "week", interpolation="nearest")
     assert newest(database) == shown
+
+
+def test_newest_standard_report_is_over_default_windows(database: Database):
+    def standard() -> str | None:
+        with database.read() as connection:
+            state = newest_standard_report(connection)
+        return state and state.report_id
+
+    default = ("hour", "day", "week")
+    complete_as_of(database, NOON, "hour", "week")
+    complete_as_of(database, NOON, "week", "day", "hour")
+    complete_as_of(database, NOON, *default, "month")
+    complete_as_of(database, NOON, *default, interpolation="nearest")
+    complete_as_of(database, NOON, *default, stores="s1 s2")
+    complete_as_of(database, NOON + timedelta(days=365), *default)
+    assert standard() is None
+    shown = complete_as_of(database, NOON, *default)
+    complete_as_of(database, NOON - timedelta(hours=1), *default)
+    assert standard() == shown
 
 
 def test_a_report_that_is_unlike_the_others_is_the_newest_while_there_is_no_other(
