@@ -162,7 +162,7 @@ Form = Annotated[dict[str, list[str]], Depends(_form)]
 def ask(services: Given, request: Request, form: Form) -> Response:
     """Ask for a report by the form, where the page's script does not."""
     fields = {name: "".join(form.get(name, ())).strip() for name in ("start", "end", "store_ids")}
-    asked = AskedForm(form.get("windows", ()), **fields)
+    asked = AskedForm(form.get("windows", ()), fields["start"], fields["end"], fields["store_ids"])
     given: dict[str, object] = {name: fields[name] for name in ("start", "end") if fields[name]}
     if store_ids := fields["store_ids"].replace(",", " ").split():
         given["store_ids"] = store_ids
