@@ -349,18 +349,19 @@ def estimate_polls(
     """
     if store_ids.empty:
         return pd.Series(0, index=store_ids.index, dtype="int64")
-    edges = pd.date_range(since, until, periods=_SAMPLES + 1).to_pydatetime()
-    length = (until - since) / _SAMPLES / _SAMPLED_SHARE
+    begin = pd.Timestamp(since).to_pydatetime()
+    stretch = (pd.Timestamp(until).to_pydatetime() - begin) / _SAMPLES
     # at the end of each stretch, so that the newest polls are among them
-    samples = [(end - length, end) for end in edges[1:].tolist()]
+    ends = [begin + number * stretch for number in range(1, _SAMPLES + 1)]
+    samples = [(end - stretch / _SAMPLED_SHARE, end) for end in ends]
     with database.read() as connection:
         query = (_count_by_store if database.is_sqlite else _count_by_time)(samples)
         store_id, _ = query.selected_columns
         within = store_id.between(store_ids.iloc[0], store_ids.iloc[-1])
         rows = connection.execute(query.where(within)).all()
-    counted = pd.Series([row[1] for row in rows], index=[row[0] for row in rows], dtype="int64")
-    sampled = counted.groupby(level=0).sum().reindex(store_ids, fill_value=0)
-    return pd.Series(sampled.to_numpy() * _SAMPLED_SHARE, index=store_ids.index)
+    counted = pd.DataFrame(rows, columns=["store_id", "polls"]).groupby("store_id")["polls"].sum()
+    sampled = counted.reindex(store_ids, fill_value=0).to_numpy(dtype="int64")
+    return pd.Series(sampled * _SAMPLED_SHARE, index=store_ids.index)
 
 
 def _count_by_store(samples: Samples) -> Select[str, int]:

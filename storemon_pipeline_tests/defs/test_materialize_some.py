@@ -27,6 +27,7 @@ INTERMEDIATE = (
     "special_dates",
     "open_hours",
     "status_intervals",
+    "current_status",
 )
 PAST = "2023-01-23T12:00:00Z"
 
@@ -142,8 +143,8 @@ def test_a_new_request_and_its_report_without_what_lies_between_say_what_is_miss
 ) -> None:
     told = failure(materialize(instance, "report_request", "uptime_report"), "report")
     assert told == (
-        "this run made a new report_request but no open_hours for it: materialize all that lies "
-        "between as well, or run report_job"
+        "this run made a new report_request but no current_status for it: materialize all that "
+        "lies between as well, or run report_job"
     )
 
 
@@ -152,7 +153,7 @@ def test_where_no_run_has_left_anything_it_is_said_what_to_run(
 ) -> None:
     assert run(instance, "ingest_job").success
     told = failure(materialize(instance, "uptime_report"), "report")
-    assert told == "no run has left open_hours yet: run report_job, which makes all of a report"
+    assert told == "no run has left current_status yet: run report_job, which makes all of a report"
     assert table("report") == []
 
 

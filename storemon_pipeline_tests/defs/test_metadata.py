@@ -42,6 +42,7 @@ ASSETS = {
     "special_dates",
     "open_hours",
     "status_intervals",
+    "current_status",
     "uptime_report",
     "downtime_events",
     "downtime_by_hour",
