@@ -45,7 +45,7 @@ def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
             "status": "active",
         }
     )
-    with database.write_registry() as connection:
+    with database.write_data() as connection:
         upsert_polls(connection, later)
     notice(database, first, after_minutes, now)
     rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]

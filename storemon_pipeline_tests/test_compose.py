@@ -434,13 +434,13 @@ def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) 
 def made(deployed: Deployed) -> dict[str, Any]:
     """A report that was asked for over the API, Complete; also where no other test needs it."""
     with client(deployed, "may-all") as http:
-        assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
         # the sensor may have begun with that; to read what has been read costs nothing
         assert http.post("/ingest").status_code == 200
         give_up_at = time.monotonic() + PATIENCE
         while http.get("/store_summary", params={"store_id": "1267873068966844821"}).is_error:
             assert time.monotonic() < give_up_at, deployed.log("code")
             time.sleep(0.5)
+        assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
         asked = http.post("/v1/reports", json={"windows": ["day"]})
         assert asked.status_code == 202, asked.text
         place = asked.headers["Location"]

@@ -7,18 +7,21 @@ waits for ``report_request_sensor``.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import uuid4
 
 import structlog
+from sqlalchemy import Connection
 
+from storemon_pipeline.api.bulkhead import BulkheadFullError
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
-from storemon_pipeline.api.problems import ProblemError, WrongPart
+from storemon_pipeline.api.problems import ProblemError, WrongPart, no_polls_yet
 from storemon_pipeline.api.services import Services
 from storemon_pipeline.launching import REPORT_JOB, run_config, run_tags
 from storemon_pipeline.storage.heartbeats import expire_stale_reports
-from storemon_pipeline.storage.polls import unknown_stores
+from storemon_pipeline.storage.polls import oldest_poll, unknown_stores
 from storemon_pipeline.storage.registry import WAITING, ReportState, find_report
 from storemon_pipeline.storage.requests import (
     IdempotencyKeyReusedError,
@@ -61,6 +64,7 @@ def ask_for_report(
     """
     database = services.database
     with database.read() as connection:
+        require_polls(connection)
         unknown = unknown_stores(connection, asked.store_ids or ())
     if unknown:
         raise _never_polled(unknown)
@@ -92,12 +96,26 @@ def ask_for_report(
     if kept.is_new:
         _launch(services, kept)
     elif kept.status == WAITING:
-        _wait_for_launch(services, kept)
+        # where too many wait, its state is told as it is now
+        with suppress(BulkheadFullError), services.waiting_for_launch.entered():
+            _wait_for_launch(services, kept)
     with database.read() as connection:
         state = find_report(connection, kept.request_id)
     if state is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "the report was removed meanwhile")
     return state
+
+
+def require_polls(connection: Connection) -> None:
+    """Refuse to make a report before the first ingest has finished.
+
+    Raises
+    ------
+    ProblemError
+        503, with ``Retry-After``.
+    """
+    if oldest_poll(connection) is None:
+        raise no_polls_yet()
 
 
 def _never_polled(store_ids: list[str]) -> ProblemError:

@@ -13,7 +13,12 @@ from typing import Any
 
 import httpx
 
-_TIMEOUT = httpx.Timeout(10, connect=2)
+from storemon_pipeline.api.bulkhead import Bulkhead, BulkheadFullError
+
+_CHANGING = httpx.Timeout(10, connect=2)
+_READING = httpx.Timeout(2)
+# of calls at a time: a webserver that hangs holds no more threads than this
+_CHANGES, _READS = 8, 4
 
 _JOBS = """
 query Jobs {
@@ -119,7 +124,8 @@ class Dagster:
         given = httpx.URL(url)
         self.url = without_password(url)
         auth = (given.username, given.password) if given.userinfo else None
-        self._http = httpx.Client(timeout=_TIMEOUT, auth=auth)
+        self._http = httpx.Client(auth=auth)
+        self._changes, self._reads = Bulkhead(_CHANGES), Bulkhead(_READS)
         self._selectors: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
@@ -129,12 +135,24 @@ class Dagster:
     def _away(self, why: object, *, was_asked: bool = False) -> DagsterUnavailableError:
         return DagsterUnavailableError(f"{self.url}: {why}", was_asked=was_asked)
 
-    def _ask(self, query: str, **variables: object) -> Any:
+    def _change(self, query: str, **variables: object) -> Any:
+        return self._ask(query, variables, self._changes, _CHANGING)
+
+    def _read(self, query: str, **variables: object) -> Any:
+        return self._ask(query, variables, self._reads, _READING)
+
+    def _ask(
+        self, query: str, variables: dict[str, object], calls: Bulkhead, timeout: httpx.Timeout
+    ) -> Any:
         body = {"query": query, "variables": variables}
         try:
-            answer = self._http.post(f"{self.url}/graphql", json=body)
-            answer.raise_for_status()
-            content = answer.json()
+            with calls.entered():
+                answer = self._http.post(f"{self.url}/graphql", json=body, timeout=timeout)
+                answer.raise_for_status()
+                content = answer.json()
+        except BulkheadFullError as error:
+            why = f"it is slow to answer: {error}"
+            raise self._away(why) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise self._away(error) from error
         except (httpx.HTTPError, ValueError) as error:
@@ -160,7 +178,7 @@ class Dagster:
         if job not in self._selectors:
             try:
                 with self._reading():
-                    self._selectors = _jobs(self._ask(_JOBS)["repositoriesOrError"])
+                    self._selectors = _jobs(self._change(_JOBS)["repositoriesOrError"])
             except DagsterUnavailableError as error:
                 error.was_asked = False  # to launch anything
                 raise
@@ -184,7 +202,7 @@ class Dagster:
             "executionMetadata": metadata,
         }
         with self._reading():
-            result = self._ask(_LAUNCH, params=params)["launchRun"]
+            result = self._change(_LAUNCH, params=params)["launchRun"]
             if result["__typename"] == "LaunchRunSuccess":
                 return _text(result["run"]["runId"])
             if result["__typename"] == "RunConfigValidationInvalid":
@@ -203,7 +221,7 @@ class Dagster:
         RunUnknownError
         """
         with self._reading():
-            result = self._ask(_TERMINATE, runId=run_id)["terminateRun"]
+            result = self._change(_TERMINATE, runId=run_id)["terminateRun"]
             if result["__typename"] == "RunNotFoundError":
                 raise RunUnknownError(run_id)
             if result["__typename"] != "TerminateRunSuccess":
@@ -212,7 +230,7 @@ class Dagster:
     def progress(self, run_id: str) -> Progress | None:
         """How far a run is; None where it is not known."""
         with self._reading():
-            run = self._ask(_STEPS, runId=run_id)["runOrError"]
+            run = self._read(_STEPS, runId=run_id)["runOrError"]
             if not run or run.get("executionPlan") is None:
                 return None
             statuses = {each["stepKey"]: each["status"] for each in run["stepStats"]}
@@ -225,7 +243,7 @@ class Dagster:
     def silent_daemons(self) -> list[str]:
         """The daemons that are needed and whose heartbeat is not fresh."""
         with self._reading():
-            health = self._ask(_DAEMONS)["instance"]["daemonHealth"]
+            health = self._read(_DAEMONS)["instance"]["daemonHealth"]
             return [
                 _text(each["daemonType"])
                 for each in health["allDaemonStatuses"]

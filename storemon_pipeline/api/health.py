@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from storemon_pipeline.api import resources
 from storemon_pipeline.api.dagster import DagsterUnavailableError
-from storemon_pipeline.api.problems import AWAY, ProblemError, WrongPart, documented
+from storemon_pipeline.api.problems import AWAY, NO_POLLS_YET, ProblemError, WrongPart, documented
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.storage.ingest_runs import (
     IngestFailures,
@@ -22,26 +22,29 @@ from storemon_pipeline.storage.ingest_runs import (
     latest_success,
 )
 from storemon_pipeline.storage.migrate import NewerDatabaseError
-from storemon_pipeline.storage.polls import newest_poll
+from storemon_pipeline.storage.polls import newest_poll, oldest_poll
 from storemon_pipeline.storage.registry import count_by_status
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Alive")
-def healthz() -> resources.Health:
-    """It answers. Needs no token."""
+async def healthz() -> resources.Health:
+    """It answers. Needs no token, and, unlike all others, no thread."""
     return resources.Health(status="ok")
 
 
 def _trouble(services: Services) -> Iterator[WrongPart]:
     try:
         with services.database.read() as connection:
-            newest_poll(connection, datetime.now(UTC))
+            has_polls = oldest_poll(connection) is not None
     except NewerDatabaseError as error:
         yield WrongPart(where="database", message=str(error))
     except AWAY:
         yield WrongPart(where="database", message="it cannot be reached")
+    else:
+        if not has_polls:
+            yield WrongPart(where="polls", message=NO_POLLS_YET)
     try:
         silent = services.dagster.silent_daemons()
     except DagsterUnavailableError as error:
@@ -57,7 +60,7 @@ def _trouble(services: Services) -> Iterator[WrongPart]:
 
 @router.get("/readyz", summary="Ready", responses=documented())
 def readyz(services: Given) -> resources.Health:
-    """The database and Dagster can be reached, and the daemon's heartbeat is fresh."""
+    """A report can be made: the database has polls, Dagster answers, its daemon is alive."""
     trouble = list(_trouble(services))
     if trouble:
         raise ProblemError(

@@ -13,13 +13,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from storemon_pipeline.api import resources
-from storemon_pipeline.api.asking import ask_for_report
+from storemon_pipeline.api.asking import ask_for_report, require_polls
 from storemon_pipeline.api.dagster import DagsterUnavailableError, LaunchRefusedError
 from storemon_pipeline.api.files import CSV, as_text, in_parts, send_file
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store, summary
+from storemon_pipeline.api.threads import in_writers_thread
 from storemon_pipeline.launching import HTTP_REQUEST_TAG, INGEST_JOB
 from storemon_pipeline.storage.registry import COMPLETE, IN_PROGRESS, RUNNING, list_reports
 from storemon_pipeline.storage.report_files import REPORT
@@ -50,6 +51,8 @@ _GOT: dict[int | str, dict[str, Any]] = {
 
 def _trigger(services: Services, request: Request, store_id: str | None) -> JSONResponse:
     if store_id is not None:
+        with services.database.read() as connection:
+            require_polls(connection)
         known_store(services, store_id)
     asked = AskedReport(store_ids=None if store_id is None else (store_id,))
     state = ask_for_report(services, asked, http_request_id=request.state.id)
@@ -63,6 +66,7 @@ def _trigger(services: Services, request: Request, store_id: str | None) -> JSON
     response_model=resources.ReportId,
     responses=_TRIGGERED,
 )
+@in_writers_thread
 def trigger_report(
     services: Given,
     request: Request,
@@ -78,6 +82,7 @@ def trigger_report(
     response_model=resources.ReportId,
     responses=_TRIGGERED,
 )
+@in_writers_thread
 def trigger_single_store_report(
     services: Given, request: Request, store_id: StoreIdInPath
 ) -> JSONResponse:
@@ -165,6 +170,7 @@ def reports(services: Given) -> list[resources.ListedReport]:
     summary="Bring the tables up to date with the raw files",
     responses=documented(HTTPStatus.FORBIDDEN),
 )
+@in_writers_thread
 def ingest(services: Given, request: Request) -> resources.Launched:
     """Start ``ingest_job``."""
     tags = {HTTP_REQUEST_TAG: request.state.id}

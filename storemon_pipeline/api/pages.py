@@ -22,6 +22,7 @@ from storemon_pipeline.api.reports import ReportId, found
 from storemon_pipeline.api.services import Given, Services
 from storemon_pipeline.api.stores import StoreIdInPath, known_store
 from storemon_pipeline.api.surroundings import SESSION, Tokens, session_of
+from storemon_pipeline.api.threads import in_writers_thread
 from storemon_pipeline.pages.fleet import SILENT_AFTER
 from storemon_pipeline.pages.layout import Frame, in_words, utc_text
 from storemon_pipeline.pages.notes import login_page
@@ -154,6 +155,7 @@ Form = Annotated[dict[str, list[str]], Depends(_form)]
 
 
 @router.post("/")
+@in_writers_thread
 def ask(services: Given, request: Request, form: Form) -> Response:
     """Ask for a report by the form, where the page's script does not."""
     fields = {name: "".join(form.get(name, ())).strip() for name in ("start", "end", "store_ids")}

@@ -20,7 +20,7 @@ from starlette.routing import Match
 
 from storemon_pipeline.pages.layout import Frame, content_security_policy
 from storemon_pipeline.pages.notes import login_page, problem_page
-from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 
 MEDIA_TYPE = "application/problem+json"
@@ -114,7 +114,9 @@ _DESCRIPTIONS = {
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The range is not within the file.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is not acceptable.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many reports are queued; try again after `Retry-After`.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database or Dagster cannot be reached; try again.",
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "The database or Dagster cannot be reached, or nothing is ingested yet; try again."
+    ),
 }
 
 
@@ -244,6 +246,22 @@ def dagster_away(detail: str) -> ProblemError:
 def database_away() -> ProblemError:
     """What is told while the database cannot be reached."""
     return _away("database", "the database cannot be reached: nothing was changed, try again")
+
+
+NO_POLLS_YET = (
+    "no polls are ingested yet: the first ingest is still to finish, or there is no file to "
+    "ingest. ingest_job, in Dagster's UI, tells which; POST /ingest starts it"
+)
+
+
+def no_polls_yet() -> ProblemError:
+    """What is told until the first ingest has finished: no report can be made."""
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        NO_POLLS_YET,
+        kind="no-polls-yet",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
 
 
 def install(app: FastAPI) -> None:

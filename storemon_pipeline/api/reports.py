@@ -15,6 +15,7 @@ from storemon_pipeline.api.dagster import DagsterUnavailableError, RunUnknownErr
 from storemon_pipeline.api.files import CSV, FILES, HTML, as_text, in_parts, send_file
 from storemon_pipeline.api.problems import ProblemError, dagster_away, documented
 from storemon_pipeline.api.services import Given, Services
+from storemon_pipeline.api.threads import in_writers_thread
 from storemon_pipeline.storage.heartbeats import stale_heartbeats
 from storemon_pipeline.storage.registry import (
     COMPLETE,
@@ -122,6 +123,7 @@ def found(services: Services, report_id: str) -> ReportState:
         ),
     },
 )
+@in_writers_thread
 def ask(
     services: Given,
     request: Request,
@@ -257,6 +259,7 @@ def file(
         **documented(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
     },
 )
+@in_writers_thread
 def remove(services: Given, report_id: ReportId) -> Response:
     """Cancel a report that is in progress; remove one that has ended, with its files."""
     state = found(services, report_id)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from storemon_pipeline.api.bulkhead import Bulkhead
 from storemon_pipeline.api.dagster import Dagster, without_password
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
+
+_WRITERS = 20
+_WAITING = 4
 
 
 class Services:
@@ -18,12 +23,21 @@ class Services:
     Parameters
     ----------
     settings : Settings
+
+    Attributes
+    ----------
+    writers : CapacityLimiter
+        Of the threads of requests that write; more than may wait for anything but a lock.
+    waiting_for_launch : Bulkhead
+        Of requests that wait while an equal one is being launched.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.dagster = Dagster(settings.dagster_url)
         self.ui_url = without_password(settings.ui_url or settings.dagster_url)
+        self.writers = CapacityLimiter(_WRITERS)
+        self.waiting_for_launch = Bulkhead(_WAITING)
         self._database: Database | None = None
         self._opening = threading.Lock()
 
@@ -48,7 +62,7 @@ class Services:
             self._database.close()
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from storemon_pipeline.defs.failures import skipped_while_database_is_away
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.storage.alerts import (
     claim_alert,
@@ -143,6 +144,7 @@ def send(database: Database, webhook: Webhook, log: logging.Logger) -> int:
         "the ingest fails, or has recovered."
     ),
 )
+@skipped_while_database_is_away
 def outage_alert_sensor(context: dg.SensorEvaluationContext, storemon: Storemon) -> dg.SkipReason:
     """Look for stores that are down or up again, and tell the webhook."""
     settings, database = storemon.settings, storemon.database

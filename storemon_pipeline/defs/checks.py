@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pandas as pd
 
+from storemon_pipeline.defs.failures import told_as_failure
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import rows_table
 from storemon_pipeline.storage.polls import never_polled, polled_stores
@@ -64,7 +65,7 @@ def table_checks(
     context: dg.AssetCheckExecutionContext, storemon: Storemon
 ) -> Iterator[dg.AssetCheckResult]:
     """Look for stores about which the tables say too little, and for those nobody has polled."""
-    with storemon.database.read() as connection:
+    with told_as_failure(), storemon.database.read() as connection:
         stores = polled_stores(connection, datetime.now(UTC))
         weekdays = weekdays_with_hours(connection)
         zones = read_timezones(connection)

@@ -10,7 +10,8 @@ import dagster as dg
 from pydantic import PrivateAttr, ValidationError
 
 from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.storage.database import Database, DatabaseUnavailableError
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import HEARTBEAT_INTERVAL, beat, stop_beating
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 

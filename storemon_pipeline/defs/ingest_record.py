@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import fingerprint
-from storemon_pipeline.storage.database import DatabaseUnavailableError
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import beat
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 

@@ -105,13 +105,13 @@ def ingested(
         if dg.AssetKey(name) in context.selected_asset_keys
     }
     now = datetime.now(UTC)
-    settings = storemon.settings
     with (
         told_as_failure(),
         recorded_ingest(
             storemon, context.run.run_id, reads_all=selected.keys() == RAW_ASSETS.keys()
         ),
     ):
+        settings = storemon.settings
         record_start(storemon, context.run, None)
         reports = ingest(
             storemon.database,
@@ -122,13 +122,16 @@ def ingested(
             log=context.log,
             kinds=tuple(selected.values()),
         )
-    for name, kind in selected.items():
-        report = reports[kind.table_name]
-        yield dg.MaterializeResult(
-            asset_key=name,
-            metadata=_metadata(report, _first_rows(storemon, report.table_name)),
-            check_results=[_bad_rows_result(name, report, storemon)],
-        )
+        results = []
+        for name, kind in selected.items():
+            report = reports[kind.table_name]
+            result = dg.MaterializeResult[Any](
+                asset_key=name,
+                metadata=_metadata(report, _first_rows(storemon, report.table_name)),
+                check_results=[_bad_rows_result(name, report, storemon)],
+            )
+            results.append(result)
+    yield from results
 
 
 def _first_rows(storemon: Storemon, table_name: str) -> pd.DataFrame:

@@ -212,7 +212,8 @@ class RequestIOManager(_RunScopedIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: ReportRequest, path: UPath) -> None:  # noqa: ARG002
         """Write it, whole or not at all."""
-        _replace_text(path, obj.model_dump_json(indent=2))
+        with told_as_failure():
+            _replace_text(path, obj.model_dump_json(indent=2))
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> ReportRequest:  # noqa: ARG002
         """Read it."""
@@ -226,6 +227,12 @@ class TableIOManager(_RunScopedIOManager):
         self, context: dg.OutputContext, obj: pd.DataFrame | TableSlices, path: UPath
     ) -> None:
         """Write it, whole or not at all, and tell its rows."""
+        with told_as_failure():
+            context.add_output_metadata(self._write(obj, path))
+            RunFiles(self._base_path, context.run_id).offer()
+
+    def _write(self, obj: pd.DataFrame | TableSlices, path: UPath) -> dict[str, Any]:
+        """Write a table, and give what is told of it."""
         slices = [obj] if isinstance(obj, pd.DataFrame) else obj
         part = path.with_name(f".{path.name}.part")
         rows, first = 0, None
@@ -246,8 +253,7 @@ class TableIOManager(_RunScopedIOManager):
         metadata: dict[str, Any] = {"dagster/row_count": rows}
         if first is not None:
             metadata["preview"] = preview(first)
-        context.add_output_metadata(metadata)
-        RunFiles(self._base_path, context.run_id).offer()
+        return metadata
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> RunTable:  # noqa: ARG002
         """Open it; what is needed of it is read when it is needed."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from storemon_pipeline.defs.dead_runs import end_dead_runs
-from storemon_pipeline.defs.failures import makes_report
+from storemon_pipeline.defs.failures import makes_report, skipped_while_database_is_away
 from storemon_pipeline.defs.jobs import report_job
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.launching import REQUEST_TAG, run_config, run_tags
@@ -66,6 +66,7 @@ def to_launch(
         "each once."
     ),
 )
+@skipped_while_database_is_away
 def report_request_sensor(
     context: dg.SensorEvaluationContext, storemon: Storemon
 ) -> dg.SensorResult | dg.SkipReason:
@@ -159,6 +160,7 @@ def _messages(instance: dg.DagsterInstance, run_id: str) -> list[str]:
         "died before their report was complete, with the reason."
     ),
 )
+@skipped_while_database_is_away
 def report_status_sensor(context: dg.SensorEvaluationContext, storemon: Storemon) -> dg.SkipReason:
     """Look for runs whose report says something else."""
     instance = context.instance

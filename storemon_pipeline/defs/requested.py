@@ -163,6 +163,7 @@ def report_request(
         "Each has a row in the report."
     ),
 )
+@told_as_failure()
 def polled_stores_asset(
     context: dg.AssetExecutionContext, storemon: Storemon, report_request: ReportRequest
 ) -> pd.DataFrame:
@@ -202,6 +203,7 @@ def polled_stores_asset(
     },
     description="The weekly opening hours of the report's stores, as they were when it was made.",
 )
+@told_as_failure()
 def weekly_hours(
     context: dg.AssetExecutionContext, storemon: Storemon, polled_stores: RunTable
 ) -> pd.DataFrame:
@@ -239,6 +241,7 @@ def weekly_hours(
         "were when it was made."
     ),
 )
+@told_as_failure()
 def special_dates(
     context: dg.AssetExecutionContext, storemon: Storemon, polled_stores: RunTable
 ) -> pd.DataFrame:

@@ -58,10 +58,10 @@ def _many(count: int, one: str, more: str) -> str:
     out=dg.Out(dg.Nothing),
     description="Drops the months of polls that are wholly older than STOREMON_KEEP_POLLS_DAYS.",
 )
+@told_as_failure()
 def drop_old_polls(context: dg.OpExecutionContext, storemon: Storemon) -> None:
     """Drop old polls."""
-    with told_as_failure():
-        days, database = storemon.settings.keep_polls_days, storemon.database
+    days, database = storemon.settings.keep_polls_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_POLLS_DAYS")) is None:
         return
     with database.write_data() as connection:
@@ -87,10 +87,10 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: Storemon) -> None:
     out=dg.Out(dg.Nothing),
     description="Drops the quarantined rows that are older than STOREMON_KEEP_QUARANTINED_DAYS.",
 )
+@told_as_failure()
 def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon) -> None:
     """Drop rows that were set aside long ago."""
-    with told_as_failure():
-        days, database = storemon.settings.keep_quarantined_days, storemon.database
+    days, database = storemon.settings.keep_quarantined_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_QUARANTINED_DAYS")) is None:
         return
     with database.write_data() as connection:
@@ -112,10 +112,10 @@ def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon
         "Dagster's runs of this project that are, and alerts."
     ),
 )
+@told_as_failure()
 def drop_old_reports(context: dg.OpExecutionContext, storemon: Storemon) -> None:
     """Drop old reports and runs."""
-    with told_as_failure():
-        settings, database = storemon.settings, storemon.database
+    settings, database = storemon.settings, storemon.database
     days = settings.keep_reports_days
     if (before := _cutoff(context, days, "STOREMON_KEEP_REPORTS_DAYS")) is None:
         return

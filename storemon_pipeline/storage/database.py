@@ -5,6 +5,7 @@ Everything that differs between PostgreSQL and SQLite and is not a table's own i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import Literal
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
+from storemon_pipeline.storage.faults import (
+    fault_of,
+    unreachable,
+)
 from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
 from storemon_pipeline.storage.sqlite import WRITES, SqliteEngines
 
 # any numbers, the same for all of this project's writers: some wait for each other only
 _LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
 _FETCHED_ROWS = 500
-
-
-class DatabaseUnavailableError(RuntimeError):
-    """The database cannot be reached; the message says which and what to check."""
+# of PostgreSQL: kept open, and as many again at times; a server usually takes 100
+_CONNECTIONS = 10
+_CONNECT_SECONDS = 10
 
 
 class Database:
@@ -54,33 +59,45 @@ class Database:
             else:
                 self._open_postgresql()
         except (DatabaseError, OSError) as error:
-            raise self._unavailable(error) from error
+            fault = fault_of(error, self._url)
+            raise fault or unreachable(getattr(error, "orig", error), self._url) from error
 
     def _open_sqlite(self) -> None:
         files = SqliteEngines(Path(str(self._url.database)))
         files.migrate()
-        self._engines = (files.reader, files.data, files.registry)
-        self._engine, self._data, self._registry = self._engines
+        self._engine, self._data, self._registry = files.reader, files.data, files.registry
+        self._checkpoint = files.checkpoint_data
+        # also where a process ends without closing it
+        self._close = weakref.finalize(self, files.close)
 
     def _open_postgresql(self) -> None:
         # a connection that the server has closed in the meantime is noticed before it is used
-        self._engine = create_engine(self._url, pool_pre_ping=True)
-        self._engines = (self._engine,)
+        self._engine = create_engine(
+            self._url,
+            pool_pre_ping=True,
+            pool_size=_CONNECTIONS,
+            max_overflow=_CONNECTIONS,
+            pool_timeout=_CONNECT_SECONDS,
+            connect_args={"connect_timeout": _CONNECT_SECONDS} | dict(self._url.query),
+        )
         self._data = self._registry = self._engine
+        self._close = weakref.finalize(self, self._engine.dispose)
         with self.read() as connection:
             version = current_version(connection)
         if version != VERSION:
             with self.write_data() as connection:
                 migrate(connection, "all")
 
-    def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
-        why = str(error.orig if isinstance(error, DatabaseError) else error)
-        first_line = why.partition("\n")[0]  # the others guess at the reason, as we do
-        msg = (
-            f"the database {self._url.render_as_string(hide_password=True)} cannot be reached: "
-            f"{first_line}. Is it running, and is STOREMON_DATABASE_URL right?"
-        )
-        return DatabaseUnavailableError(msg)
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise what is no fault of a query as what it is, in words."""
+        try:
+            yield
+        except (DBAPIError, NoConnectionError) as error:
+            fault = fault_of(error, self._url)
+            if fault is None:
+                raise
+            raise fault from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -88,7 +105,7 @@ class Database:
         reader = self._engine
         if not self.is_sqlite:  # where each statement would see what is new by then
             reader = reader.execution_options(isolation_level="REPEATABLE READ")
-        with reader.connect() as connection:
+        with self._faults(), reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -98,9 +115,12 @@ class Database:
         All changes happen at the end, or, on an error, none of them. There is one such transaction
         at a time; the next one waits. On SQLite the connection has no other tables.
         """
-        with self._data.execution_options(**{WRITES: True}).begin() as connection:
+        writer = self._data.execution_options(**{WRITES: True})
+        with self._faults(), writer.begin() as connection:
             self._lock(connection, "tables")
             yield connection
+        if self.is_sqlite:
+            self._checkpoint()
 
     @contextmanager
     def write_registry(
@@ -117,7 +137,8 @@ class Database:
         alone : {"requests", "alerts"}, optional
             Wait until nobody else writes the requests, or the alerts, alone.
         """
-        with self._registry.execution_options(**{WRITES: True}).begin() as connection:
+        writer = self._registry.execution_options(**{WRITES: True})
+        with self._faults(), writer.begin() as connection:
             if alone:
                 self._lock(connection, alone)
             yield connection
@@ -150,16 +171,18 @@ class Database:
         # ADBC reads by COPY, which is what makes it fast, only what has no parameters
         bound = text(query).bindparams(**parameters)
         literal = str(bound.compile(self._engine, compile_kwargs={"literal_binds": True}))
-        url = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        limit = {"connect_timeout": str(_CONNECT_SECONDS)} | dict(self._url.query)
+        url = self._url.set(drivername="postgresql", query=limit)
+        address = url.render_as_string(hide_password=False)
         try:
             with (
-                adbc_driver_postgresql.dbapi.connect(url) as connection,
+                adbc_driver_postgresql.dbapi.connect(address) as connection,
                 connection.cursor() as cursor,
             ):
                 cursor.execute(literal)
                 return cursor.fetch_arrow_table()
         except adbc_driver_postgresql.dbapi.OperationalError as error:
-            raise self._unavailable(error) from error
+            raise unreachable(error, self._url) from error
 
     def _fetch_from_sqlite(self, query: str, parameters: dict[str, str]) -> pa.Table:
         batches = []
@@ -175,6 +198,5 @@ class Database:
         return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
-        """Give back all connections."""
-        for engine in self._engines:
-            engine.dispose()
+        """Close all connections. On SQLite each file alone is then all that was written."""
+        self._close()

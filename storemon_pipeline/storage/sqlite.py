@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,13 @@ WRITES = "storemon_writes"
 """The execution option of a connection that takes the write lock when its transaction begins."""
 
 LOCK_SECONDS = 600
-"""For how long a writer waits for the one before it: an ingest of years takes minutes."""
+"""For how long a writer of the data waits for the one before: an ingest of years takes minutes."""
+
+REGISTRY_LOCK_SECONDS = 30
+"""The same of the registry, whose transactions are short."""
 
 _WAIT_STEP_SECONDS = 0.02
+_CHECKPOINT_SECONDS = 1
 _READERS = 50  # more than the API has threads
 
 
@@ -54,7 +59,7 @@ class SqliteEngines:
         self._data_file, self._registry_file = data_file, registry_file(data_file)
         self.reader = _engine(self._data_file, self._attach_registry, pool_size=_READERS)
         self.data = _engine(self._data_file)
-        self.registry = _engine(self._registry_file)
+        self.registry = _engine(self._registry_file, lock_seconds=REGISTRY_LOCK_SECONDS)
 
     def _attach_registry(self, connection: sqlite3.Connection) -> None:
         connection.execute("ATTACH ? AS registry", (str(self._registry_file),))
@@ -86,29 +91,50 @@ class SqliteEngines:
         self, engine: Engine, part: Part, *, until: str = "head", copy_from: Path | None = None
     ) -> None:
         with engine.execution_options(**{WRITES: True}).connect() as connection:
+            cursor = connection.connection.cursor()
+            # another process may be copying all that there is
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")
             if copy_from is not None:
-                connection.connection.cursor().execute("ATTACH ? AS data", (str(copy_from),))
+                cursor.execute("ATTACH ? AS data", (str(copy_from),))
             with connection.begin():
                 migrate(connection, part, until=until)
-            if copy_from is not None:
-                connection.invalidate()  # the next one has this file alone
+            connection.invalidate()  # the next one waits less, and has this file alone
+
+    def checkpoint_data(self) -> None:
+        """Move what is in the data file's write-ahead log into the file itself."""
+        _checkpoint(self._data_file)
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all connections that are not in use, and checkpoint both files."""
         for engine in (self.reader, self.data, self.registry):
             engine.dispose()
+        for file in (self._data_file, self._registry_file):
+            _checkpoint(file)
+
+
+def _checkpoint(file: Path) -> None:
+    """Empty a file's write-ahead log, so that the file alone is the data.
+
+    Where others read or write just now, or nothing can be written any more, it is left to them.
+    """
+    if not file.is_file():
+        return
+    connection = sqlite3.connect(file, timeout=_CHECKPOINT_SECONDS)
+    with closing(connection), suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _engine(
     file: Path,
     prepare: Callable[[sqlite3.Connection], None] | None = None,
     *,
+    lock_seconds: int = LOCK_SECONDS,
     pool_size: int = 5,
 ) -> Engine:
     """An engine whose transactions are SQLite's own: readers never wait, writers wait in a row."""
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": LOCK_SECONDS},
+        connect_args={"timeout": lock_seconds},
         pool_size=pool_size,
     )
 

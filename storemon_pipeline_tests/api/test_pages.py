@@ -89,10 +89,10 @@ def many_stores(place: Place) -> Iterator[list[str]]:
     stores = [f"many-{number:03}" for number in range(150)]
     database = Database(place.database_url)
     at = {name: datetime(2023, 1, 24, tzinfo=UTC) for name in ("first_poll_utc", "last_poll_utc")}
-    with database.write_registry() as connection:
+    with database.write_data() as connection:
         connection.execute(polled_store.insert(), [{"store_id": each} | at for each in stores])
     yield stores
-    with database.write_registry() as connection:
+    with database.write_data() as connection:
         connection.execute(polled_store.delete().where(polled_store.c.store_id.in_(stores)))
     database.close()
 

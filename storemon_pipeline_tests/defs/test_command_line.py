@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from storemon_pipeline.defs import failures
 from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.defs.running import (
@@ -276,6 +277,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
 ) -> None:
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
+    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
     told = failure(run(instance, "ingest_job"), "ingest")
     assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in told
     assert "Connection refused" in told

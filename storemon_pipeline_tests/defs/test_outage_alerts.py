@@ -135,7 +135,7 @@ def sensor(
         }
         for day in range(7)
     ]
-    with Storemon().database.write_registry() as connection:
+    with Storemon().database.write_data() as connection:
         replace_snapshot(connection, business_hours, pd.DataFrame(hours))
         zones = {"store_id": ["day", "always"], "timezone_str": ["UTC", "UTC"]}
         replace_snapshot(connection, store_timezone, pd.DataFrame(zones))
@@ -154,7 +154,7 @@ def poll(*polls: str, day: str = DAY) -> None:
             "status": pd.Series([row[2] for row in rows], dtype="str"),
         }
     )
-    with Storemon().database.write_registry() as connection:
+    with Storemon().database.write_data() as connection:
         upsert_polls(connection, frame)
         read = IngestedFile("store_status.csv", "store_status", "", 1, 1, 1, len(rows), 0)
         record_file(connection, read, ingested_at=datetime.now(UTC), run_id="")

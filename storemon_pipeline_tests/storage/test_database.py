@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, insert, inspect, make_url, select, text
 
-from storemon_pipeline.storage.database import Database, DatabaseUnavailableError
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.migrate import VERSION, current_version
 from storemon_pipeline.storage.tables import metadata, store_timezone
 

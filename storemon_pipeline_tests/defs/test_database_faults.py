@@ -1,0 +1,180 @@
+"""A database that goes away is waited for; any other fault is told in one sentence."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import create_engine, text
+
+from storemon_pipeline.defs import failures
+from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
+from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.faults import DatabaseUnavailableError, fault_of
+from storemon_pipeline_tests.defs.running import failure, report_row, run
+
+KILL_ALL = text(
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
+
+
+@pytest.fixture
+def on_postgresql(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("STOREMON_DATABASE_URL", postgresql_url)
+    return postgresql_url
+
+
+def test_an_ingest_whose_connection_is_cut_is_retried(
+    instance: dg.DagsterInstance,
+    two_stores: Path,
+    on_postgresql: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from storemon_pipeline.intake import ingest
+
+    engine, cut = create_engine(on_postgresql), []
+    count = ingest.count_rows
+
+    def cut_once(*args: object) -> int:
+        if not cut:
+            cut.append(True)
+            with engine.connect() as other:
+                other.execute(KILL_ALL)
+        return count(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingest, "count_rows", cut_once)
+    result = run(instance, "ingest_and_report_job")
+    engine.dispose()
+    assert cut
+    assert result.success
+    assert report_row(result.run_id)["status"] == "Complete"
+    retries = [e for e in result.all_events if e.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert len(retries) == 1
+
+
+def test_a_database_that_stays_away_fails_in_one_sentence(
+    instance: dg.DagsterInstance,
+    two_stores: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    url = "postgresql://storemon:secret@127.0.0.1:1/stores"
+    monkeypatch.setenv("STOREMON_DATABASE_URL", url)
+    result = run(instance, "ingest_and_report_job")
+    assert "127.0.0.1:1/stores cannot be reached" in failure(result, "ingest")
+    types = [event.event_type_value for event in result.all_events]
+    assert types.count("STEP_RESTARTED") == failures.RETRIES
+    # the hook that records the failure says so too, and does not fail itself
+    assert "HOOK_ERRORED" not in types
+
+
+def test_a_full_disk_names_the_sqlite_file(tmp_path: Path):
+    code = """
+import resource, signal, sys
+from sqlalchemy import insert
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.faults import DatabaseUnavailableError
+from storemon_pipeline.storage.tables import store_timezone
+database = Database(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+rows = [{"store_id": str(n), "timezone_str": "x" * 500} for n in range(20_000)]
+try:
+    with database.write_data() as connection:
+        connection.execute(insert(store_timezone), rows)
+except DatabaseUnavailableError as error:
+    print(error.is_transient, error)
+"""
+    path = tmp_path / "storemon.db"
+    told = subprocess.run(
+        [sys.executable, "-c", code, f"sqlite:///{path}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert told.startswith(
+        (
+            f"False {path} cannot be read or written (disk I/O error)",
+            f"False there is no space left for {path}",
+        )
+    )
+    assert "STOREMON_DATABASE_URL" in told
+
+
+FILL_UP = (
+    "INSERT INTO store_timezone WITH RECURSIVE n(i) AS "
+    "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT i, 'UTC' FROM n"
+)
+
+
+@pytest.mark.parametrize(
+    ("pragma", "words"),
+    [
+        ("max_page_count = 1", "there is no space left for {}: free some on its disk"),
+        ("query_only = ON", "{} may not be written: let this user write the file"),
+    ],
+)
+def test_a_fault_of_a_sqlite_file_names_it(tmp_path: Path, pragma: str, words: str):
+    path = tmp_path / "storemon.db"
+    database = Database(f"sqlite:///{path}")
+
+    def write() -> None:
+        with database.write_data() as connection:
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+            connection.exec_driver_sql(FILL_UP)
+
+    with pytest.raises(DatabaseUnavailableError, match=re.escape(words.format(path))) as told:
+        write()
+    assert not told.value.is_transient
+    database.close()
+
+
+def test_a_wrong_query_is_no_fault_of_the_database(database: Database):
+    with database.read() as connection, pytest.raises(Exception, match="no_such_table") as told:
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+    assert fault_of(told.value, database._url) is None
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_without_room_for_reports_is_told(
+    instance: dg.DagsterInstance,
+    two_stores: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+):
+    from storemon_pipeline.storage.report_files import ReportFiles
+
+    def full(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(ReportFiles, "writing", full)
+    result = run(instance, "ingest_and_report_job")
+    told = failure(result, "report")
+    assert told.startswith(str(Storemon().settings.reports_dir))
+    assert os.strerror(code) in told
+    assert "STOREMON_REPORTS_DIR" in told
+    assert report_row(result.run_id)["error"] == told
+
+
+def test_a_sensor_tick_is_skipped_while_the_database_is_away(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    url = "postgresql://storemon:secret@127.0.0.1:1/stores"
+    monkeypatch.setenv("STOREMON_DATABASE_URL", url)
+    for sensor in REPORT_SENSORS:
+        with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+            skipped = sensor(context)
+        assert isinstance(skipped, dg.SkipReason)
+        assert "cannot be reached" in (skipped.skip_message or "")

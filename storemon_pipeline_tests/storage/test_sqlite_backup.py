@@ -1,0 +1,111 @@
+"""A SQLite file is the data: after a clean stop, and as a backup taken at any time."""
+
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.registry import find_report, start_report
+from storemon_pipeline.storage.tables import store_timezone
+from storemon_pipeline_tests.storage.test_registry_file import NOON
+
+README = Path(__file__).parents[2] / "README.md"
+
+FILL = """
+import sys
+from datetime import UTC, datetime
+from sqlalchemy import insert
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.registry import start_report
+from storemon_pipeline.storage.tables import store_timezone
+
+database = Database(sys.argv[1])
+with database.write_data() as connection:
+    connection.execute(insert(store_timezone).values(store_id="1", timezone_str="UTC"))
+with database.write_registry() as connection:
+    start_report(connection, "run", None, datetime.now(UTC))
+"""
+
+
+def fill(database: Database) -> None:
+    with database.write_data() as connection:
+        connection.execute(insert(store_timezone).values(store_id="1", timezone_str="UTC"))
+    with database.write_registry() as connection:
+        start_report(connection, "run", None, NOON)
+
+
+def is_filled(path: Path) -> bool:
+    database = Database(f"sqlite:///{path}")
+    with database.read() as connection:
+        zones = connection.execute(select(store_timezone)).all()
+        report = find_report(connection, "run")
+    database.close()
+    return zones == [("1", "UTC")] and report is not None
+
+
+def test_a_copy_after_a_process_has_ended_has_all(tmp_path: Path):
+    # it closes nothing itself
+    subprocess.run(
+        [sys.executable, "-c", FILL, f"sqlite:///{tmp_path}/storemon.db"], check=True, timeout=60
+    )
+    (tmp_path / "copy").mkdir()
+    for name in ("storemon.db", "storemon-registry.db"):
+        shutil.copy(tmp_path / name, tmp_path / "copy")
+    assert is_filled(tmp_path / "copy" / "storemon.db")
+
+
+def test_the_data_file_has_all_after_an_ingest(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}/storemon.db")
+    fill(database)
+    shutil.copy(tmp_path / "storemon.db", tmp_path / "copy.db")
+    copy = sqlite3.connect(tmp_path / "copy.db")
+    assert copy.execute("SELECT * FROM store_timezone").fetchall() == [("1", "UTC")]
+    copy.close()
+    database.close()
+
+
+def test_a_reader_does_not_keep_a_writer_from_its_checkpoint(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}/storemon.db")
+    with database.read() as connection:
+        connection.execute(select(store_timezone)).all()
+        fill(database)
+        assert connection.execute(select(store_timezone)).all() == []
+    database.close()
+    assert is_filled(tmp_path / "storemon.db")
+
+
+@pytest.fixture
+def commands() -> dict[str, str]:
+    """The documented commands: how to back up, and how to restore."""
+    section = README.read_text().partition("### Backing up SQLite")[2].partition("\n## ")[0]
+    backup, restore = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return {"backup": backup, "restore": restore}
+
+
+def run_documented(command: str, place: Path) -> None:
+    bin_dir = place / ".venv" / "bin"
+    if not bin_dir.exists():
+        bin_dir.mkdir(parents=True)
+        (bin_dir / "python").symlink_to(sys.executable)
+    subprocess.run(["sh", "-ec", command], cwd=place, check=True, timeout=60)
+
+
+def test_the_documented_backup_is_restored(tmp_path: Path, commands: dict[str, str]):
+    path = tmp_path / ".storemon" / "storemon.db"
+    database = Database(f"sqlite:///{path}")
+    fill(database)
+    # while it is in use, and somebody writes
+    with database.write_data() as connection:
+        connection.execute(insert(store_timezone).values(store_id="2", timezone_str="UTC"))
+        run_documented(commands["backup"], tmp_path)
+    database.close()
+    for file in path.parent.iterdir():
+        file.write_bytes(b"") if file.is_file() else None
+    run_documented(commands["restore"], tmp_path)
+    assert is_filled(path)
