@@ -120,7 +120,7 @@ def retry_delay(failures: int) -> timedelta:
     >>> [retry_delay(failures) // timedelta(minutes=1) for failures in (1, 2, 3, 4, 5, 6)]
     [1, 2, 4, 8, 15, 15]
     """
-    return min(FIRST_RETRY * 2 ** (failures - 1), LONGEST_RETRY)
+    return min(FIRST_RETRY * (1 << (failures - 1)), LONGEST_RETRY)
 
 
 def decide(  # noqa: PLR0911 - one for each reason to wait

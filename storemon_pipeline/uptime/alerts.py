@@ -210,7 +210,7 @@ def new_alerts(
     down = current & is_down & both["is_open"] & long & (~told | recovered)
 
     found = list(_recovered(both[recovered], as_of))
-    ends = {alert.store_id: alert.alert_id for alert in found}
+    ends = {str(alert.store_id): alert.alert_id for alert in found}
     return [*found, *_down(both[down], as_of, ends)]
 
 
