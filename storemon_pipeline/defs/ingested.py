@@ -105,13 +105,13 @@ def ingested(
         if dg.AssetKey(name) in context.selected_asset_keys
     }
     now = datetime.now(UTC)
-    settings = storemon.settings
     with (
         told_as_failure(),
         recorded_ingest(
             storemon, context.run.run_id, reads_all=selected.keys() == RAW_ASSETS.keys()
         ),
     ):
+        settings = storemon.settings
         record_start(storemon, context.run, None)
         reports = ingest(
             storemon.database,

@@ -14,6 +14,7 @@ from itertools import takewhile
 
 import dagster as dg
 
+from storemon_pipeline.defs.failures import skipped_while_database_is_away
 from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.intake.errors import IntakeError
@@ -219,6 +220,7 @@ def _ended_at(record: dg.RunRecord) -> datetime:
         "is no longer being written; again, with back-off, if the run fails."
     ),
 )
+@skipped_while_database_is_away
 def new_files_sensor(
     context: dg.SensorEvaluationContext, storemon: Storemon
 ) -> dg.SensorResult | dg.SkipReason:

@@ -96,7 +96,7 @@ def killed(home: dg.DagsterInstance, two_stores: Path, own_place: Path) -> str:
         stderr=subprocess.DEVNULL,
         env=os.environ,
     ) as process:
-        until("the ingest to begin", lambda: bool(table("ingest_run")))
+        until("the report to begin", lambda: bool(table("report")))
         process.send_signal(signal.SIGKILL)
     holder.close()
     assert database.is_sqlite
