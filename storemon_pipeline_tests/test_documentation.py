@@ -300,11 +300,21 @@ def test_every_table_of_the_database_is_documented_and_no_other(sample_run: Samp
 
 
 def test_the_query_of_bad_rows_gives_what_is_shown(sample_run: SampleRun):
-    (query,) = blocks(README, "sql")
+    query, _ = blocks(README, "sql")
     shown = README.split(query)[1].split("```text\n")[1].split("```")[0]
     with closing(sqlite3.connect(sample_run.database)) as connection:
         found = connection.execute(query).fetchall()
     assert shown.splitlines() == [" | ".join(map(str, row)) for row in found]
+
+
+def test_the_query_of_both_sqlite_files_works(sample_run: SampleRun):
+    _, script = blocks(README, "sql")
+    script = script.replace(".storemon/", f"{sample_run.database.parent}/")
+    attach, query = re.findall(r"^[A-Z].*?;", script, re.DOTALL | re.MULTILINE)
+    with closing(sqlite3.connect(sample_run.database)) as connection:
+        connection.execute(attach)
+        ((_, status, stores),) = connection.execute(query).fetchall()
+    assert (status, stores > 0) == ("Complete", True)
 
 
 # Output
