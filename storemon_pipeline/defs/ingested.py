@@ -15,6 +15,7 @@ from sqlalchemy import select
 from storemon_pipeline.defs.failures import record_failed_report, record_start, told_as_failure
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
+from storemon_pipeline.intake.bad_rows import SHOWN_BAD_ROWS
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
     SERVICE_LEVELS,
@@ -23,7 +24,7 @@ from storemon_pipeline.intake.files import (
     STORE_TIMEZONES,
     FileKind,
 )
-from storemon_pipeline.intake.ingest import SHOWN_BAD_ROWS, TableReport, ingest
+from storemon_pipeline.intake.ingest import TableReport, ingest
 from storemon_pipeline.storage.ingested import bad_rows_of
 from storemon_pipeline.storage.tables import metadata as database_tables
 
@@ -112,6 +113,7 @@ def ingested(
             settings.data_dir,
             max_bad_share=settings.max_bad_share,
             min_snapshot_share=settings.min_snapshot_share,
+            max_expansion=settings.max_expansion,
             now=now,
             run_id=context.run.run_id,
             log=context.log,
