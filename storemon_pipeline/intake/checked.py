@@ -85,10 +85,43 @@ def _is_whole(content: Content, header: Header, kind: FileKind, now: datetime) -
         return True
     if content.lines < content.header_lines:
         return False
-    line = content.waiting.decode(errors="replace").encode()
-    text = read_rows(Block(line + b"\n", content.lines + 1), header).text
-    if text.empty:
+    # a bad row may become another one, or a good one, by what follows
+    row = _row_of(content.waiting, header)
+    if row.empty:
         return False
-    values = {name: str(text[name].iloc[0]) for name in header.positions}
+    values = {name: str(row[name].iloc[0]) for name in header.positions}
     last = [name for name, position in header.positions.items() if position == header.width - 1]
-    return is_whole_poll(values, last[0] if last else None)
+    return is_whole_poll(values, last[0] if last else None) and not len(
+        check_rows(row, kind, now).bad
+    )
+
+
+def _row_of(line: bytes, header: Header) -> pd.DataFrame:
+    """The text of a line that has no newline; nothing where it is no row, or no text."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        line = b""
+    if b"\0" in line:
+        line = b""
+    return read_rows(Block(line + b"\n", 1), header).text
+
+
+def continued_row(content: Content, kind: FileKind, now: datetime) -> pd.DataFrame:
+    """The row that was read from a last line that goes on now.
+
+    Parameters
+    ----------
+    content : Content
+        Of which :meth:`~storemon_pipeline.intake.content.Content.skip` found such a line.
+    kind : FileKind
+    now : datetime
+        The moment of ingestion, UTC.
+
+    Returns
+    -------
+    DataFrame
+        As :attr:`~storemon_pipeline.intake.schemas.CheckedRows.good`; no row where it was bad.
+    """
+    header = read_header(content.header(), kind, content.path.name)
+    return check_rows(_row_of(content.continued_line, header), kind, now).good

@@ -28,6 +28,7 @@ _HEADER_BYTES = 2**20
 _PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay in the cache
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_LINE_END = re.compile(rb"[ \t]*\r?\n?")
 _SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\r\n]\r?", re.IGNORECASE)
 
 
@@ -98,6 +99,9 @@ class Content:
     ----------
     header_lines : int
         How many lines come before the first row; known once :meth:`header` was called.
+    continued_line : bytes
+        What was read before as the last line and turned out to be the beginning of a longer one;
+        known after :meth:`skip`.
     """
 
     def __init__(self, file: RawFile, *, may_grow: bool = False) -> None:
@@ -108,6 +112,7 @@ class Content:
         self.bytes = 0
         self.lines = 0
         self.waiting = b""
+        self.continued_line = b""
         self.header_lines = 1
         self._unpacked = 0
         self._compression = file.compression
@@ -181,17 +186,21 @@ class Content:
         -------
         bool
             False where the content begins with something else, is shorter, or goes on within the
-            line that was the last: then this object is of no further use.
+            line that was the last (:attr:`continued_line`): then no more is to be read of it.
         """
-        left, last = size, b""
+        left, line = size, b""
         while left and (part := self._read(min(left, _PASSED_BYTES))):
             self._hash.update(part)
             left -= len(part)
-            last = part[-1:]
+            end = part.rfind(b"\n") + 1
+            line = part[end:] if end else line + part
         self.bytes, self.lines = size, lines
         if left or self.sha256 != sha256:
             return False
-        return last in (b"", b"\n") or self._skip_line_end()
+        if line and not self._skip_line_end(line):
+            self.continued_line = line
+            return False
+        return True
 
     def begins_as(self, other: Content) -> bool:
         """Whether the content begins with what was read of another; passes over that."""
@@ -210,8 +219,8 @@ class Content:
         while part := self._read(_PASSED_BYTES):
             self._hash.update(part)
 
-    def _skip_line_end(self) -> bool:
-        """Pass over what ends the last line: spaces, then its newline or the end of the file."""
+    def _skip_line_end(self, line: bytes) -> bool:
+        """Pass over what ends a line that was read: spaces, then its newline or the file's end."""
         end = b""
         while byte := self._read_fully(1):
             end += byte
@@ -219,7 +228,10 @@ class Content:
                 break
         self._hash.update(end)
         self.bytes += len(end)
-        return end.endswith(b"\n") or not end.strip(b" \t\r")
+        if not self.may_grow and end.strip(b"\r\n"):
+            return False  # the line may be a bad row, whose text the spaces belong to
+        spaces = line[len(line.rstrip(b" \t\r")) :]
+        return bool(_LINE_END.fullmatch(spaces + end))
 
     def _as_text(self, data: bytes, first_line: int) -> bytes:
         """The data itself, if it is UTF-8 text."""

@@ -21,7 +21,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from storemon_pipeline.intake.bad_rows import BadRows
-from storemon_pipeline.intake.checked import checked_rows
+from storemon_pipeline.intake.checked import checked_rows, continued_row
 from storemon_pipeline.intake.content import Content, content_sha256, refuse_changed
 from storemon_pipeline.intake.errors import FileChangedError, IntakeError
 from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
@@ -36,9 +36,11 @@ from storemon_pipeline.storage.ingested import (
     last_ingested,
     quarantine,
     record_file,
+    remove_bad_rows,
     remove_record,
 )
 from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.removal import withdraw_poll
 from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.storage.unmatched import unmatched_snapshots
@@ -245,7 +247,7 @@ class _Ingestion:
             if same is not before:
                 self._record(replace(same, file=path.name))
             return _unchanged(path, same)
-        content, reading = _open(file, kind, before)
+        content, reading = self._open(file, kind, before)
         continued = before if reading == "grown" else None
         read = IngestedFile(
             file=path.name,
@@ -316,6 +318,28 @@ class _Ingestion:
             waiting_line=waiting,
         )
 
+    def _open(
+        self, file: RawFile, kind: FileKind, before: IngestedFile | None
+    ) -> tuple[Content, Reading]:
+        """Open a file where the last reading of it ended, or at its beginning."""
+        content = Content(file, may_grow=kind.is_log)
+        if before is None:
+            return content, "new"
+        if kind.is_log:
+            if content.skip(before.bytes, before.lines, before.sha256):
+                return content, "grown"
+            if content.continued_line:
+                self._withdraw(content, kind)
+            content = Content(file, may_grow=True)
+        return content, "changed"
+
+    def _withdraw(self, content: Content, kind: FileKind) -> None:
+        """Undo what was read of a file whose last line goes on where it seemed to be whole."""
+        polls = continued_row(content, kind, self.now)
+        for store_id, at in zip(polls["store_id"], polls["timestamp_utc"], strict=True):
+            withdraw_poll(self.connection, store_id, at.to_pydatetime())
+        remove_bad_rows(self.connection, content.path.name)
+
     def _record(self, read: IngestedFile) -> int:
         return record_file(self.connection, read, ingested_at=self.now, run_id=self.run_id)
 
@@ -345,17 +369,6 @@ def _same_content(
 def _unchanged(path: Path, same: IngestedFile, waiting: str | None = None) -> FileReport:
     none = bad_rows_table([], [], [])
     return FileReport(path.name, "unchanged", 0, 0, 0, same.rows, same.bad_rows, none, waiting)
-
-
-def _open(file: RawFile, kind: FileKind, before: IngestedFile | None) -> tuple[Content, Reading]:
-    """Open a file where the last reading of it ended, or at its beginning."""
-    if before is None:
-        return Content(file, may_grow=kind.is_log), "new"
-    if kind.is_log:
-        content = Content(file, may_grow=True)
-        if content.skip(before.bytes, before.lines, before.sha256):
-            return content, "grown"
-    return Content(file, may_grow=kind.is_log), "changed"
 
 
 def _say(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, delete, func, insert, select, update
 
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import ingested_file, quarantined_row
@@ -128,6 +128,24 @@ def quarantine(
     bulk.insert_rows(connection, quarantined_row.name, table)
 
 
+def _begun(file: str) -> ScalarSelect[int]:
+    """The reading that began with the first line of a file as it is now."""
+    reading = ingested_file.c
+    return (
+        select(func.max(reading.ingested_file_id))
+        .where(reading.file == file, reading.first_line == 1)
+        .scalar_subquery()
+    )
+
+
+def remove_bad_rows(connection: Connection, file: str) -> None:
+    """Remove the bad rows of a file as it is now, which is about to be read again whole."""
+    row = quarantined_row.c
+    connection.execute(
+        delete(quarantined_row).where(row.file == file, row.ingested_file_id >= _begun(file))
+    )
+
+
 def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
     """The first bad rows of a file as it is now, however many readings it took.
 
@@ -136,16 +154,10 @@ def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
     DataFrame
         ``file``, ``line_number``, ``row_text``, ``reason``.
     """
-    row, reading = quarantined_row.c, ingested_file.c
-    # those of an earlier content of the file were set aside before it was read anew
-    begun = (
-        select(func.max(reading.ingested_file_id))
-        .where(reading.file == file, reading.first_line == 1)
-        .scalar_subquery()
-    )
+    row = quarantined_row.c
     query = (
         select(row.file, row.line_number, row.row_text, row.reason)
-        .where(row.file == file, row.ingested_file_id >= begun)
+        .where(row.file == file, row.ingested_file_id >= _begun(file))
         .order_by(row.line_number)
         .limit(most)
     )
