@@ -216,6 +216,15 @@ class Settings(BaseSettings):
             "refused, and one without a row. 0 accepts any."
         ),
     )
+    max_expansion: int = Field(
+        default=200,
+        ge=1,
+        le=100_000,
+        description=(
+            "A compressed file with more than this many times its size unpacked is refused; up to "
+            "64 MiB it never is."
+        ),
+    )
 
     target_pct: float = Field(
         default=99.0,

@@ -20,6 +20,7 @@ VARIABLES = {
     "reports_dir": "STOREMON_REPORTS_DIR",
     "max_bad_share": "STOREMON_MAX_BAD_SHARE",
     "min_snapshot_share": "STOREMON_MIN_SNAPSHOT_SHARE",
+    "max_expansion": "STOREMON_MAX_EXPANSION",
     "target_pct": "STOREMON_TARGET_PCT",
     "no_data_after_minutes": "STOREMON_NO_DATA_AFTER_MINUTES",
     "keep_polls_days": "STOREMON_KEEP_POLLS_DAYS",
@@ -75,6 +76,7 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.reports_path == UPath(str(PROJECT_ROOT / "reports"))
     assert settings.max_bad_share == 0.05
     assert settings.min_snapshot_share == 0.5
+    assert settings.max_expansion == 200
     assert settings.target_pct == 99
     assert settings.no_data_after == timedelta(minutes=180)
     assert settings.keep_polls_days is None
@@ -105,6 +107,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     environment.setenv("STOREMON_REPORTS_DIR", str(tmp_path / "out"))
     environment.setenv("STOREMON_MAX_BAD_SHARE", "0.25")
     environment.setenv("STOREMON_MIN_SNAPSHOT_SHARE", "0.75")
+    environment.setenv("STOREMON_MAX_EXPANSION", "50")
     environment.setenv("STOREMON_TARGET_PCT", "99.9")
     environment.setenv("STOREMON_KEEP_POLLS_DAYS", "400")
     environment.setenv("STOREMON_KEEP_QUARANTINED_DAYS", "90")
@@ -132,6 +135,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     assert settings.reports_path == UPath(str(tmp_path / "out"))
     assert settings.max_bad_share == 0.25
     assert settings.min_snapshot_share == 0.75
+    assert settings.max_expansion == 50
     assert settings.target_pct == 99.9
     assert settings.keep_polls_days == 400
     assert settings.keep_quarantined_days == 90

@@ -16,6 +16,7 @@ from storemon_pipeline.defs.failures import record_failed_report, record_start, 
 from storemon_pipeline.defs.ingest_record import recorded_ingest
 from storemon_pipeline.defs.resources import Storemon
 from storemon_pipeline.defs.show import OWNERS, PREVIEW_ROWS, columns_of, preview, rows_table
+from storemon_pipeline.intake.bad_rows import SHOWN_BAD_ROWS
 from storemon_pipeline.intake.files import (
     BUSINESS_HOURS,
     SERVICE_LEVELS,
@@ -24,7 +25,7 @@ from storemon_pipeline.intake.files import (
     STORE_TIMEZONES,
     FileKind,
 )
-from storemon_pipeline.intake.ingest import SHOWN_BAD_ROWS, TableReport, ingest
+from storemon_pipeline.intake.ingest import TableReport, ingest
 from storemon_pipeline.storage.ingested import bad_rows_of
 from storemon_pipeline.storage.tables import metadata as database_tables
 
@@ -118,6 +119,7 @@ def ingested(
             settings.data_dir,
             max_bad_share=settings.max_bad_share,
             min_snapshot_share=settings.min_snapshot_share,
+            max_expansion=settings.max_expansion,
             now=now,
             run_id=context.run.run_id,
             log=context.log,

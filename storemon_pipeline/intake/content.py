@@ -11,21 +11,24 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-import pyarrow as pa
+import numpy as np
 
-from storemon_pipeline.intake.errors import IntakeError
+from storemon_pipeline.intake.errors import FileChangedError, IntakeError
+from storemon_pipeline.intake.raw_file import RawFile
 
 BLOCK_BYTES = 16 * 2**20
 """How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
 
+BLOCK_LINES = 400_000
+"""How many lines a block has at most, blank ones aside; bounds the memory where lines are short."""
+
 _HEADER_BYTES = 2**20
 _PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay in the cache
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_LINE_END = re.compile(rb"[ \t]*\r?\n?")
 _SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\r\n]\r?", re.IGNORECASE)
 
 
@@ -44,29 +47,38 @@ class Block:
     data: bytes
     first_line: int
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether all its lines are empty."""
+        newlines = self.data.count(b"\n")
+        return len(self.data) in (newlines, 2 * self.data.count(b"\r\n"))
 
-def content_sha256(path: Path) -> str:
+
+def content_sha256(file: RawFile) -> str:
     """Hash of all that a file holds, uncompressed."""
-    with Content(path) as content:
+    with Content(file) as content:
         content.skip_to_end()
         return content.sha256
 
 
-def compression_of(path: Path) -> str | None:
-    """How a file is compressed, by its first bytes, whatever it is called.
+def refuse_changed(file: RawFile, read: Content) -> None:
+    """Check that a file still holds what was read of it.
+
+    Lines that were appended meanwhile to a file that is not compressed are no change where the
+    file is one that may grow (``read.may_grow``).
 
     Raises
     ------
-    IntakeError
-        Where the file cannot be read.
+    FileChangedError
+        Where it was replaced, or rewritten in place.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        msg = f"{path.name} cannot be read: {error}. Check that it may be and is complete"
-        raise IntakeError(msg) from error
-    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+    if file.is_replaced():
+        raise FileChangedError(file.path.name, "replaced")
+    if not file.may_be_written_to():
+        return
+    with Content(file) as again:
+        if not again.begins_as(read) or not (read.may_grow or again.is_at_end()):
+            raise FileChangedError(file.path.name, "rewritten")
 
 
 class Content:
@@ -79,24 +91,33 @@ class Content:
 
     Parameters
     ----------
-    path : Path
+    file : RawFile
+    may_grow : bool
+        Whether more lines may be appended to it.
 
     Attributes
     ----------
     header_lines : int
         How many lines come before the first row; known once :meth:`header` was called.
+    continued_line : bytes
+        What was read before as the last line and turned out to be the beginning of a longer one;
+        known after :meth:`skip`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: RawFile, *, may_grow: bool = False) -> None:
+        self._raw = file
+        self.path = file.path
+        self.may_grow = may_grow and file.compression is None
         self._hash = hashlib.sha256()
         self.bytes = 0
         self.lines = 0
         self.waiting = b""
+        self.continued_line = b""
         self.header_lines = 1
-        self._compression = compression_of(path)
+        self._unpacked = 0
+        self._compression = file.compression
         try:
-            self._stream = pa.input_stream(str(path), compression=self._compression)
+            self._stream = file.open_stream()
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -122,9 +143,19 @@ class Content:
 
     def _read(self, size: int) -> bytes:
         try:
-            return bytes(self._stream.read(size))
+            data = bytes(self._stream.read(size))
         except OSError as error:
             raise self._unreadable(error) from error
+        self._unpacked += len(data)
+        if self._unpacked > self._raw.max_unpacked:
+            msg = (
+                f"{self.path.name} is refused: unpacked it is more than "
+                f"{self._raw.max_expansion:,} times its {self._raw.size:,} bytes, the most that "
+                "STOREMON_MAX_EXPANSION accepts. If it is meant, set that higher, or unpack the "
+                "file. Nothing was changed."
+            )
+            raise IntakeError(msg)
+        return data
 
     def _read_fully(self, size: int) -> bytes:
         """Read ``size`` bytes, fewer only at the end: a compressed stream gives what it has."""
@@ -155,25 +186,41 @@ class Content:
         -------
         bool
             False where the content begins with something else, is shorter, or goes on within the
-            line that was the last: then this object is of no further use.
+            line that was the last (:attr:`continued_line`): then no more is to be read of it.
         """
-        left, last = size, b""
+        left, line = size, b""
         while left and (part := self._read(min(left, _PASSED_BYTES))):
             self._hash.update(part)
             left -= len(part)
-            last = part[-1:]
+            end = part.rfind(b"\n") + 1
+            line = part[end:] if end else line + part
         self.bytes, self.lines = size, lines
         if left or self.sha256 != sha256:
             return False
-        return last in (b"", b"\n") or self._skip_line_end()
+        if line and not self._skip_line_end(line):
+            self.continued_line = line
+            return False
+        return True
+
+    def begins_as(self, other: Content) -> bool:
+        """Whether the content begins with what was read of another; passes over that."""
+        left = other.bytes
+        while left and (part := self._read(min(left, _PASSED_BYTES))):
+            self._hash.update(part)
+            left -= len(part)
+        return not left and self.sha256 == other.sha256
+
+    def is_at_end(self) -> bool:
+        """Whether nothing is left of the content."""
+        return not self._read(1)
 
     def skip_to_end(self) -> None:
         """Pass over all that is left, whole lines or not."""
         while part := self._read(_PASSED_BYTES):
             self._hash.update(part)
 
-    def _skip_line_end(self) -> bool:
-        """Pass over what ends the last line: spaces, then its newline or the end of the file."""
+    def _skip_line_end(self, line: bytes) -> bool:
+        """Pass over what ends a line that was read: spaces, then its newline or the file's end."""
         end = b""
         while byte := self._read_fully(1):
             end += byte
@@ -181,7 +228,10 @@ class Content:
                 break
         self._hash.update(end)
         self.bytes += len(end)
-        return end.endswith(b"\n") or not end.strip(b" \t\r")
+        if not self.may_grow and end.strip(b"\r\n"):
+            return False  # the line may be a bad row, whose text the spaces belong to
+        spaces = line[len(line.rstrip(b" \t\r")) :]
+        return bool(_LINE_END.fullmatch(spaces + end))
 
     def _as_text(self, data: bytes, first_line: int) -> bytes:
         """The data itself, if it is UTF-8 text."""
@@ -212,7 +262,7 @@ class Content:
         IntakeError
             Where the file is empty, is not text, or has no end of a line within a block.
         """
-        with Content(self.path) as content:
+        with Content(self._raw) as content:
             start = content._read_fully(_HEADER_BYTES)
         if not start:
             msg = f"{self.path.name} is empty: it needs at least its header line"
@@ -247,8 +297,21 @@ class Content:
                 raise IntakeError(msg)
             rest = data[end:]
             if end:
-                yield self._consume(data[:end], newlines=data.count(b"\n", 0, end))
+                yield from self._in_parts(data[:end])
         self.waiting = rest
+
+    def _in_parts(self, data: bytes) -> Iterator[Block]:
+        """Whole lines as one block, or as several where they are many and short."""
+        newlines = data.count(b"\n")
+        if newlines <= BLOCK_LINES or newlines == len(data):
+            yield self._consume(data, newlines)
+            return
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
+        start = 0
+        for first in range(0, newlines, BLOCK_LINES):
+            part = ends[first : first + BLOCK_LINES]
+            yield self._consume(data[start : part[-1]], len(part))
+            start = part[-1]
 
     def read_waiting(self) -> Block:
         """The last line, which has no newline, as if it had one."""

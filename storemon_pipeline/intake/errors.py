@@ -12,6 +12,30 @@ class IntakeError(Exception):
     """
 
 
+class FileChangedError(IntakeError):
+    """A file that changed while it was read: reading it again may help.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    how : str
+        What was done to it: ``replaced``, ``rewritten``.
+
+    Attributes
+    ----------
+    change : str
+        What happened, without the remedy.
+    """
+
+    def __init__(self, file: str, how: str) -> None:
+        self.change = f"{file} was {how} while it was read"
+        super().__init__(
+            f"{self.change}. Nothing was changed. Write such a file under another name, rename it "
+            "once it is complete, and ingest again"
+        )
+
+
 class TooManyBadRowsError(IntakeError):
     """A file with a larger share of bad rows than accepted.
 

@@ -8,44 +8,39 @@ corrects an earlier one; opening hours and time zones are snapshots.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Generator, Iterator
+import time
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 from sqlalchemy import Connection
 
-from storemon_pipeline.ahead import one_ahead
-from storemon_pipeline.intake.content import Block, Content, compression_of, content_sha256
-from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
+from storemon_pipeline.intake.bad_rows import BadRows
+from storemon_pipeline.intake.checked import checked_rows, continued_row
+from storemon_pipeline.intake.content import Content, content_sha256, refuse_changed
+from storemon_pipeline.intake.errors import FileChangedError, IntakeError
 from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
+from storemon_pipeline.intake.raw_file import RawFile
 from storemon_pipeline.intake.recognition import SourceFiles, refuse_ambiguous, survey
-from storemon_pipeline.intake.rows import (
-    LINE,
-    Header,
-    bad_rows_table,
-    lines_text,
-    read_header,
-    read_rows,
-)
-from storemon_pipeline.intake.schemas import (
-    CheckedRows,
-    check_rows,
-    is_whole_poll,
-    refuse_days_from_one,
-)
+from storemon_pipeline.intake.rows import bad_rows_table
 from storemon_pipeline.intake.snapshot import bring_in_snapshot
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingested import (
     IngestedFile,
+    complete_record,
     last_ingested,
     quarantine,
     record_file,
+    remove_bad_rows,
+    remove_record,
 )
 from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.removal import withdraw_poll
 from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.storage.unmatched import unmatched_snapshots
@@ -56,8 +51,10 @@ Reading = Literal["new", "grown", "changed", "unchanged"]
 BATCH_ROWS = 4_000_000
 """Polls that are sorted, and go into the table, together; bounds the memory."""
 
-SHOWN_BAD_ROWS = 20
-"""How many bad rows of a file are shown; all of them are in quarantined_row."""
+TRIES = 3
+"""How often files are read that change while they are read."""
+
+SECONDS_BETWEEN_TRIES = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +124,13 @@ class TableReport:
         return sum(file.total_bad_rows for file in self.files)
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - each is a setting, or a fact of the run
     database: Database,
     data_dir: Path,
     *,
     max_bad_share: float,
     min_snapshot_share: float,
+    max_expansion: float,
     now: datetime,
     run_id: str,
     log: logging.Logger,
@@ -149,6 +147,9 @@ def ingest(
         A file with a larger share of bad rows is refused, and with it all others.
     min_snapshot_share : float
         So is a snapshot with a smaller share of the polled stores of the one before; 0: none is.
+    max_expansion : float
+        A compressed file with more than this many times its size unpacked is refused; up to
+        64 MiB it never is.
     now : datetime
         The moment of ingestion, UTC.
     run_id : str
@@ -167,31 +168,27 @@ def ingest(
     IntakeError
         Where a file cannot be used; the message says which and why. Nothing has changed then.
     """
-    directory = survey(data_dir, kinds)
-    refuse_ambiguous(directory, kinds)
-    if STORE_STATUS in kinds and not directory.sources[STORE_STATUS.table_name].paths:
-        msg = (
-            f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
-            ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
-        )
-        raise IntakeError(msg)
-    reports: dict[str, TableReport] = {}
-    with database.write_data() as connection:
-        work = _Ingestion(connection, max_bad_share, min_snapshot_share, now, run_id, log)
-        for kind in kinds:
-            source = directory.sources[kind.table_name]
-            report = TableReport(kind.table_name)
-            report.files = [work.bring_in(path, kind) for path in source.paths]
-            report.table_rows = count_rows(connection, metadata.tables[kind.table_name])
-            reports[kind.table_name] = report
-            _say(report, kind, source, data_dir, log)
-        replace_unread_files(connection, [(each.file, each.reason) for each in directory.unread])
-        unmatched = unmatched_snapshots(connection)
-    for each in directory.unread:
-        log.warning("%s is not read: %s", each.file, each.reason)
-    for snapshot in unmatched:
-        log.warning("%s", snapshot.sentence)
-    return reports
+    for left in reversed(range(TRIES)):
+        try:
+            with database.write_data() as connection:
+                work = _Ingestion(
+                    connection,
+                    max_bad_share,
+                    min_snapshot_share,
+                    max_expansion,
+                    now,
+                    run_id,
+                    log,
+                )
+                return work.bring_in_all(data_dir, kinds)
+        except FileChangedError as error:
+            if not left:
+                if isinstance(error.__cause__, IntakeError):
+                    raise error.__cause__ from None
+                raise
+            log.warning("%s, and is read again", error.change)
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    raise AssertionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,62 +198,97 @@ class _Ingestion:
     connection: Connection
     max_bad_share: float
     min_snapshot_share: float
+    max_expansion: float
     now: datetime
     run_id: str
     log: logging.Logger
 
+    def bring_in_all(self, data_dir: Path, kinds: Collection[FileKind]) -> dict[str, TableReport]:
+        """Bring the tables up to date with all files."""
+        directory = survey(data_dir, kinds)
+        refuse_ambiguous(directory, kinds)
+        if STORE_STATUS in kinds and not directory.sources[STORE_STATUS.table_name].paths:
+            msg = (
+                f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
+                ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
+            )
+            raise IntakeError(msg)
+        reports: dict[str, TableReport] = {}
+        for kind in kinds:
+            source = directory.sources[kind.table_name]
+            report = TableReport(kind.table_name)
+            report.files = [self.bring_in(path, kind) for path in source.paths]
+            report.table_rows = count_rows(self.connection, metadata.tables[kind.table_name])
+            reports[kind.table_name] = report
+            _say(report, kind, source, data_dir, self.log)
+        unread = [(each.file, each.reason) for each in directory.unread]
+        replace_unread_files(self.connection, unread)
+        for file, reason in unread:
+            self.log.warning("%s is not read: %s", file, reason)
+        for snapshot in unmatched_snapshots(self.connection):
+            self.log.warning("%s", snapshot.sentence)
+        return reports
+
     def bring_in(self, path: Path, kind: FileKind) -> FileReport:
         """Bring a table up to date with one file."""
+        with RawFile(path, self.max_expansion) as file:
+            try:
+                return self._bring_in(file, kind)
+            except IntakeError as error:
+                if file.is_replaced() or file.is_written_to():
+                    raise FileChangedError(path.name, "rewritten or replaced") from error
+                raise
+
+    def _bring_in(self, file: RawFile, kind: FileKind) -> FileReport:
+        path = file.path
         known = last_ingested(self.connection, kind.table_name)
         before = known.get(path.name)
-        if same := _same_content(path, kind, known):
+        if same := _same_content(file, kind, known):
             if same is not before:
                 self._record(replace(same, file=path.name))
             return _unchanged(path, same)
-        content, reading = _open(path, kind, before)
+        content, reading = self._open(file, kind, before)
+        continued = before if reading == "grown" else None
+        read = IngestedFile(
+            file=path.name,
+            table_name=kind.table_name,
+            sha256="",
+            first_line=continued.lines + 1 if continued else 1,
+            bytes=0,
+            lines=0,
+            rows=0,
+            bad_rows=0,
+        )
+        reading_id = self._record(read)
+        rows = BadRows(
+            path.name,
+            self.max_bad_share,
+            partial(
+                quarantine,
+                self.connection,
+                ingested_file_id=reading_id,
+                file=path.name,
+                quarantined_at=self.now,
+            ),
+            continued.rows if continued else 0,
+            continued.bad_rows if continued else 0,
+        )
+        good: list[pd.DataFrame] = []
+        kept = 0
         # of the two, the thread that reads ahead ends first
-        with content, closing(self._checked_rows(content, kind)) as checked_rows:
-            bad: list[pd.DataFrame] = []
-            good: list[pd.DataFrame] = []
-            weekdays: set[str] = set()
-            count = kept = 0
-            for rows, checked in checked_rows:
-                count += rows
-                weekdays |= checked.weekdays
-                bad.append(checked.bad)
+        with content, closing(checked_rows(content, kind, self.now, self.log)) as blocks:
+            for count, checked in blocks:
+                rows.add(count, checked)
                 good.append(checked.good)
                 if kind.is_log and sum(map(len, good)) >= BATCH_ROWS:
                     kept += upsert_polls(self.connection, pd.concat(good))
                     good.clear()
-            total = before if before and reading == "grown" else None
-            bad_rows = pd.concat([bad_rows_table([], [], []), *bad], ignore_index=True)
-            read = IngestedFile(
-                file=path.name,
-                table_name=kind.table_name,
-                sha256=content.sha256,
-                first_line=before.lines + 1 if before and reading == "grown" else 1,
-                bytes=content.bytes,
-                lines=content.lines,
-                rows=count + (total.rows if total else 0),
-                bad_rows=len(bad_rows) + (total.bad_rows if total else 0),
-            )
-            waiting = content.waiting.decode(errors="replace") or None
-        if before and reading == "grown" and read.sha256 == before.sha256:
-            return _unchanged(path, before, waiting)
-        report = FileReport(
-            file=path.name,
-            reading=reading,
-            rows=count,
-            bad_rows=len(bad_rows),
-            superseded=0,
-            total_rows=read.rows,
-            total_bad_rows=read.bad_rows,
-            first_bad_rows=bad_rows.head(SHOWN_BAD_ROWS),
-            waiting_line=waiting,
-        )
-        refuse_days_from_one(weekdays, path.name)
-        if report.bad_share > self.max_bad_share:
-            raise _too_many(report, self.max_bad_share)
+            refuse_changed(file, content)
+        waiting = content.waiting.decode(errors="replace") or None
+        if continued and content.sha256 == continued.sha256:
+            remove_record(self.connection, reading_id)
+            return _unchanged(path, continued, waiting)
+        rows.refuse_too_many(at_end=True)
         if kind.is_log and good:
             kept += upsert_polls(self.connection, pd.concat(good))
         if not kind.is_log:
@@ -265,43 +297,55 @@ class _Ingestion:
             kept = bring_in_snapshot(
                 self.connection, kind, path.name, snapshot, self.min_snapshot_share
             )
-        report = replace(report, superseded=count - len(bad_rows) - kept)
-        quarantine(
-            self.connection,
-            bad_rows,
-            ingested_file_id=self._record(read),
-            file=path.name,
-            quarantined_at=self.now,
+        read = replace(
+            read,
+            sha256=content.sha256,
+            bytes=content.bytes,
+            lines=content.lines,
+            rows=rows.total_rows,
+            bad_rows=rows.total_bad_rows,
         )
-        return report
+        complete_record(self.connection, reading_id, read)
+        return FileReport(
+            file=path.name,
+            reading=reading,
+            rows=rows.rows,
+            bad_rows=rows.bad_rows,
+            superseded=rows.rows - rows.bad_rows - kept,
+            total_rows=read.rows,
+            total_bad_rows=read.bad_rows,
+            first_bad_rows=rows.first,
+            waiting_line=waiting,
+        )
+
+    def _open(
+        self, file: RawFile, kind: FileKind, before: IngestedFile | None
+    ) -> tuple[Content, Reading]:
+        """Open a file where the last reading of it ended, or at its beginning."""
+        content = Content(file, may_grow=kind.is_log)
+        if before is None:
+            return content, "new"
+        if kind.is_log:
+            if content.skip(before.bytes, before.lines, before.sha256):
+                return content, "grown"
+            if content.continued_line:
+                self._withdraw(content, kind)
+            content = Content(file, may_grow=True)
+        return content, "changed"
+
+    def _withdraw(self, content: Content, kind: FileKind) -> None:
+        """Undo what was read of a file whose last line goes on where it seemed to be whole."""
+        polls = continued_row(content, kind, self.now)
+        for store_id, at in zip(polls["store_id"], polls["timestamp_utc"], strict=True):
+            withdraw_poll(self.connection, store_id, at.to_pydatetime())
+        remove_bad_rows(self.connection, content.path.name)
 
     def _record(self, read: IngestedFile) -> int:
         return record_file(self.connection, read, ingested_at=self.now, run_id=self.run_id)
 
-    def _checked_rows(self, content: Content, kind: FileKind) -> Generator[tuple[int, CheckedRows]]:
-        """How many rows each block has, and the good and the bad ones among them."""
-        header = read_header(content.header(), kind, content.path.name)
-        blocks = ((block, read_rows(block, header)) for block in _row_blocks(content, header, kind))
-        with one_ahead(blocks) as blocks_and_rows:
-            for block, rows in blocks_and_rows:
-                checked = check_rows(rows.text, kind, self.now)
-                lines = checked.bad[LINE].tolist()
-                texts = lines_text(block, lines)
-                bad = pd.concat(
-                    [rows.bad_rows, bad_rows_table(lines, texts, checked.bad["reason"])]
-                )
-                yield rows.count, replace(checked, bad=bad.sort_values(LINE))
-                self.log.info(
-                    "%s: read up to line %s; of the last %s rows, %s quarantined",
-                    content.path.name,
-                    f"{block.first_line + rows.lines - 1:,}",
-                    f"{rows.count:,}",
-                    f"{len(bad):,}",
-                )
-
 
 def _same_content(
-    path: Path, kind: FileKind, known: dict[str, IngestedFile]
+    file: RawFile, kind: FileKind, known: dict[str, IngestedFile]
 ) -> IngestedFile | None:
     """The reading whose content the file has to the byte, under whatever name.
 
@@ -312,76 +356,19 @@ def _same_content(
     readings = [reading for reading in known.values() if reading.lines]
     if not kind.is_log:
         readings = readings[-1:]
-    elif path.name in known:
-        readings = [reading for reading in readings if reading.file == path.name]
-    if compression_of(path) is None:
-        size = path.stat().st_size
-        readings = [reading for reading in readings if reading.bytes == size]
+    elif file.path.name in known:
+        readings = [reading for reading in readings if reading.file == file.path.name]
+    if file.compression is None:
+        readings = [reading for reading in readings if reading.bytes == file.size]
     if not readings:
         return None
-    sha256 = content_sha256(path)
+    sha256 = content_sha256(file)
     return next((reading for reading in readings if reading.sha256 == sha256), None)
 
 
 def _unchanged(path: Path, same: IngestedFile, waiting: str | None = None) -> FileReport:
     none = bad_rows_table([], [], [])
     return FileReport(path.name, "unchanged", 0, 0, 0, same.rows, same.bad_rows, none, waiting)
-
-
-def _open(path: Path, kind: FileKind, before: IngestedFile | None) -> tuple[Content, Reading]:
-    """Open a file where the last reading of it ended, or at its beginning."""
-    if before is None:
-        return Content(path), "new"
-    if kind.is_log:
-        content = Content(path)
-        if content.skip(before.bytes, before.lines, before.sha256):
-            return content, "grown"
-    return Content(path), "changed"
-
-
-def _row_blocks(content: Content, header: Header, kind: FileKind) -> Iterator[Block]:
-    """The blocks of a file's content without its header; its last line too, if that is whole."""
-    for block in content.blocks():
-        while block.data and block.first_line <= content.header_lines:
-            end_of_line = block.data.index(b"\n") + 1
-            block = Block(block.data[end_of_line:], block.first_line + 1)  # noqa: PLW2901
-        if block.data:
-            yield block
-    if content.waiting and _is_whole(content, header, kind):
-        block = content.read_waiting()
-        if block.first_line > content.header_lines:
-            yield block
-
-
-def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
-    """Whether a last line without a newline is to be read now.
-
-    A snapshot is read whole again when its content changes, and a compressed file ends where it
-    ends. A file of polls may be in the middle of being written.
-    """
-    if not kind.is_log or content.is_compressed:
-        return True
-    if content.lines < content.header_lines:
-        return False
-    line = content.waiting.decode(errors="replace").encode()
-    text = read_rows(Block(line + b"\n", content.lines + 1), header).text
-    if text.empty:
-        return False
-    values = {name: str(text[name].iloc[0]) for name in header.positions}
-    last = [name for name, position in header.positions.items() if position == header.width - 1]
-    return is_whole_poll(values, last[0] if last else None)
-
-
-def _too_many(report: FileReport, max_bad_share: float) -> TooManyBadRowsError:
-    first = report.first_bad_rows.iloc[0] if len(report.first_bad_rows) else None
-    msg = (
-        f"{report.file} is refused: {report.total_bad_rows:,} of its {report.total_rows:,} rows "
-        f"({report.bad_share:.1%}) are bad, more than the {max_bad_share:.1%} that "
-        "STOREMON_MAX_BAD_SHARE accepts. Nothing was changed."
-    )
-    if first is not None:
-        msg += f" The first is line {first[LINE]}, {first['row_text']!r}: {first['reason']}"
-    return TooManyBadRowsError(msg, report.first_bad_rows)
 
 
 def _say(

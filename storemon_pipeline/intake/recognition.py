@@ -7,6 +7,7 @@ that looks like data is named, so that none is overlooked silently.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from storemon_pipeline.intake.content import Content
 from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import ENDINGS, KINDS, FileKind, named_files
+from storemon_pipeline.intake.raw_file import RawFile
 from storemon_pipeline.intake.rows import find_columns, header_names
 
 _OTHER_FORMATS = {
@@ -97,7 +99,7 @@ def survey(data_dir: Path, kinds: Collection[FileKind] = KINDS) -> DataDirectory
     IntakeError
         Where there is no such directory, or it cannot be read.
     """
-    names = _file_names(data_dir)
+    names, undecodable = _file_names(data_dir)
     sources: dict[str, SourceFiles] = {}
     passed_over: dict[str, FileKind] = {}
     taken: set[str] = set()
@@ -124,6 +126,11 @@ def survey(data_dir: Path, kinds: Collection[FileKind] = KINDS) -> DataDirectory
         UnreadFile(name, reason)
         for name in others
         if name not in read_names and (reason := _reason(name, headers.get(name), sources))
+    ]
+    unread += [
+        UnreadFile(name, "its name is not UTF-8: rename it")
+        for name in undecodable
+        if _is_csv(name) or Path(name).suffix.lower() in _OTHER_FORMATS
     ]
     wanted = {kind.table_name for kind in kinds}
     return DataDirectory(
@@ -174,9 +181,10 @@ def fingerprint(data_dir: Path) -> dict[str, list[int]]:
     return prints
 
 
-def _file_names(data_dir: Path) -> list[str]:
+def _file_names(data_dir: Path) -> tuple[list[str], list[str]]:
+    """The names of the files, and those that are not UTF-8, with their bytes escaped."""
     try:
-        return sorted(path.name for path in data_dir.iterdir() if path.is_file())
+        names = sorted(path.name for path in data_dir.iterdir() if path.is_file())
     except FileNotFoundError as error:
         msg = (
             f"there is no data directory {data_dir}: make it, or set STOREMON_DATA_DIR to the one "
@@ -189,6 +197,9 @@ def _file_names(data_dir: Path) -> list[str]:
             "Set STOREMON_DATA_DIR to a directory that can be"
         )
         raise IntakeError(msg) from error
+    plain = [os.fsencode(name).decode(errors="backslashreplace") for name in names]
+    decodable = [name for name, escaped in zip(names, plain, strict=True) if name == escaped]
+    return decodable, sorted(set(plain) - set(decodable))
 
 
 def _is_csv(name: str) -> bool:
@@ -198,7 +209,7 @@ def _is_csv(name: str) -> bool:
 def _kind_by_header(path: Path) -> FileKind | None:
     """The only kind whose columns a file's header has; None where it has not, or is unreadable."""
     try:
-        with Content(path) as content:
+        with RawFile(path) as file, Content(file) as content:
             names = header_names(content.header(), path.name)
     except (IntakeError, OSError):
         return None

@@ -29,6 +29,7 @@ _WELL_FORMED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
 _SPACE = " \t"
 _SPACE_BEFORE_QUOTE = re.compile(rb'(^|,)[ \t]+(?=")', re.MULTILINE)
 _SPACE_AFTER_QUOTE = re.compile(rb'(?<=")[ \t]+(?=,|\r?\n)')
+_LINE_END = r"\r?\n\z"
 _LAST_COMMA = r",[ \t]*(\r?\n)$"
 _ENDS_IN_COMMA = re.compile(rb",[ \t]*\r?\n")
 
@@ -234,15 +235,11 @@ def lines_text(block: Block, line_numbers: list[int]) -> list[str]:
     """Some lines of a block, word for word, without their line endings."""
     if not line_numbers:
         return []
-    data = np.frombuffer(block.data, dtype=np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    return [
-        block.data[starts[number - block.first_line] : ends[number - block.first_line]]
-        .decode()
-        .removesuffix("\r")
-        for number in line_numbers
-    ]
+    ends = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) == ord("\n")) + 1
+    at = np.array(line_numbers, dtype=np.int64) - block.first_line
+    lines = _each_line(block.data, ends).take(pa.array(at))
+    texts: list[str] = pc.replace_substring_regex(lines, _LINE_END, "").to_pylist()
+    return texts
 
 
 def _well_formed(data: bytes, ends: Int) -> Bool:

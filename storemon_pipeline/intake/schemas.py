@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
@@ -304,16 +305,19 @@ def refuse_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
 def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     """One reason a row, of all that failed in it, in the words of the checks."""
     cases = failures[["index", "column", "check"]].drop_duplicates()
-    at = cases["index"].astype("int64")
-    values = pd.Series("", index=cases.index, dtype="object")
-    for column in cases["column"].unique():
-        of_column = cases["column"] == column
-        values[of_column] = text[column].loc[at[of_column]].map(_shown).to_numpy()
-    said = cases["column"] + " " + values + " " + cases["check"].astype("str")
-    reasons = said.groupby(at).agg("; ".join)
-    return pd.DataFrame(
-        {LINE: text[LINE].loc[reasons.index].to_numpy(), "reason": reasons.to_numpy(dtype=object)}
-    )
+    at = cases["index"].to_numpy(dtype="int64")
+    rows = np.unique(at)
+    reasons = np.full(len(rows), "", dtype=object)
+    # few columns with few checks each; rows may be many, and are never looped over
+    for (column, check), positions in cases.groupby(
+        ["column", "check"], sort=False
+    ).indices.items():
+        of_rows = np.searchsorted(rows, at[positions])
+        which, values = pd.factorize(text[column].loc[at[positions]])
+        said = np.array([f"{column} {_shown(value)} {check}" for value in values], dtype=object)
+        before = reasons[of_rows]
+        reasons[of_rows] = before + np.where(before == "", "", "; ") + said[which]
+    return pd.DataFrame({LINE: text[LINE].loc[rows].to_numpy(), "reason": reasons})
 
 
 def _shown(value: str) -> str:

@@ -28,7 +28,7 @@ _SENT_BYTES = 2**18
 _COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
 _COPY_EPOCH = int(np.datetime64("2000-01-01", "us").astype(np.int64))
-_COPY_NUMBERS = {pa.int16(): ">i2", pa.int64(): ">i8", pa.float64(): ">f8"}
+_COPY_NUMBERS = {pa.int16(): ">i2", pa.int32(): ">i4", pa.int64(): ">i8", pa.float64(): ">f8"}
 _NOTHING = pa.scalar(b"", pa.large_binary())
 
 _MONTH_EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pandas as pd
-from sqlalchemy import Connection, func, insert, select
+import pyarrow as pa
+from sqlalchemy import Connection, ScalarSelect, delete, func, insert, select, update
 
-from storemon_pipeline.storage.snapshots import rows_of
+from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import ingested_file, quarantined_row
 
 
@@ -84,6 +85,23 @@ def record_file(
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 
+def complete_record(connection: Connection, ingested_file_id: int, read: IngestedFile) -> None:
+    """Record how far a reading came that was recorded when it began."""
+    values = {name: getattr(read, name) for name in IngestedFile.__dataclass_fields__}
+    connection.execute(
+        update(ingested_file)
+        .where(ingested_file.c.ingested_file_id == ingested_file_id)
+        .values(**values)
+    )
+
+
+def remove_record(connection: Connection, ingested_file_id: int) -> None:
+    """Remove the record of a reading that found nothing new."""
+    connection.execute(
+        delete(ingested_file).where(ingested_file.c.ingested_file_id == ingested_file_id)
+    )
+
+
 def quarantine(
     connection: Connection,
     bad_rows: pd.DataFrame,
@@ -95,13 +113,37 @@ def quarantine(
     """Keep bad rows: ``line_number``, ``row_text`` and ``reason`` of each."""
     if bad_rows.empty:
         return
-    same = {
-        "ingested_file_id": ingested_file_id,
-        "file": file,
-        "quarantined_at": quarantined_at,
-    }
-    rows = rows_of(bad_rows[["line_number", "row_text", "reason"]])
-    connection.execute(insert(quarantined_row), [row | same for row in rows])
+    rows = len(bad_rows)
+    at = pa.scalar(quarantined_at.astimezone(UTC).replace(tzinfo=None), pa.timestamp("us"))
+    table = pa.table(
+        {
+            "ingested_file_id": pa.repeat(pa.scalar(ingested_file_id, pa.int32()), rows),
+            "file": pa.repeat(file, rows),
+            "line_number": pa.array(bad_rows["line_number"], pa.int64()),
+            "row_text": pa.array(bad_rows["row_text"], pa.string()),
+            "reason": pa.array(bad_rows["reason"], pa.string()),
+            "quarantined_at": pa.repeat(at, rows),
+        }
+    )
+    bulk.insert_rows(connection, quarantined_row.name, table)
+
+
+def _begun(file: str) -> ScalarSelect[int]:
+    """The reading that began with the first line of a file as it is now."""
+    reading = ingested_file.c
+    return (
+        select(func.max(reading.ingested_file_id))
+        .where(reading.file == file, reading.first_line == 1)
+        .scalar_subquery()
+    )
+
+
+def remove_bad_rows(connection: Connection, file: str) -> None:
+    """Remove the bad rows of a file as it is now, which is about to be read again whole."""
+    row = quarantined_row.c
+    connection.execute(
+        delete(quarantined_row).where(row.file == file, row.ingested_file_id >= _begun(file))
+    )
 
 
 def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
@@ -112,16 +154,10 @@ def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
     DataFrame
         ``file``, ``line_number``, ``row_text``, ``reason``.
     """
-    row, reading = quarantined_row.c, ingested_file.c
-    # those of an earlier content of the file were set aside before it was read anew
-    begun = (
-        select(func.max(reading.ingested_file_id))
-        .where(reading.file == file, reading.first_line == 1)
-        .scalar_subquery()
-    )
+    row = quarantined_row.c
     query = (
         select(row.file, row.line_number, row.row_text, row.reason)
-        .where(row.file == file, row.ingested_file_id >= begun)
+        .where(row.file == file, row.ingested_file_id >= _begun(file))
         .order_by(row.line_number)
         .limit(most)
     )

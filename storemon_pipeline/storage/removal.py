@@ -105,6 +105,19 @@ def remove_polls(
     return count
 
 
+def withdraw_poll(connection: Connection, store_id: str, at: datetime) -> None:
+    """Remove a poll that turned out not to be what its file says.
+
+    The file must be read again whole afterwards, since the poll may have replaced another one of
+    the same store and instant.
+    """
+    polls = store_status.c
+    connection.execute(
+        delete(store_status).where((polls.store_id == store_id) & (polls.timestamp_utc == at))
+    )
+    _refresh_store(connection, store_id)
+
+
 def _stamp(connection: Connection) -> ColumnElement[str]:
     """The instant of a poll as files write it."""
     at = store_status.c.timestamp_utc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -60,14 +59,6 @@ def weekdays_with_hours(connection: Connection) -> pd.DataFrame:
     store = business_hours.c.store_id
     weekdays = func.count(business_hours.c.day_of_week.distinct()).label("weekdays")
     return pd.read_sql(select(store, weekdays).group_by(store), connection)
-
-
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a small table, for SQLAlchemy."""
-    return [
-        dict(zip(table.columns, row, strict=True))
-        for row in table.astype(object).itertuples(index=False, name=None)
-    ]
 
 
 def count_rows(connection: Connection, table: Table) -> int:

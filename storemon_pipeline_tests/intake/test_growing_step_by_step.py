@@ -25,7 +25,6 @@ STAMPS = [
     "",
 ]
 STATUSES = ["active", "inactive", "ACTIVE", " inactive", "active ", "open", ""]
-# none of them begins with a whole row
 BAD_LINES = [
     "",
     "bad",
@@ -36,6 +35,8 @@ BAD_LINES = [
     "a\rb",
     ",,,,",
     '1,"active',
+    "1,active,2023-01-25 10:00:00 UTCx",
+    "1,2023-01-25 10:00:00,inactively",
     " ",
 ]
 HEADERS = [POLLS, "store_id,timestamp_utc,status", "timestamp_utc,status,store_id"]
@@ -84,6 +85,9 @@ def ingested(place: Place, data: bytes, cuts: list[int]) -> tuple:
 )
 @example(file=(f"{POLLS}\nx\n1,active,2023-01-25 10:00:00Z\n".encode(), [30, 32, 60, 61]))
 @example(file=(b"store_id,timestamp_utc,status\nx\n1,2023-01-25 10:00:00,active \n", [60]))
+@example(file=(f"{POLLS}\n-,active,2023-01-25 10:00:00Z \n".encode(), [61]))
+@example(file=(f"{POLLS}\n1,active,2023-01-25 10:00:00 UTC\x97".encode("latin-1"), [62]))
+@example(file=(f"{POLLS}\n1,active,2023-01-25 10:00:00Z\r\r\n".encode(), [59, 60, 61]))
 @example(file=(f'{POLLS}\n"1","active","2023-01-25 10:00:00Z"\n'.encode(), [62, 63]))
 @given(file=grown_files())
 def test_in_the_end_the_tables_are_as_if_the_file_had_been_there_at_once(place: Place, file):

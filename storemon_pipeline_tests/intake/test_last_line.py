@@ -177,6 +177,44 @@ def test_a_line_that_goes_on_where_it_seemed_whole_is_read_again_with_the_file(p
     assert place.bad_lines() == [(3, f"9,{AT},actively")]
 
 
+@pytest.mark.parametrize("rest", ["ly\n", "\r\r\n", "\r \n", ",,\n", '"\n', b"\x97", "\r\r"])
+def test_line_that_goes_on_leaves_no_poll_behind(either_place: Place, rest):
+    place = either_place
+    begun(place, STATUS_LAST)
+    # the line that is cut corrects an earlier one, which must count again
+    start = f"bad\n9,{AT},inactive\n9,{AT},active"
+    place.add("store_status.csv", start)
+    place.take_in()
+    assert place.polls()[1:] == [("9", AT, "active")]
+    path = place.data_dir / "store_status.csv"
+    path.write_bytes(path.read_bytes() + (rest if isinstance(rest, bytes) else rest.encode()))
+    assert place.take_in_polls().reading == "changed"
+    assert place.polls()[1:] == [("9", AT, "inactive")]
+    assert len(place.quarantined()) == len(set(place.bad_lines()))
+    assert [str(row[2].replace(tzinfo=None)) for row in place.rows("polled_store")] == [AT, AT]
+
+
+@pytest.mark.parametrize("rest", [" \n", "\t\r\n", "\r\n", "\r\r\n"])
+def test_bad_last_line_keeps_its_text_word_for_word(place: Place, rest):
+    begun(place, STATUS_LAST)
+    place.add("store_status.csv", f"no id,{AT},active")
+    assert place.take_in_polls().waiting_line == f"no id,{AT},active"
+    place.add("store_status.csv", rest)
+    place.take_in()
+    text = rest.removesuffix("\n").removesuffix("\r")
+    assert place.bad_lines() == [(3, f"no id,{AT},active{text}")]
+
+
+def test_line_broken_within_a_letter_waits_in_a_note(place: Place):
+    place.put_bytes("store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}Z,caf".encode())
+    path = place.data_dir / "store_status.csv"
+    path.write_bytes(path.read_bytes() + b"\xc3")
+    report = place.take_in_polls()
+    assert (report.rows, report.waiting_line) == (0, f"1,active,{AT}Z,caf\ufffd")
+    path.write_bytes(path.read_bytes() + b"\xa9\n")
+    assert place.take_in_polls().rows == 1
+
+
 def test_what_follows_an_unneeded_last_column_is_not_waited_for(place: Place):
     place.put_bytes("store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}.1,a no".encode())
     report = place.take_in_polls()
