@@ -15,7 +15,7 @@ from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.timezones import effective_timezone
+from storemon_pipeline.uptime.timezones import effective_timezones
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
     last = polls.groupby("store_id", observed=True)["timestamp_utc"].max()
     stores = last.rename("last_poll_utc").rename_axis("store_id").reset_index()
     stores = stores.astype({"store_id": "str"}).merge(zones, on="store_id", how="left")
-    stores["timezone"] = [effective_timezone(zone) for zone in stores["timezone_str"]]
+    stores["timezone"] = effective_timezones(stores["timezone_str"])
     stores = stores.sort_values("store_id", ignore_index=True)
     newest = polls["timestamp_utc"].max().to_pydatetime()
     request = resolve(AskedReport(), newest_poll=newest, now=datetime.now(UTC))

@@ -36,6 +36,7 @@ from storemon_pipeline.storage.snapshots import (
     read_timezones,
 )
 from storemon_pipeline.storage.states import read_current_status
+from storemon_pipeline.uptime.assumptions import assumptions
 from storemon_pipeline.uptime.fleet import Fleet, StoreResults, store_results
 from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
@@ -74,7 +75,7 @@ class Tables:
             msg = "there are no polls: run ingest_job first"
             raise RuntimeError(msg)
         self.request: ReportRequest = resolve(AskedReport(), newest_poll=newest, now=now)
-        self._hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
+        self.hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
         stores = polled_stores(connection, self.request.as_of)
         stores = stores.merge(read_timezones(connection), on="store_id", how="left")
         self.stores = stores.assign(timezone=effective_timezones(stores["timezone_str"]))
@@ -86,7 +87,7 @@ class Tables:
 
         def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, OpeningHours, pd.DataFrame]:
             written = OpeningHours(
-                _of_stores(self._hours.weekly, stores), _of_stores(self._hours.special, stores)
+                _of_stores(self.hours.weekly, stores), _of_stores(self.hours.special, stores)
             )
             polls = read_evidence(self._database, stores, written, start, as_of, rules)
             return stores, written, polls
@@ -101,7 +102,7 @@ class Tables:
         request, no_data_after = self.request, Settings().no_data_after
         as_of = pd.Timestamp(request.as_of)
         return read_current_status(
-            self._database, stores, self._hours, as_of, request.rules, no_data_after
+            self._database, stores, self.hours, as_of, request.rules, no_data_after
         )
 
 
@@ -144,7 +145,8 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
     with database.read() as connection:
         tables = Tables(database, connection)
         targets = read_service_levels(connection)
-        quality = read_data_quality(connection)
+        assumed = assumptions(tables.stores, tables.hours.weekly, tables.request.rules.missing_day)
+        quality = read_data_quality(connection, assumed)
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
     fleet = Fleet(tables.request)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -309,9 +310,8 @@ def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     rows = np.unique(at)
     reasons = np.full(len(rows), "", dtype=object)
     # few columns with few checks each; rows may be many, and are never looped over
-    for (column, check), positions in cases.groupby(
-        ["column", "check"], sort=False
-    ).indices.items():
+    groups: dict[Any, Any] = cases.groupby(["column", "check"], sort=False).indices
+    for (column, check), positions in groups.items():
         of_rows = np.searchsorted(rows, at[positions])
         which, values = pd.factorize(text[column].loc[at[positions]])
         said = np.array([f"{column} {_shown(value)} {check}" for value in values], dtype=object)

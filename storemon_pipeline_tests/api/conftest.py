@@ -51,9 +51,15 @@ def _fill(folder: Path, database_url: str) -> Place:
     data = folder / "data"
     data.mkdir()
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data)
-    with (data / "store_status.csv").open("a") as file:
-        for store_id in (ODD_STORE, "NA"):
-            file.write(f"{store_id},active,2023-01-24 12:00:00 UTC\n")
+    polls = data / "store_status.csv"
+    # so that one store is down at the newest poll
+    text_of_polls = polls.read_text().replace("s2,active,2023-01-25", "s2,inactive,2023-01-25")
+    others = [
+        f"{ODD_STORE},inactive,2023-01-24 11:00:00 UTC\n",
+        f"{ODD_STORE},active,2023-01-24 12:00:00 UTC\n",
+        "NA,active,2023-01-24 12:00:00 UTC\n",
+    ]
+    polls.write_text(text_of_polls + "".join(others))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STOREMON_DATA_DIR", str(data))
         patch.setenv("STOREMON_DATABASE_URL", database_url)

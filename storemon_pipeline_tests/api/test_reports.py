@@ -136,7 +136,7 @@ def test_without_a_body_or_with_an_empty_one_the_usual_is_asked_for(api: Api, co
         ({"store_ids": []}, "body.store_ids", "at least 1"),
         ({"store_ids": ["no id"]}, "body.store_ids.0", "a letter or digit followed by"),
         ({"store_ids": ["s1\n"]}, "body.store_ids.0", "a letter or digit followed by"),
-        ({"store_ids": [1]}, "body.store_ids.0", "string"),
+        ({"store_ids": [1]}, "body.store_ids.0", "put the id of a store in quotes"),
         ({"store_ids": ["s1", "nobody"]}, "body.store_ids", "never polled: nobody"),
         ({"rules": {"interpolation": "linear"}}, "body.rules.interpolation", "'previous'"),
         ({"rules": {"max_carry_hours": -1}}, "body.rules.max_carry_hours", "greater than 0"),
@@ -551,7 +551,7 @@ def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, pl
     ("store_id", "status", "poll"),
     [
         ("s1", "closed", None),
-        ("s2", "up", "2023-01-25T00:30:00Z"),  # the newest poll itself
+        ("s2", "down", "2023-01-25T00:30:00Z"),  # the newest poll itself
         ("NA", "no data", None),  # last polled twelve hours before
     ],
 )

@@ -222,7 +222,12 @@ def test_a_test_can_swap_one_resource(own_place: Path) -> None:
 
     swapped = build_defs({"storemon": Elsewhere()})
     assert isinstance((swapped.resources or {})["storemon"], Elsewhere)
-    assert set(swapped.resources or {}) == {"storemon", "request_io", "table_io"}
+    assert set(swapped.resources or {}) == {
+        "storemon",
+        "heartbeat",
+        "request_io",
+        "table_io",
+    }
 
 
 REQUEST_FIELDS = {"as_of", "windows", "start", "end", "store_ids", "rules"}

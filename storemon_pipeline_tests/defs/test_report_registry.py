@@ -121,6 +121,7 @@ def test_a_complete_report_is_complete_for_other_processes_too(
     look = (
         "import os, sqlite3\n"
         "path = os.environ['STOREMON_DATABASE_URL'].removeprefix('sqlite:///')\n"
+        "path = path.removesuffix('.db') + '-registry.db'\n"
         "print(*sqlite3.connect(path).execute('SELECT report_id, status FROM report').fetchall())"
     )
     seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)

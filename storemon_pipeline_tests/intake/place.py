@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from storemon_pipeline.intake.ingest import FileReport, TableReport, ingest
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import metadata, quarantined_row
+from storemon_pipeline.storage.tables import REGISTRY_TABLES, metadata, quarantined_row
 from storemon_pipeline.storage.unread_files import unread_files
 
 NOW = datetime(2023, 1, 25, 18, tzinfo=UTC)
@@ -131,7 +131,8 @@ class Place:
         """Remove all rows and all files."""
         with self.database.write_data() as connection:
             for table in reversed(metadata.sorted_tables):
-                connection.execute(table.delete())
+                if table not in REGISTRY_TABLES:
+                    connection.execute(table.delete())
         for path in self.data_dir.iterdir():
             path.unlink()
 

@@ -168,12 +168,12 @@ def test_worst_stores_all_at_100_pct_are_replaced_by_a_note():
     page = written_page(fleet, "the-run", bad_rows={})
     assert 'id="worst-stores"' not in page
     assert "No store is below 100 %." in text_of(page)
-    summary = report_summary(fleet, UPath("/"), [])
+    summary = report_summary(fleet, UPath("/"), [], DataQuality())
     assert "worst in last_week: no store is below 100 %\n" in summary
 
 
 def test_summary_leaves_out_stores_at_100_pct():
-    summary = report_summary(fleet_of({"a": (15, 1), "b": (16, 0)}), UPath("/"), [])
+    summary = report_summary(fleet_of({"a": (15, 1), "b": (16, 0)}), UPath("/"), [], DataQuality())
     assert "worst in last_week: a 93.75 %\n" in summary
 
 

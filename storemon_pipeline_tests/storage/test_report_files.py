@@ -105,24 +105,6 @@ def test_a_file_that_cannot_be_opened_leaves_none(tmp_path: Path):
     assert contents(report.directory) == {}
 
 
-def test_the_promoted_report_is_the_newest_of_all(reports_dir: UPath):
-    for report_id, content in (("first", b"one and longer"), ("second", b"two")):
-        report = ReportFiles(reports_dir, report_id)
-        write(report, content)
-        assert report.promote() == reports_dir / REPORT
-        assert contents(reports_dir) == {REPORT: b"report.csv " + content}
-    assert contents(reports_dir / "first")[REPORT] == b"report.csv one and longer"
-
-
-def test_a_report_without_its_file_is_not_promoted(reports_dir: UPath):
-    report = ReportFiles(reports_dir, "first")
-    write(report, b"one")
-    report.promote()
-    with pytest.raises(FileNotFoundError):
-        ReportFiles(reports_dir, "another").promote()
-    assert contents(reports_dir) == {REPORT: b"report.csv one"}
-
-
 def results(store: str) -> StoreResults:
     at = pd.Series(pd.to_datetime(["2023-01-25T18:00:00Z"])).astype("datetime64[us, UTC]")
     hour = pd.Series([pd.Timedelta(0)], dtype="timedelta64[us]")
