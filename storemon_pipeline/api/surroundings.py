@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storemon_pipeline.api.problems import METHODS, ProblemError, told
 from storemon_pipeline.settings import Scope as TokenScope
+from storemon_pipeline.uptime.messages import quote_value
 
 MOST_BYTES = 1 << 20
 """The largest body that is taken."""
@@ -147,7 +148,8 @@ class Limited:
             )
         elif not (length.isascii() and length.isdigit()):
             refusal = ProblemError(
-                HTTPStatus.BAD_REQUEST, f"Content-Length is {length[:20]!r}: it is a number"
+                HTTPStatus.BAD_REQUEST,
+                f"Content-Length is {quote_value(length, 20)}: it is a number",
             )
         elif len(length) > _LONGEST_LENGTH or int(length) > MOST_BYTES:
             refusal = ProblemError(

@@ -14,6 +14,7 @@ from storemon_pipeline.launching import REQUEST_TAG
 from storemon_pipeline.storage.database import DatabaseUnavailableError
 from storemon_pipeline.storage.registry import fail_report, start_report
 from storemon_pipeline.storage.requests import claim
+from storemon_pipeline.uptime.messages import quote_value, shorten
 from storemon_pipeline.uptime.request import ReportRequest
 
 _REPORT_JOBS = ("report_job", "ingest_and_report_job")
@@ -32,14 +33,14 @@ def _in_words(error: ValidationError) -> str:
             continue  # a default that follows from what is told beside it
         if found["type"] == "too_short" and found["loc"] in parents:
             continue  # pydantic does not count the items that are wrong
-        where = ".".join(map(str, found["loc"]))
+        where = shorten(".".join(map(str, found["loc"])), 200)
         sentence = f"{where}: {found['msg']}" if where else found["msg"]
         if found["type"] == "value_error":  # the words of our own validators
             sentence = sentence.replace("Value error, ", "", 1)
         elif isinstance(found["input"], str | int | float):
-            sentence += f", not {found['input']!r}"
+            sentence += f", not {quote_value(found['input'])}"
         sentences.append(sentence)
-    return "; ".join(sentences)
+    return shorten("; ".join(sentences))
 
 
 @contextmanager
@@ -53,13 +54,13 @@ def told_as_failure() -> Iterator[None]:
         yield
     except TooManyBadRowsError as error:
         metadata = {"first_bad_rows": rows_table(error.bad_rows)}
-        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
+        raise dg.Failure(shorten(str(error)), metadata=metadata, allow_retries=False) from None
     except (IntakeError, CannotReportError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise dg.Failure(shorten(str(error)), allow_retries=False) from None
     except ValidationError as error:
         raise dg.Failure(_in_words(error), allow_retries=False) from None
     except DatabaseUnavailableError as error:
-        raise dg.Failure(str(error)) from error
+        raise dg.Failure(shorten(str(error))) from error
 
 
 def makes_report(run: dg.DagsterRun) -> bool:
@@ -95,7 +96,7 @@ def record_start(storemon: Storemon, run: dg.DagsterRun, request: ReportRequest 
 def _cause(error: BaseException | None) -> str:
     if isinstance(error, dg.Failure):
         return error.description or "the run failed"
-    return f"{type(error).__name__}: {error}"
+    return shorten(f"{type(error).__name__}: {error}")
 
 
 @dg.failure_hook(required_resource_keys={"storemon"})

@@ -1,0 +1,30 @@
+"""Text in messages: values are quoted and cut, so that no message grows with its input."""
+
+from __future__ import annotations
+
+MAX_VALUE = 60
+MAX_MESSAGE = 2000
+
+
+def shorten(text: str, most: int = MAX_MESSAGE) -> str:
+    """Cut a text to a number of characters, with ``…`` for the rest.
+
+    Examples
+    --------
+    >>> shorten("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def quote_value(value: object, most: int = MAX_VALUE) -> str:
+    """Quote a value of the input for a message.
+
+    Examples
+    --------
+    >>> quote_value("x" * 100, 5)
+    "'xxxx…'"
+    >>> quote_value(7)
+    '7'
+    """
+    return repr(shorten(value, most)) if isinstance(value, str) else shorten(repr(value), most)
