@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storemon_pipeline.api.problems import ProblemError
+from storemon_pipeline.uptime.messages import quote_value
 
 MOST_BYTES = 1 << 20
 """The largest body that is taken."""
@@ -84,7 +85,7 @@ def _refusal(headers: Headers) -> ProblemError | None:
         )
     if not (length.isascii() and length.isdigit()):
         return ProblemError(
-            HTTPStatus.BAD_REQUEST, f"Content-Length is {length[:20]!r}: it is a number"
+            HTTPStatus.BAD_REQUEST, f"Content-Length is {quote_value(length, 20)}: it is a number"
         )
     if len(length) > _LONGEST_LENGTH or int(length) > MOST_BYTES:
         return ProblemError(

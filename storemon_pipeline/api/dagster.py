@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from storemon_pipeline.api.bulkhead import Bulkhead, BulkheadFullError
+from storemon_pipeline.uptime.messages import quote_value
 
 _CHANGING = httpx.Timeout(10, connect=2)
 _READING = httpx.Timeout(2)
@@ -187,7 +188,7 @@ class Dagster:
         try:
             yield
         except (KeyError, TypeError, AttributeError) as error:
-            why = f"what answers is not Dagster's GraphQL endpoint: {error!r}"
+            why = f"what answers is not Dagster's GraphQL endpoint: {quote_value(error, 200)}"
             raise self._away(why, was_asked=True) from error
 
     def _selector(self, job: str) -> dict[str, str]:
@@ -300,6 +301,6 @@ def _jobs(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        msg = f"{value!r} is no text"
+        msg = f"{quote_value(value)} is no text"
         raise TypeError(msg)
     return value

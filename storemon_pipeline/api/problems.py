@@ -22,6 +22,7 @@ from storemon_pipeline.pages.layout import Frame, content_security_policy
 from storemon_pipeline.pages.notes import login_page, problem_page
 from storemon_pipeline.storage.faults import DatabaseUnavailableError
 from storemon_pipeline.storage.migrate import NewerDatabaseError
+from storemon_pipeline.uptime.messages import shorten
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -88,7 +89,7 @@ class ProblemError(Exception):
             type="urn:storemon:problem:" + (kind or status.phrase.lower().replace(" ", "-")),
             title=status.phrase,
             status=status.value,
-            detail=detail,
+            detail=shorten(detail),
             errors=errors,
         )
 
@@ -192,7 +193,8 @@ def _unacceptable(request: Request, error: Exception) -> Response:
         message = str(each["msg"]).removeprefix("Value error, ")
         if why := each.get("ctx", {}).get("error") if each["type"] == "json_invalid" else None:
             message += f": {why}"
-        errors.append(WrongPart(where=".".join(map(str, each["loc"])), message=message))
+        where = shorten(".".join(map(str, each["loc"])), 200)
+        errors.append(WrongPart(where=where, message=shorten(message)))
     detail = "; ".join(f"{each.where}: {each.message}" for each in errors)
     is_json = all(each["type"] != "json_invalid" for each in found)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
@@ -204,10 +206,11 @@ def _of_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
+    path = shorten(request.url.path, 200)
     details = {
         HTTPStatus.BAD_REQUEST: "the body cannot be read: send JSON in UTF-8",
-        HTTPStatus.NOT_FOUND: f"there is nothing at {request.url.path}: /docs lists what there is",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}",
+        HTTPStatus.NOT_FOUND: f"there is nothing at {path}: /docs lists what there is",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{path} does not take {request.method}",
     }
     detail = details.get(status, str(error.detail))
     headers = dict(error.headers or {})

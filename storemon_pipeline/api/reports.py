@@ -37,6 +37,7 @@ from storemon_pipeline.storage.registry import (
 )
 from storemon_pipeline.storage.requests import cancel_request
 from storemon_pipeline.storage.retention import drop_directory, drop_report_row, is_report_id
+from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.request import AskedReport, StoreId, parse_instant
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
@@ -209,7 +210,7 @@ def _parse_before(before: str | None) -> tuple[datetime, str] | None:
     except ValueError:
         requested_at = None
     if not isinstance(requested_at, datetime) or not is_report_id(report_id):
-        msg = f"before is {before!r}: it is what the link to the next page gives"
+        msg = f"before is {quote_value(before)}: it is what the link to the next page gives"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
     return requested_at, report_id
 

@@ -20,6 +20,7 @@ from storemon_pipeline.storage.heartbeats import beat
 from storemon_pipeline.storage.migrate import NewerDatabaseError
 from storemon_pipeline.storage.registry import fail_report, start_report
 from storemon_pipeline.storage.requests import claim
+from storemon_pipeline.uptime.messages import quote_value, shorten
 from storemon_pipeline.uptime.request import ReportRequest, UnanswerableError
 
 _REPORT_JOBS = ("report_job", "ingest_and_report_job")
@@ -58,14 +59,14 @@ def _in_words(error: ValidationError) -> str:
             continue  # a default that follows from what is told beside it
         if found["type"] == "too_short" and found["loc"] in parents:
             continue  # pydantic does not count the items that are wrong
-        where = ".".join(map(str, found["loc"]))
+        where = shorten(".".join(map(str, found["loc"])), 200)
         sentence = f"{where}: {found['msg']}" if where else found["msg"]
         if found["type"] == "value_error":  # the words of our own validators
             sentence = sentence.replace("Value error, ", "", 1)
         elif isinstance(found["input"], str | int | float):
-            sentence += f", not {found['input']!r}"
+            sentence += f", not {quote_value(found['input'])}"
         sentences.append(sentence)
-    return "; ".join(sentences)
+    return shorten("; ".join(sentences))
 
 
 def _retry_or_failure(why: str) -> dg.RetryRequested | dg.Failure:
@@ -94,16 +95,16 @@ def told_as_failure() -> Iterator[None]:
         yield
     except TooManyBadRowsError as error:
         metadata = {"first_bad_rows": rows_table(error.bad_rows)}
-        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
+        raise dg.Failure(shorten(str(error)), metadata=metadata, allow_retries=False) from None
     except (IntakeError, CannotReportError, UnanswerableError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise dg.Failure(shorten(str(error)), allow_retries=False) from None
     except ValidationError as error:
         raise dg.Failure(_in_words(error), allow_retries=False) from None
     except NewerDatabaseError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     except DatabaseUnavailableError as error:
         if not error.is_transient:
-            raise dg.Failure(str(error), allow_retries=False) from None
+            raise dg.Failure(shorten(str(error)), allow_retries=False) from None
         raise _retry_or_failure(str(error)) from None
     except OSError as error:
         if error.errno not in _REMEDIES:
@@ -168,7 +169,7 @@ def skipped_while_database_is_away(tick: Callable[_P, _R]) -> Callable[_P, _R | 
 def _cause(error: BaseException | None) -> str:
     if isinstance(error, dg.Failure):
         return error.description or "the run failed"
-    return f"{type(error).__name__}: {error}"
+    return shorten(f"{type(error).__name__}: {error}")
 
 
 # every step has this hook: so the heartbeat begins with the run

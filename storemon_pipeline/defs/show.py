@@ -9,6 +9,8 @@ import pandas as pd
 from sqlalchemy import Table
 
 from storemon_pipeline.pages.drawing import Chart
+from storemon_pipeline.storage.ingested import SHOWN_CHARACTERS
+from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.windows import Window
 
 OWNERS = ["team:operations"]
@@ -84,6 +86,11 @@ def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:
         shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%SZ")
     for name in shown.select_dtypes("float").columns:
         shown[name] = [f"{value:.2f}" if pd.notna(value) else "" for value in shown[name]]
+    for name in shown.select_dtypes(["object", "str"]).columns:
+        shown[name] = [
+            shorten(value, SHOWN_CHARACTERS) if isinstance(value, str) else value
+            for value in shown[name]
+        ]
     return dg.MetadataValue.md(
         shown.to_markdown(index=False, disable_numparse=True, tablefmt="pipe")
     )
@@ -108,7 +115,9 @@ def rows_table(rows: pd.DataFrame) -> dg.MetadataValue:
 def _plain(value: object) -> str | int | float | bool:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%SZ}"
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, int | float | bool):
+        return value
+    return shorten(str(value), SHOWN_CHARACTERS)
 
 
 def some_ids(store_ids: list[str], most: int = 20) -> str:

@@ -10,6 +10,8 @@ import pandas as pd
 from storemon_pipeline.intake.errors import TooManyBadRowsError
 from storemon_pipeline.intake.rows import LINE, bad_rows_table
 from storemon_pipeline.intake.schemas import CheckedRows, refuse_days_from_one
+from storemon_pipeline.storage.ingested import SHOWN_CHARACTERS
+from storemon_pipeline.uptime.messages import quote_value, shorten
 
 JUDGED_ROWS = 100_000
 """After how many rows a file is judged by those that were read so far."""
@@ -35,7 +37,7 @@ class BadRows:
     rows, bad_rows : int
         What this reading found so far.
     first : DataFrame
-        The first bad rows of this reading.
+        The first bad rows of this reading, with the first characters of their text.
     """
 
     file: str
@@ -70,7 +72,9 @@ class BadRows:
         self.bad_rows += len(checked.bad)
         self._weekdays |= checked.weekdays
         if missing := SHOWN_BAD_ROWS - len(self.first):
-            self.first = pd.concat([self.first, checked.bad.head(missing)], ignore_index=True)
+            bad = checked.bad.head(missing)
+            bad = bad.assign(row_text=[shorten(text, SHOWN_CHARACTERS) for text in bad["row_text"]])
+            self.first = pd.concat([self.first, bad], ignore_index=True)
         if self.total_rows >= JUDGED_ROWS:
             self.refuse_too_many()
         self.write(checked.bad)
@@ -100,5 +104,6 @@ class BadRows:
         )
         if len(self.first):
             first = self.first.iloc[0]
-            msg += f" The first is line {first[LINE]}, {first['row_text']!r}: {first['reason']}"
+            shown = quote_value(first["row_text"])
+            msg += f" The first is line {first[LINE]}, {shown}: {first['reason']}"
         raise TooManyBadRowsError(msg, self.first)

@@ -45,6 +45,7 @@ from storemon_pipeline.storage.snapshots import count_rows
 from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.storage.unmatched import unmatched_snapshots
 from storemon_pipeline.storage.unread_files import replace_unread_files
+from storemon_pipeline.uptime.messages import quote_value
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
 
@@ -411,8 +412,8 @@ def _say(
             )
         if file.waiting_line is not None:
             log.warning(
-                "%s ends with %r, which has no newline and may be cut: it will be read once it "
+                "%s ends with %s, which has no newline and may be cut: it will be read once it "
                 "has one",
                 file.file,
-                file.waiting_line[:200],
+                quote_value(file.waiting_line, 200),
             )

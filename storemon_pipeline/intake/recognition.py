@@ -17,6 +17,7 @@ from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import ENDINGS, KINDS, FileKind, named_files
 from storemon_pipeline.intake.raw_file import RawFile
 from storemon_pipeline.intake.rows import find_columns, header_names
+from storemon_pipeline.uptime.messages import shorten
 
 _OTHER_FORMATS = {
     ".xlsx": "a spreadsheet: save it as CSV",
@@ -149,8 +150,9 @@ def refuse_ambiguous(directory: DataDirectory, kinds: Collection[FileKind]) -> N
     """
     for kind in kinds:
         if candidates := directory.sources[kind.table_name].candidates:
+            named = shorten(" and ".join(candidates), 500)
             msg = (
-                f"there is no {kind.names[0]}.csv, and the headers of {' and '.join(candidates)} "
+                f"there is no {kind.names[0]}.csv, and the headers of {named} "
                 f"all fit: rename the one to read to {kind.names[0]}.csv"
             )
             if kind.is_log:
@@ -225,6 +227,7 @@ def _reason(name: str, kind: FileKind | None, sources: dict[str, SourceFiles]) -
         source = sources[kind.table_name]
         if source.candidates:
             others = " or ".join(each for each in source.candidates if each != name)
+            others = shorten(others, 500)
             return f"it is not clear whether it or {others} is meant"
         read = source.paths[0].name
         if kind.is_log:

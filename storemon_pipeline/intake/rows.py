@@ -22,6 +22,7 @@ from pyarrow import csv as arrow_csv
 from storemon_pipeline.intake.content import Block
 from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import FileKind
+from storemon_pipeline.uptime.messages import quote_value, shorten
 
 # a field is quoted as a whole, or does not begin with a quote and has no carriage return in it
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
@@ -146,7 +147,8 @@ def read_header(line: bytes, kind: FileKind, file: str) -> Header:
         if not found:
             raise IntakeError(_missing(column, kind.columns[column], names, file))
         if len(found) > 1:
-            named = " and ".join(f"{names[at]!r} (column {at + 1})" for at in found)
+            named = " and ".join(f"{quote_value(names[at])} (column {at + 1})" for at in found)
+            named = shorten(named, 500)
             msg = (
                 f"{file} has {len(found)} columns that could be {column}: {named}. Remove or "
                 "rename all but the one that is meant"
@@ -157,9 +159,9 @@ def read_header(line: bytes, kind: FileKind, file: str) -> Header:
 
 
 def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str) -> str:
+    found = shorten(", ".join(map(quote_value, names)), 500) or "no name at all"
     msg = (
-        f"{file} has no column {column}: its header has "
-        f"{', '.join(repr(name) for name in names) or 'no name at all'}; accepted "
+        f"{file} has no column {column}: its header has {found}; accepted "
         f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
     )
     if len(names) == 1 and (separator := next((c for c in ";\t|" if c in names[0]), None)):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +30,7 @@ from storemon_pipeline.intake.rows import LINE
 from storemon_pipeline.intake.text import fullmatch
 from storemon_pipeline.intake.timestamps import is_whole_timestamp, read_timestamps
 from storemon_pipeline.intake.zones import read_timezones
+from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.request import FIRST_YEAR, LAST_YEAR, STORE_ID, STORE_ID_IN_WORDS
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
@@ -310,11 +310,12 @@ def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     rows = np.unique(at)
     reasons = np.full(len(rows), "", dtype=object)
     # few columns with few checks each; rows may be many, and are never looped over
-    groups: dict[Any, Any] = cases.groupby(["column", "check"], sort=False).indices
-    for (column, check), positions in groups.items():
-        of_rows = np.searchsorted(rows, at[positions])
-        which, values = pd.factorize(text[column].loc[at[positions]])
-        said = np.array([f"{column} {_shown(value)} {check}" for value in values], dtype=object)
+    kinds = cases[["column", "check"]].drop_duplicates()
+    for column, check in zip(kinds["column"].astype("str"), kinds["check"], strict=True):
+        failed = at[((cases["column"] == column) & (cases["check"] == check)).to_numpy()]
+        which, values = pd.factorize(text[column].loc[failed])
+        said = np.array([f"{column} {_shown(value)} {check}" for value in values], dtype=np.object_)
+        of_rows = np.searchsorted(rows, failed)
         before = reasons[of_rows]
         reasons[of_rows] = before + np.where(before == "", "", "; ") + said[which]
     return pd.DataFrame({LINE: text[LINE].loc[rows].to_numpy(), "reason": reasons})
@@ -323,7 +324,7 @@ def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
 def _shown(value: str) -> str:
     if not value.strip():
         return "is empty and"
-    return f"is {value[:60]!r}{'…' if len(value) > 60 else ''} and"  # noqa: PLR2004
+    return f"is {quote_value(value)} and"
 
 
 def is_whole_poll(values: dict[str, str], last_column: str | None) -> bool:

@@ -12,6 +12,9 @@ from sqlalchemy import Connection, ScalarSelect, delete, func, insert, select, u
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.tables import ingested_file, quarantined_row
 
+SHOWN_CHARACTERS = 500
+"""How much of a bad row's text is shown; quarantined_row has it whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class IngestedFile:
@@ -152,11 +155,12 @@ def bad_rows_of(connection: Connection, file: str, most: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``file``, ``line_number``, ``row_text``, ``reason``.
+        ``file``, ``line_number``, ``row_text`` (its first characters), ``reason``.
     """
     row = quarantined_row.c
+    text = func.substr(row.row_text, 1, SHOWN_CHARACTERS)
     query = (
-        select(row.file, row.line_number, row.row_text, row.reason)
+        select(row.file, row.line_number, text.label("row_text"), row.reason)
         .where(row.file == file, row.ingested_file_id >= _begun(file))
         .order_by(row.line_number)
         .limit(most)

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, insert, null, or_, select, union_all, update
 
 from storemon_pipeline.storage.tables import fleet_figure, report, report_request
+from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import Window
@@ -108,7 +109,7 @@ def fail_report(connection: Connection, run_id: str, *, error: str, failed_at: d
     connection.execute(
         update(report)
         .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
-        .values(status=FAILED, finished_at=failed_at, error=error)
+        .values(status=FAILED, finished_at=failed_at, error=shorten(error))
     )
 
 

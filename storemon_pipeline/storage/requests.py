@@ -26,6 +26,7 @@ from storemon_pipeline.storage.registry import (
     queue_report,
 )
 from storemon_pipeline.storage.tables import idempotency_key, report, report_request
+from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.request import AskedReport
 from storemon_pipeline.uptime.rules import BeforeFirstPoll
 
@@ -186,7 +187,7 @@ def _of_key(connection: Connection, key: str, digest: str) -> KeptRequest | None
         return None
     *columns, kept_digest = row
     if kept_digest != digest:
-        msg = f"the key {key!r} came with another request before"
+        msg = f"the key {quote_value(key)} came with another request before"
         raise IdempotencyKeyReusedError(msg)
     return _kept(columns)
 

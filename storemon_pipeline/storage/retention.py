@@ -19,6 +19,7 @@ from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.registry import IN_PROGRESS
 from storemon_pipeline.storage.requests import drop_requests
 from storemon_pipeline.storage.tables import polled_store, quarantined_row, report, store_status
+from storemon_pipeline.uptime.messages import quote_value
 
 _MONTH = re.compile(r"store_status_(\d{4})_(\d{2})")
 _POSTGRESQL_MONTHS = text("""
@@ -241,7 +242,7 @@ def drop_directory(reports_dir: UPath, report_id: str) -> bool:
         Where the id is not one segment of a path.
     """
     if not is_report_id(report_id):
-        msg = f"{report_id!r} cannot be the name of a report's directory"
+        msg = f"{quote_value(report_id)} cannot be the name of a report's directory"
         raise ValueError(msg)
     directory = reports_dir / report_id
     if directory.is_symlink():  # what it leads to is not ours

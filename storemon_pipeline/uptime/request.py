@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.tables import instants_of
 from storemon_pipeline.uptime.windows import CALENDAR, ROLLING, Window, calendar_bounds
@@ -52,10 +53,10 @@ def parse_instant(value: object) -> object:
         instant = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
         utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        msg = f"{value!r} is no instant: write it like 2023-01-25T18:00:00Z"
+        msg = f"{quote_value(value)} is no instant: write it like 2023-01-25T18:00:00Z"
         raise ValueError(msg) from error
     if not FIRST_YEAR <= utc.year <= LAST_YEAR:
-        msg = f"{value!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}"
+        msg = f"{quote_value(value)} is not between the years {FIRST_YEAR} and {LAST_YEAR}"
         raise ValueError(msg)
     return utc
 
@@ -70,7 +71,7 @@ STORE_ID_IN_WORDS = "a letter or digit followed by at most 63 letters, digits or
 
 def _store_id(value: str) -> str:
     if not re.fullmatch(STORE_ID, value):
-        msg = f"{value[:100]!r} is no id of a store: that is {STORE_ID_IN_WORDS}"
+        msg = f"{quote_value(value)} is no id of a store: that is {STORE_ID_IN_WORDS}"
         raise ValueError(msg)
     return value
 
@@ -78,7 +79,7 @@ def _store_id(value: str) -> str:
 def _quoted(value: object) -> object:
     """Refuse a number: YAML drops leading zeros, and others digits beyond the sixteenth."""
     if not isinstance(value, str):
-        msg = f"{str(value)[:100]} is not text: put the id of a store in quotes"
+        msg = f"{quote_value(value)} is not text: put the id of a store in quotes"
         raise ValueError(msg)  # noqa: TRY004 - pydantic passes on a TypeError as a bug
     return value
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from storemon_pipeline.intake import content, ingest
+from storemon_pipeline.intake import checked, content, ingest
 from storemon_pipeline_tests.intake.place import HOURS, LOG, POLLS, ZONES, Place, gz, text
 
 ROWS = 10_000
@@ -86,7 +86,7 @@ def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_c
     place.take_in()
     before = place.dump()
     put_many(place)
-    read_rows, threads = ingest.read_rows, threading.active_count()
+    read_rows, threads = checked.read_rows, threading.active_count()
 
     def read_rows_until_memory_ends(block, header):
         if block.first_line > ROWS // 2:
@@ -94,7 +94,7 @@ def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_c
         return read_rows(block, header)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "read_rows", read_rows_until_memory_ends)
+        patched.setattr(checked, "read_rows", read_rows_until_memory_ends)
         with pytest.raises(MemoryError, match="no room"):
             place.take_in()
     assert place.dump() == before

@@ -23,6 +23,7 @@ from storemon_pipeline.storage.registry import (
 )
 from storemon_pipeline.storage.requests import cancel_request, keep_request, launched
 from storemon_pipeline.storage.tables import fleet_figure, report
+from storemon_pipeline.uptime.messages import MAX_MESSAGE
 from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
 
 NOON = datetime(2023, 1, 25, 12, 0, 0, 123456, tzinfo=UTC)
@@ -96,6 +97,13 @@ def test_a_report_is_complete_or_failed(database: Database):
         "running": ("Running", None, None),
     }
     assert rows["good"]["finished_at"] == rows["bad"]["finished_at"] == LATER
+
+
+def test_error_of_a_report_is_cut_when_stored(database: Database):
+    started(database, "a-run")
+    failed(database, "a-run", error="no polls " * 1_000_000)
+    error = reports(database)["a-run"]["error"]
+    assert (len(error), error[:9], error[-1]) == (MAX_MESSAGE, "no polls ", "…")
 
 
 def test_a_complete_report_never_becomes_failed(database: Database):
