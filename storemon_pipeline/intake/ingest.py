@@ -22,7 +22,12 @@ from storemon_pipeline.ahead import one_ahead
 from storemon_pipeline.intake.content import Block, Content, compression_of, content_sha256
 from storemon_pipeline.intake.errors import IntakeError, TooManyBadRowsError
 from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
-from storemon_pipeline.intake.recognition import SourceFiles, refuse_ambiguous, survey
+from storemon_pipeline.intake.recognition import (
+    SourceFiles,
+    list_unread,
+    refuse_ambiguous,
+    survey,
+)
 from storemon_pipeline.intake.rows import (
     LINE,
     Header,
@@ -44,6 +49,7 @@ from storemon_pipeline.storage.snapshots import count_rows, replace_snapshot
 from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.storage.unmatched import unmatched_snapshots
 from storemon_pipeline.storage.unread_files import replace_unread_files
+from storemon_pipeline.wording import counted
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
 
@@ -165,6 +171,8 @@ def ingest(
             f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
             ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
         )
+        if directory.unread:
+            msg += f". Not read: {list_unread(directory.unread)}"
         raise IntakeError(msg)
     reports: dict[str, TableReport] = {}
     with database.write(alone="tables") as connection:
@@ -277,10 +285,10 @@ class _Ingestion:
                 )
                 yield rows.count, CheckedRows(checked.good, bad.sort_values(LINE))
                 self.log.info(
-                    "%s: read up to line %s; of the last %s rows, %s quarantined",
+                    "%s: read up to line %s; of the last %s, %s quarantined",
                     content.path.name,
                     f"{block.first_line + rows.lines - 1:,}",
-                    f"{rows.count:,}",
+                    counted(rows.count, "row"),
                     f"{len(bad):,}",
                 )
 
@@ -359,10 +367,11 @@ def _is_whole(content: Content, header: Header, kind: FileKind) -> bool:
 
 def _too_many(report: FileReport, max_bad_share: float) -> TooManyBadRowsError:
     first = report.first_bad_rows.iloc[0] if len(report.first_bad_rows) else None
+    bad = report.total_bad_rows
     msg = (
-        f"{report.file} is refused: {report.total_bad_rows:,} of its {report.total_rows:,} rows "
-        f"({report.bad_share:.1%}) are bad, more than the {max_bad_share:.1%} that "
-        "STOREMON_MAX_BAD_SHARE accepts. Nothing was changed."
+        f"{report.file} is refused: {bad:,} of its {counted(report.total_rows, 'row')} "
+        f"({report.bad_share:.1%}) {'is' if bad == 1 else 'are'} bad, more than the "
+        f"{max_bad_share:.1%} that STOREMON_MAX_BAD_SHARE accepts. Nothing was changed."
     )
     if first is not None:
         msg += f" The first is line {first[LINE]}, {first['row_text']!r}: {first['reason']}"
@@ -379,11 +388,11 @@ def _say(
     """Tell in the log what came of a table."""
     if not report.files and (report.table_rows or not kind.is_optional):
         log.warning(
-            "There is no %s in %s: %s stays as it is, with %s rows",
+            "There is no %s in %s: %s stays as it is, with %s",
             " or ".join(f"{name}.csv" for name in kind.names),
             data_dir,
             report.table_name,
-            f"{report.table_rows:,}",
+            counted(report.table_rows, "row"),
         )
     if source.by_header:
         log.warning(
@@ -397,15 +406,14 @@ def _say(
             log.info("%s is unchanged and was skipped", file.file)
         else:
             log.info(
-                "%s is %s: %s rows read, %s quarantined, %s superseded by a later row; "
-                "%s now has %s rows",
+                "%s is %s: %s read, %s quarantined, %s superseded by a later row; %s now has %s",
                 file.file,
                 file.reading,
-                f"{file.rows:,}",
+                counted(file.rows, "row"),
                 f"{file.bad_rows:,}",
                 f"{file.superseded:,}",
                 report.table_name,
-                f"{report.table_rows:,}",
+                counted(report.table_rows, "row"),
             )
         if file.waiting_line is not None:
             log.warning(

@@ -50,6 +50,8 @@ _WHOLE_ZONE = re.compile(r"(?:UTC|Z|[+-]\d\d:?\d\d)$")
 
 _START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
 _END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
+# how a spreadsheet writes a long number
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _ID_RULE = f"must be {STORE_ID_IN_WORDS}"
 
 
@@ -337,14 +339,23 @@ def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     cases = failures[["index", "column", "check"]].drop_duplicates()
     at = cases["index"].astype("int64")
     values = pd.Series("", index=cases.index, dtype="object")
+    hints = values.copy()
     for column in cases["column"].unique():
         of_column = cases["column"] == column
         values[of_column] = text[column].loc[at[of_column]].map(_shown).to_numpy()
-    said = cases["column"] + " " + values + " " + cases["check"].astype("str")
+        if column == "store_id":
+            hints[of_column] = text[column].loc[at[of_column]].map(_rounding_hint).to_numpy()
+    said = cases["column"] + " " + values + " " + cases["check"].astype("str") + hints
     reasons = said.groupby(at).agg("; ".join)
     return pd.DataFrame(
         {LINE: text[LINE].loc[reasons.index].to_numpy(), "reason": reasons.to_numpy(dtype=object)}
     )
+
+
+def _rounding_hint(store_id: str) -> str:
+    if not _SCIENTIFIC.fullmatch(store_id.strip()):
+        return ""
+    return ", and was rounded by a spreadsheet: export ids as text"
 
 
 def _shown(value: str) -> str:

@@ -14,7 +14,6 @@ from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.layout import (
     Notice,
     WindowFigures,
-    counted,
     in_words,
     render,
     utc_text,
@@ -22,6 +21,7 @@ from storemon_pipeline.pages.layout import (
 from storemon_pipeline.uptime.fleet import Fleet
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline.wording import counted
 
 MOST_STORES, MOST_EVENTS = 200, 100
 """How many stores and events are on the page; the files have all."""
