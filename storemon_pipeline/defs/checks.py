@@ -24,6 +24,7 @@ from storemon_pipeline.storage.tables import (
 from storemon_pipeline.storage.unmatched import MIN_POLLED_SHARE, unmatched_snapshots
 from storemon_pipeline.storage.unread_files import unread_files
 from storemon_pipeline.uptime.timezones import canonical_timezones
+from storemon_pipeline.wording import counted
 
 _SHOWN = 20
 _WEEKDAYS = 7
@@ -109,11 +110,11 @@ def table_checks(
     selected = {(key.asset_key.path[-1], key.name) for key in context.selected_asset_check_keys}
     for name, (asset, _) in _SPECS.items():
         if (asset, name) in selected:
-            told = f"{len(found[name]):,} of {len(stores):,} polled stores."
+            told = f"{len(found[name]):,} of {counted(len(stores), 'polled store')}."
             yield _result(name, asset, found[name], len(stores), told)
     for asset, failing in strangers.items():
         if (asset, _ONLY_POLLED) in selected:
-            told = f"{len(failing):,} stores that were never polled."
+            told = f"Never polled: {counted(len(failing), 'store')}."
             yield _result(_ONLY_POLLED, asset, failing, len(stores), told)
     for asset, table in _SNAPSHOTS.items():
         if (asset, _STORES_MATCH) in selected:

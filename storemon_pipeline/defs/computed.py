@@ -16,6 +16,7 @@ from storemon_pipeline.uptime import status
 from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
+from storemon_pipeline.wording import counted
 
 _GROUP = "intervals"
 
@@ -99,7 +100,7 @@ def status_intervals(
             opened = open_hours.of_stores(stores)
             yield status.status_intervals(stores, polls, opened, written, start, as_of, rules)
             context.log.info(
-                "Status intervals of %s from %s polls", said(stores), f"{len(polls):,}"
+                "Status intervals of %s from %s", said(stores), counted(len(polls), "poll")
             )
 
     return TableSlices(slices())
@@ -151,4 +152,4 @@ def said(stores: pd.DataFrame) -> str:
     if stores.empty:
         return "no stores"
     ids = stores["store_id"]
-    return f"{len(stores):,} stores, {ids.iloc[0]} to {ids.iloc[-1]}"
+    return f"{counted(len(stores), 'store')}, {ids.iloc[0]} to {ids.iloc[-1]}"

@@ -28,6 +28,7 @@ from storemon_pipeline.intake.files import (
 from storemon_pipeline.intake.ingest import TableReport, ingest
 from storemon_pipeline.storage.ingested import bad_rows_of
 from storemon_pipeline.storage.tables import metadata as database_tables
+from storemon_pipeline.wording import counted
 
 RAW_ASSETS: dict[str, FileKind] = {
     "store_status": STORE_STATUS,
@@ -189,7 +190,7 @@ def _bad_rows_result(name: str, report: TableReport, storemon: Storemon) -> dg.A
         asset_key=name,
         passed=bad == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{bad:,} of {rows:,} rows are bad.",
+        description=f"{counted(bad, 'bad row')} of {rows:,}.",
         metadata={
             "bad_rows": bad,
             "bad_share": bad / rows if rows else 0.0,

@@ -38,6 +38,7 @@ from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import Fleet, store_results
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, ReportRequest
 from storemon_pipeline.uptime.slices import store_slices
+from storemon_pipeline.wording import counted
 
 REPORT_ASSETS: dict[str, list[str]] = {
     "uptime_report": [REPORT, REPORT_FULL, PAGE],
@@ -193,8 +194,8 @@ def reported(
                 if report_request.store_ids is None:
                     keep_figures(connection, context.run.run_id, fleet)
             context.log.info(
-                "The report of %s stores as of %s is in %s%s",
-                f"{fleet.stores:,}",
+                "The report of %s as of %s is in %s%s",
+                counted(fleet.stores, "store"),
                 report_request.as_of.isoformat(),
                 files.directory / REPORT,
                 _published(storemon, context.run.run_id, report_request),
@@ -236,7 +237,7 @@ def _checks(fleet: Fleet, polled_stores: int) -> list[dg.AssetCheckResult]:
             check_name=WITHIN_OPEN_TIME,
             asset_key="uptime_report",
             passed=beyond == 0,
-            description=f"{beyond:,} of {fleet.stores:,} stores exceed their open time.",
+            description=f"Beyond open time: {beyond:,} of {counted(fleet.stores, 'store')}.",
             metadata={"stores": fleet.stores, "stores_beyond_open_time": beyond},
         ),
         dg.AssetCheckResult(
@@ -244,8 +245,8 @@ def _checks(fleet: Fleet, polled_stores: int) -> list[dg.AssetCheckResult]:
             asset_key="uptime_report",
             passed=twice == 0 and fleet.stores == polled_stores,
             description=(
-                f"{fleet.stores:,} rows for {polled_stores:,} polled stores, {twice:,} of them "
-                "twice or out of order."
+                f"{counted(fleet.stores, 'row')} for {counted(polled_stores, 'polled store')}, "
+                f"{twice:,} of them twice or out of order."
             ),
             metadata={"rows": fleet.stores, "polled_stores": polled_stores, "stores_twice": twice},
         ),

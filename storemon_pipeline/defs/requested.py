@@ -39,6 +39,7 @@ from storemon_pipeline.uptime.request import (
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.timezones import canonical_timezones, effective_timezones
 from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline.wording import counted
 
 _RULES = UptimeRules.model_fields
 _ASKED = AskedReport.model_fields
@@ -133,7 +134,7 @@ def report_request(
             request.as_of,
             oldest,
         )
-    stores = "all stores" if request.store_ids is None else f"{len(request.store_ids):,} stores"
+    stores = "all stores" if request.store_ids is None else counted(len(request.store_ids), "store")
     context.log.info(
         "This report is as of %s, for %s, over %s",
         request.as_of.isoformat(),
@@ -191,8 +192,8 @@ def polled_stores_asset(
     stores = with_estimated_polls(storemon.database, stores, *report_request.span)
     unknown = canonical_timezones(stores["timezone_str"]).isna()
     context.log.info(
-        "%s stores were polled at or before as_of; %s have no known time zone",
-        f"{len(stores):,}",
+        "%s polled at or before as_of; without a known time zone: %s",
+        counted(len(stores), "store"),
         f"{unknown.sum():,}",
     )
     return stores
@@ -225,9 +226,9 @@ def weekly_hours(
         hours = read_business_hours(connection)
     hours = hours.merge(stores, on="store_id")
     context.log.info(
-        "%s openings of %s stores; the other %s are always open",
-        f"{len(hours):,}",
-        f"{hours['store_id'].nunique():,}",
+        "%s of %s; always open: %s",
+        counted(len(hours), "opening"),
+        counted(hours["store_id"].nunique(), "store"),
         f"{len(stores) - hours['store_id'].nunique():,}",
     )
     return hours
@@ -262,8 +263,8 @@ def special_dates(
     with storemon.database.read() as connection:
         special = read_special_hours(connection).merge(stores, on="store_id")
     context.log.info(
-        "%s rows of special hours of %s stores",
-        f"{len(special):,}",
-        f"{special['store_id'].nunique():,}",
+        "%s of special hours of %s",
+        counted(len(special), "row"),
+        counted(special["store_id"].nunique(), "store"),
     )
     return special

@@ -8,9 +8,9 @@ import pandas as pd
 from upath import UPath
 
 from storemon_pipeline.pages.data_quality import DataQuality, quality_lines
-from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
+from storemon_pipeline.wording import counted
 
 WORST = 5
 

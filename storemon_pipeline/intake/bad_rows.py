@@ -97,9 +97,10 @@ class BadRows:
             refuse_days_from_one(self._weekdays, self.file)
         if not is_bad:
             return
-        of_rows = f"{bad:,} of its {'' if at_end else 'first '}{total:,} rows"
+        of_rows = f"{bad:,} of its {'' if at_end else 'first '}{counted(total, 'row')}"
         msg = (
-            f"{self.file} is refused: {of_rows} ({bad / total:.1%}) are bad, more than the "
+            f"{self.file} is refused: {of_rows} ({bad / total:.1%}) "
+            f"{'is' if bad == 1 else 'are'} bad, more than the "
             f"{self.max_bad_share:.1%} that STOREMON_MAX_BAD_SHARE accepts. Nothing was changed."
         )
         if len(self.first):

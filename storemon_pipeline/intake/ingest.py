@@ -26,7 +26,11 @@ from storemon_pipeline.intake.content import Content, content_sha256, refuse_cha
 from storemon_pipeline.intake.errors import FileChangedError, IntakeError
 from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
 from storemon_pipeline.intake.raw_file import RawFile
-from storemon_pipeline.intake.recognition import SourceFiles, refuse_ambiguous, survey
+from storemon_pipeline.intake.recognition import (
+    SourceFiles,
+    refuse_ambiguous,
+    survey,
+)
 from storemon_pipeline.intake.rows import bad_rows_table
 from storemon_pipeline.intake.snapshot import bring_in_snapshot
 from storemon_pipeline.storage.database import Database
@@ -46,6 +50,7 @@ from storemon_pipeline.storage.tables import metadata
 from storemon_pipeline.storage.unmatched import unmatched_snapshots
 from storemon_pipeline.storage.unread_files import replace_unread_files
 from storemon_pipeline.uptime.messages import quote_value
+from storemon_pipeline.wording import counted
 
 Reading = Literal["new", "grown", "changed", "unchanged"]
 
@@ -213,6 +218,8 @@ class _Ingestion:
                 f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
                 ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
             )
+            if directory.unread:
+                msg += f". Not read: {list_unread(directory.unread)}"
             raise IntakeError(msg)
         reports: dict[str, TableReport] = {}
         for kind in kinds:
@@ -382,11 +389,11 @@ def _say(
     """Tell in the log what came of a table."""
     if not report.files and (report.table_rows or not kind.is_optional):
         log.warning(
-            "There is no %s in %s: %s stays as it is, with %s rows",
+            "There is no %s in %s: %s stays as it is, with %s",
             " or ".join(f"{name}.csv" for name in kind.names),
             data_dir,
             report.table_name,
-            f"{report.table_rows:,}",
+            counted(report.table_rows, "row"),
         )
     if source.by_header:
         log.warning(
@@ -400,15 +407,14 @@ def _say(
             log.info("%s is unchanged and was skipped", file.file)
         else:
             log.info(
-                "%s is %s: %s rows read, %s quarantined, %s superseded by a later row; "
-                "%s now has %s rows",
+                "%s is %s: %s read, %s quarantined, %s superseded by a later row; %s now has %s",
                 file.file,
                 file.reading,
-                f"{file.rows:,}",
+                counted(file.rows, "row"),
                 f"{file.bad_rows:,}",
                 f"{file.superseded:,}",
                 report.table_name,
-                f"{report.table_rows:,}",
+                counted(report.table_rows, "row"),
             )
         if file.waiting_line is not None:
             log.warning(

@@ -8,7 +8,7 @@ that looks like data is named, so that none is overlooked silently.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from storemon_pipeline.intake.content import Content
 from storemon_pipeline.intake.errors import IntakeError
 from storemon_pipeline.intake.files import ENDINGS, KINDS, FileKind, named_files
 from storemon_pipeline.intake.raw_file import RawFile
-from storemon_pipeline.intake.rows import find_columns, header_names
+from storemon_pipeline.intake.rows import find_columns, header_names, other_separator
 from storemon_pipeline.uptime.messages import shorten
 
+_TEXT_ENDING = ".txt"
+_MOST_NAMED = 10
 _OTHER_FORMATS = {
     ".xlsx": "a spreadsheet: save it as CSV",
     ".xls": "a spreadsheet: save it as CSV",
@@ -49,6 +51,14 @@ class UnreadFile:
 
     file: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    """What the header of a file says of it: the kind whose columns it has, or what is wrong."""
+
+    kind: FileKind | None
+    fault: str = ""
 
 
 @dataclass(slots=True)
@@ -110,10 +120,14 @@ def survey(data_dir: Path, kinds: Collection[FileKind] = KINDS) -> DataDirectory
         taken |= {*read, *rest}
         passed_over |= dict.fromkeys(rest, kind)
     others = [name for name in names if name not in taken and not name.startswith(".")]
-    headers = {name: _kind_by_header(data_dir / name) for name in others if _is_csv(name)}
+    inspected = {
+        name: _inspect(data_dir / name)
+        for name in others
+        if name.lower().endswith((*ENDINGS, _TEXT_ENDING))
+    }
     for kind in KINDS:
         source = sources[kind.table_name]
-        fitting = [name for name, found in headers.items() if found is kind]
+        fitting = [name for name, each in inspected.items() if each.kind is kind and _is_csv(name)]
         if not source.paths and len(fitting) == 1:
             source.paths, source.by_header = [data_dir / fitting[0]], True
         elif not source.paths:
@@ -126,7 +140,7 @@ def survey(data_dir: Path, kinds: Collection[FileKind] = KINDS) -> DataDirectory
     unread += [
         UnreadFile(name, reason)
         for name in others
-        if name not in read_names and (reason := _reason(name, headers.get(name), sources))
+        if name not in read_names and (reason := _reason(name, inspected.get(name), sources))
     ]
     unread += [
         UnreadFile(name, "its name is not UTF-8: rename it")
@@ -158,6 +172,14 @@ def refuse_ambiguous(directory: DataDirectory, kinds: Collection[FileKind]) -> N
             if kind.is_log:
                 msg += f", or all of them to {kind.names[0]}_….csv"
             raise IntakeError(msg)
+
+
+def list_unread(unread: Sequence[UnreadFile]) -> str:
+    """The first files that were not read, each with its reason, as a part of a message."""
+    named = [f"{each.file}, {each.reason}" for each in unread[:_MOST_NAMED]]
+    if (others := len(unread) - len(named)) > 0:
+        named.append(f"and {others:,} more")
+    return "; ".join(named)
 
 
 def fingerprint(data_dir: Path) -> dict[str, list[int]]:
@@ -208,30 +230,39 @@ def _is_csv(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def _kind_by_header(path: Path) -> FileKind | None:
-    """The only kind whose columns a file's header has; None where it has not, or is unreadable."""
+def _inspect(path: Path) -> _Inspected:
     try:
         with RawFile(path) as file, Content(file) as content:
             names = header_names(content.header(), path.name)
-    except (IntakeError, OSError):
-        return None
+    except IntakeError as error:
+        return _Inspected(None, f"it {str(error).removeprefix(path.name).lstrip()}")
     fitting = [kind for kind in KINDS if find_columns(names, kind).is_complete]
-    return fitting[0] if len(fitting) == 1 else None
+    if len(fitting) == 1:
+        return _Inspected(fitting[0])
+    if fitting:
+        files = " and ".join(f"{kind.names[0]}.csv" for kind in fitting)
+        return _Inspected(None, f"its header fits {files}: rename it to the one it is")
+    if separator := other_separator(names):
+        return _Inspected(None, f"its columns are separated by {separator!r}, not by commas")
+    return _Inspected(None, "its name and its header are those of no raw file")
 
 
-def _reason(name: str, kind: FileKind | None, sources: dict[str, SourceFiles]) -> str | None:
+def _reason(name: str, inspected: _Inspected | None, sources: dict[str, SourceFiles]) -> str | None:
     """Why a file is not read; None where it does not look like data."""
-    if _is_csv(name):
-        if kind is None:
-            return "its name and its header are those of no raw file"
-        source = sources[kind.table_name]
-        if source.candidates:
-            others = " or ".join(each for each in source.candidates if each != name)
-            others = shorten(others, 500)
-            return f"it is not clear whether it or {others} is meant"
-        read = source.paths[0].name
-        if kind.is_log:
-            return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"
-        return f"{read} is read in its place"
-    ending = Path(name).suffix.lower()
-    return f"it is {_OTHER_FORMATS[ending]}" if ending in _OTHER_FORMATS else None
+    if inspected is None:
+        ending = Path(name).suffix.lower()
+        return f"it is {_OTHER_FORMATS[ending]}" if ending in _OTHER_FORMATS else None
+    kind = inspected.kind
+    if not _is_csv(name):
+        return f"its header fits {kind.names[0]}.csv: rename it to that" if kind else None
+    if kind is None:
+        return inspected.fault
+    source = sources[kind.table_name]
+    if source.candidates:
+        others = " or ".join(each for each in source.candidates if each != name)
+        others = shorten(others, 500)
+        return f"it is not clear whether it or {others} is meant"
+    read = source.paths[0].name
+    if kind.is_log:
+        return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"
+    return f"{read} is read in its place"

@@ -164,9 +164,16 @@ def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str
         f"{file} has no column {column}: its header has {found}; accepted "
         f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
     )
-    if len(names) == 1 and (separator := next((c for c in ";\t|" if c in names[0]), None)):
+    if separator := other_separator(names):
         msg += f". Columns are separated by commas, not by {separator!r}"
     return msg
+
+
+def other_separator(names: list[str]) -> str | None:
+    """What a header seems to be separated by where it has no comma; None where it has nothing."""
+    if len(names) != 1:
+        return None
+    return next((separator for separator in ";\t|" if separator in names[0]), None)
 
 
 def bad_rows_table(line_numbers: object, texts: object, reasons: object) -> pd.DataFrame:

@@ -7,6 +7,7 @@ words of the schema's checks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ _MIDNIGHT = pd.Timedelta(hours=24)
 
 _START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
 _END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
+# how a spreadsheet writes a long number
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _ID_RULE = f"must be {STORE_ID_IN_WORDS}"
 
 
@@ -314,11 +317,24 @@ def _reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     for column, check in zip(kinds["column"].astype("str"), kinds["check"], strict=True):
         failed = at[((cases["column"] == column) & (cases["check"] == check)).to_numpy()]
         which, values = pd.factorize(text[column].loc[failed])
-        said = np.array([f"{column} {_shown(value)} {check}" for value in values], dtype=np.object_)
+        hint = _rounding_hint if column == "store_id" else _no_hint
+        said = np.array(
+            [f"{column} {_shown(value)} {check}{hint(value)}" for value in values], dtype=np.object_
+        )
         of_rows = np.searchsorted(rows, failed)
         before = reasons[of_rows]
         reasons[of_rows] = before + np.where(before == "", "", "; ") + said[which]
     return pd.DataFrame({LINE: text[LINE].loc[rows].to_numpy(), "reason": reasons})
+
+
+def _no_hint(_value: str) -> str:
+    return ""
+
+
+def _rounding_hint(store_id: str) -> str:
+    if not _SCIENTIFIC.fullmatch(store_id.strip()):
+        return ""
+    return ", and was rounded by a spreadsheet: export ids as text"
 
 
 def _shown(value: str) -> str:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from storemon_pipeline.pages.drawing import Chart, draw
-from storemon_pipeline.pages.layout import counted
 from storemon_pipeline.pages.timeline import (
     CLOSED,
     DOWN,
@@ -21,6 +20,7 @@ from storemon_pipeline.pages.timeline import (
     clock_text,
     length_text,
 )
+from storemon_pipeline.wording import counted
 
 HEAT_CLASSES = 6
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from storemon_pipeline.pages.layout import Notice, counted
+from storemon_pipeline.pages.layout import Notice
 from storemon_pipeline.uptime.assumptions import Assumptions
 from storemon_pipeline.uptime.rules import DEFAULT_TIMEZONE, MissingDay
+from storemon_pipeline.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from storemon_pipeline.pages.drawing import Chart
 from storemon_pipeline.pages.layout import (
     Notice,
     WindowFigures,
-    counted,
     in_words,
     render,
     utc_text,
@@ -23,6 +22,7 @@ from storemon_pipeline.uptime.current_status import Now
 from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, Fleet
 from storemon_pipeline.uptime.request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline.wording import counted
 
 MOST_STORES, MOST_DOWN = 200, 100
 """How many of the worst stores and of those that are down now are on the page."""

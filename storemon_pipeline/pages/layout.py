@@ -88,17 +88,6 @@ def in_words(window: str) -> str:
     return window.replace("_", " ")
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things.
-
-    Examples
-    --------
-    >>> counted(1, "store"), counted(2000, "store")
-    ('1 store', '2,000 stores')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def utc_text(instant: datetime) -> str:
     """An instant for people.
 

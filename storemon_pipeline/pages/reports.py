@@ -13,7 +13,6 @@ from storemon_pipeline.pages.data_quality import DataQuality, quality_notices
 from storemon_pipeline.pages.layout import (
     Frame,
     Notice,
-    counted,
     in_words,
     linked,
     main_of,
@@ -24,6 +23,7 @@ from storemon_pipeline.pages.timeline import length_text
 from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.request import DEFAULT_WINDOWS
 from storemon_pipeline.uptime.windows import Window
+from storemon_pipeline.wording import counted
 
 _KINDS = {"Complete": "good", "Failed": "bad", "Canceled": "warn"}
 # a range is asked for by its beginning and end

@@ -15,13 +15,14 @@ from storemon_pipeline.storage.tables import (
     special_hours,
     store_timezone,
 )
+from storemon_pipeline.wording import counted
 
 SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
 
 MIN_POLLED_SHARE = 0.05
 """A snapshot of whose stores fewer were ever polled does not belong to these polls."""
 
-_ROUNDED = re.compile(r"[1-9]\d{11,}0{3,}")
+_ROUNDED = re.compile(r"[1-9]\d{11,}0{3,}|\d(?:\.\d+)?[eE]\d{2}")
 _SAMPLED_IDS = 200
 
 
@@ -54,8 +55,9 @@ class UnmatchedSnapshot:
             if self.is_rounded
             else "check that its ids are those of the polls"
         )
+        polled = f"{self.polled or 'none'} {'was' if self.polled <= 1 else 'were'}"
         return (
-            f"{self.polled:,} of the {self.stores:,} stores in {self.table_name} were ever polled, "
+            f"of {counted(self.stores, 'store')} in {self.table_name}, {polled} ever polled, "
             f"so it hardly counts; {self.example} is one that was not: {cause}"
         )
 
@@ -86,6 +88,6 @@ def unmatched_snapshots(connection: Connection) -> list[UnmatchedSnapshot]:
 
 
 def _look_rounded(store_ids: Sequence[str]) -> bool:
-    """Whether most ids are long numbers that end in zeros."""
+    """Whether most ids are long numbers that end in zeros, or have an exponent."""
     rounded = sum(_ROUNDED.fullmatch(store_id) is not None for store_id in store_ids)
     return 2 * rounded > len(store_ids)

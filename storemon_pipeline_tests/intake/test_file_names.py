@@ -153,6 +153,53 @@ def test_git_lfs_pointer_is_refused_with_the_remedy(place: Place):
         place.take_in()
 
 
+LFS_POINTER = ("version https://git-lfs.github.com/spec/v1", "oid sha256:0")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (LFS_POINTER, "it is a pointer of Git LFS, not the data: fetch the data by `git lfs pull`"),
+        ((HOURS.replace(",", ";"),), "its columns are separated by ';', not by commas"),
+        (
+            (f"{HOURS},date",),
+            "its header fits menu_hours.csv and special_hours.csv: rename it to the one it is",
+        ),
+    ],
+)
+def test_unusable_candidate_is_named_with_its_fault(place: Place, lines, reason):
+    place.put("store_status.csv", POLLS)
+    place.put("menu_hour.csv", *lines)
+    place.take_in()
+    assert place.unread() == {"menu_hour.csv": reason}
+
+
+def test_text_file_with_the_header_of_a_raw_file_is_named(place: Place):
+    place.put("store_status.csv", POLLS)
+    place.put("menu_hours.txt", HOURS, "1,0,09:00:00,17:00:00")
+    place.put("notes.txt", "of no concern")
+    place.take_in()
+    assert place.unread() == {"menu_hours.txt": "its header fits menu_hours.csv: rename it to that"}
+
+
+def test_missing_polls_error_names_the_files_that_are_there(place: Place):
+    place.put("store_data.xlsx", "x")
+    place.put("polls.csv", POLLS.replace(",", ";"))
+    with pytest.raises(IntakeError) as refused:
+        place.take_in()
+    assert str(refused.value).endswith(
+        "Not read: polls.csv, its columns are separated by ';', not by commas; "
+        "store_data.xlsx, it is a spreadsheet: save it as CSV"
+    )
+
+
+def test_missing_polls_error_names_at_most_ten_files(place: Place):
+    for number in range(13):
+        place.put(f"other_{number:02}.zip", "x")
+    with pytest.raises(IntakeError, match=r"other_09.zip, it is an archive[^;]*; and 3 more$"):
+        place.take_in()
+
+
 def rows_for(*stores: str) -> list[str]:
     return [f"{store},Asia/Tokyo" for store in stores]
 
@@ -165,19 +212,19 @@ def test_snapshot_with_rounded_ids_is_reported(place: Place, caplog):
     place.put("timezones.csv", ZONES, *rows_for(*rounded))
     place.put("menu_hours.csv", HOURS, f"{stores[0]},0,09:00:00,17:00:00")
     place.take_in()
-    assert "0 of the 30 stores in store_timezone were ever polled" in caplog.text
+    assert "of 30 stores in store_timezone, none was ever polled" in caplog.text
     assert "8139926242460000000 is one that was not: its ids look rounded" in caplog.text
-    assert "business_hours were ever polled" not in caplog.text
+    assert "in business_hours" not in caplog.text
 
 
 def test_snapshot_with_some_polled_stores_is_not_reported(place: Place, caplog):
     place.put("store_status.csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
     place.put("timezones.csv", ZONES, *rows_for("1", *(f"x{number}" for number in range(19))))
     place.take_in()
-    assert "were ever polled" not in caplog.text
+    assert "ever polled" not in caplog.text
     place.put("timezones.csv", ZONES, *rows_for("1", *(f"x{number}" for number in range(20))))
     place.take_in()
-    assert "1 of the 21 stores in store_timezone were ever polled" in caplog.text
+    assert "of 21 stores in store_timezone, 1 was ever polled" in caplog.text
 
 
 def test_rows_that_repeat_a_poll_are_counted(place: Place, caplog):
@@ -186,5 +233,12 @@ def test_rows_that_repeat_a_poll_are_counted(place: Place, caplog):
     place.take_in()
     assert (
         "store_status.csv is new: 3 rows read, 1 quarantined, 1 superseded by a later row; "
-        "store_status now has 1 rows"
-    ) in caplog.text
+        "store_status now has 1 row"
+    ) in caplog.messages
+
+
+def test_one_row_is_not_counted_in_the_plural(place: Place, caplog):
+    place.put("store_status.csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
+    place.take_in()
+    assert "store_status.csv: read up to line 2; of the last 1 row, 0 quarantined" in caplog.text
+    assert "1 rows" not in caplog.text

@@ -26,7 +26,7 @@ def test_without_its_file_a_table_stays_as_it_is_and_the_log_warns(
     assert (report.files, report.table_rows) == ([], 1)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [
-        f"There is no {names} in {place.data_dir}: {table} stays as it is, with 1 rows"
+        f"There is no {names} in {place.data_dir}: {table} stays as it is, with 1 row"
     ]
 
 

@@ -74,6 +74,15 @@ def test_what_is_no_id_is_a_bad_row_in_every_file(place: Place):
         assert "must be a letter or digit followed by at most 63" in reason
 
 
+def test_id_in_scientific_notation_gets_the_cause_and_remedy(place: Place):
+    place.put("store_status.csv", POLLS)
+    place.put("timezones.csv", ZONES, "2.57E+14,Asia/Tokyo", "8.13993E+18,x", "-1,Asia/Tokyo")
+    place.take_in()
+    reasons = [reason for _, _, _, reason in place.quarantined()]
+    hint = "was rounded by a spreadsheet: export ids as text"
+    assert [hint in reason for reason in reasons] == [True, True, False]
+
+
 def test_what_can_be_asked_for_is_what_can_be_in_a_file():
     assert AskedReport(store_ids=tuple(IDS)).store_ids == tuple(IDS)
     for store_id in (*NOT_IDS, "1\n"):
