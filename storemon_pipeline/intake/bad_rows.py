@@ -12,6 +12,7 @@ from storemon_pipeline.intake.rows import LINE, bad_rows_table
 from storemon_pipeline.intake.schemas import CheckedRows, refuse_days_from_one
 from storemon_pipeline.storage.ingested import SHOWN_CHARACTERS
 from storemon_pipeline.uptime.messages import quote_value, shorten
+from storemon_pipeline.wording import counted
 
 JUDGED_ROWS = 100_000
 """After how many rows a file is judged by those that were read so far."""

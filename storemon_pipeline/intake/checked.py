@@ -21,6 +21,7 @@ from storemon_pipeline.intake.rows import (
     read_rows,
 )
 from storemon_pipeline.intake.schemas import CheckedRows, check_rows, is_whole_poll
+from storemon_pipeline.wording import counted
 
 
 def checked_rows(
@@ -53,10 +54,10 @@ def checked_rows(
             bad = pd.concat([rows.bad_rows, bad_rows_table(numbers, texts, checked.bad["reason"])])
             yield rows.count, replace(checked, bad=bad.sort_values(LINE, ignore_index=True))
             log.info(
-                "%s: read up to line %s; of the last %s rows, %s quarantined",
+                "%s: read up to line %s; of the last %s, %s quarantined",
                 content.path.name,
                 f"{block.first_line + rows.lines - 1:,}",
-                f"{rows.count:,}",
+                counted(rows.count, "row"),
                 f"{len(bad):,}",
             )
 

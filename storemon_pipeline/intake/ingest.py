@@ -28,6 +28,7 @@ from storemon_pipeline.intake.files import KINDS, STORE_STATUS, FileKind
 from storemon_pipeline.intake.raw_file import RawFile
 from storemon_pipeline.intake.recognition import (
     SourceFiles,
+    list_unread,
     refuse_ambiguous,
     survey,
 )
