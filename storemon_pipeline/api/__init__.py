@@ -5,6 +5,7 @@
 :mod:`.__main__`        ``python -m storemon_pipeline.api``: the process
 :mod:`.services`        what the endpoints work with: settings, database, Dagster
 :mod:`.dagster`         Dagster's GraphQL endpoint
+:mod:`.expiry`          reports of processes that have died
 :mod:`.asking`          asking for a report: on record first, then launched
 :mod:`.reports`         /v1/reports
 :mod:`.rows`            the rows of a report as JSON

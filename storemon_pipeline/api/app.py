@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from storemon_pipeline.api import (
     stores,
 )
 from storemon_pipeline.api.bodies import BodyLimitMiddleware
+from storemon_pipeline.api.expiry import expire_reports_periodically
 from storemon_pipeline.api.headers import SecurityHeadersMiddleware
 from storemon_pipeline.api.origin import OriginMiddleware, allowed_hosts
 from storemon_pipeline.api.services import Services
@@ -65,7 +67,9 @@ def build_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # the first page with a chart would wait for it
         threading.Thread(target=warm_up, daemon=True).start()
+        expiry = asyncio.create_task(expire_reports_periodically(services))
         yield
+        expiry.cancel()
         services.close()
 
     # the tokens are checked around the application, its documents included; here they are told of

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -525,6 +526,21 @@ def test_report_of_a_dead_process_is_not_handed_out(api: Api, database: Database
     assert ask(api, asked)["id"] != run_id
     told = api.http.get(f"/v1/reports/{run_id}").json()
     assert (told["status"], "no heartbeat for a minute" in told["error"]) == ("Failed", True)
+
+
+def test_report_of_a_dead_process_fails_without_a_daemon(start: Start, place: Place):
+    database, run_id = Database(place.database_url), str(uuid4())
+    long_ago = datetime.now(UTC) - timedelta(minutes=2)
+    with database.write_registry() as connection:
+        start_report(connection, run_id, None, long_ago)
+        beat(connection, run_id, long_ago)
+    database.close()
+    api = start()  # which looks for such reports by itself
+    give_up_at = time.monotonic() + 20
+    while (report := api.http.get(f"/v1/reports/{run_id}").json())["status"] == "Running":
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    assert (report["status"], "no heartbeat" in report["error"]) == ("Failed", True)
 
 
 # Stores
