@@ -25,7 +25,8 @@ from storemon_pipeline.intake.files import (
     STORE_TIMEZONES,
     FileKind,
 )
-from storemon_pipeline.intake.ingest import TableReport, ingest
+from storemon_pipeline.intake.ingest import ingest
+from storemon_pipeline.intake.results import TableReport
 from storemon_pipeline.storage.ingested import bad_rows_of
 from storemon_pipeline.storage.tables import metadata as database_tables
 from storemon_pipeline.wording import counted

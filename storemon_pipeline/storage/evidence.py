@@ -18,7 +18,8 @@ from typing import TypeVar
 import pandas as pd
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import estimate_polls, read_polls, read_polls_of_each
+from storemon_pipeline.storage.poll_estimate import estimate_polls
+from storemon_pipeline.storage.polls import read_polls, read_polls_of_each
 from storemon_pipeline.uptime.open_hours import OpeningHours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status import without_evidence

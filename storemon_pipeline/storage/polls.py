@@ -16,16 +16,11 @@ from sqlalchemy import (
     Column,
     Connection,
     MetaData,
-    Select,
     Table,
     case,
     func,
     insert,
-    literal,
-    or_,
     select,
-    true,
-    union_all,
 )
 
 from storemon_pipeline.storage import bulk
@@ -79,9 +74,6 @@ WHERE store_id >= :first AND store_id <= :last
     AND timestamp_utc >= CAST(:since AS timestamptz)
     AND timestamp_utc <= CAST(:until AS timestamptz)
 """
-_SAMPLES, _SAMPLED_SHARE = 2, 16
-"""How many samples the polls are counted in, and how many times as long all the time is."""
-Samples = list[tuple[datetime, datetime]]
 
 
 def _in_order(polls: pd.DataFrame) -> pa.Table:
@@ -327,72 +319,6 @@ def _category(column: pa.ChunkedArray) -> pd.Series:
         encoded = encoded.combine_chunks()
     names = pd.Index(encoded.dictionary.to_numpy(zero_copy_only=False), dtype="str")
     return pd.Series(pd.Categorical.from_codes(encoded.indices.to_numpy(), names))
-
-
-def estimate_polls(
-    database: Database, store_ids: pd.Series, since: datetime, until: datetime
-) -> pd.Series:
-    """About how many polls some stores have in ``[since, until]``, from samples of that time.
-
-    To count all of them would take a tenth of the time of a report.
-
-    Parameters
-    ----------
-    database : Database
-    store_ids : Series of text
-        Sorted.
-    since, until : datetime
-
-    Returns
-    -------
-    Series of int64, shape (stores,)
-    """
-    if store_ids.empty:
-        return pd.Series(0, index=store_ids.index, dtype="int64")
-    begin = pd.Timestamp(since).to_pydatetime()
-    stretch = (pd.Timestamp(until).to_pydatetime() - begin) / _SAMPLES
-    # at the end of each stretch, so that the newest polls are among them
-    ends = [begin + number * stretch for number in range(1, _SAMPLES + 1)]
-    samples = [(end - stretch / _SAMPLED_SHARE, end) for end in ends]
-    with database.read() as connection:
-        query = (_count_by_store if database.is_sqlite else _count_by_time)(samples)
-        store_id, _ = query.selected_columns
-        within = store_id.between(store_ids.iloc[0], store_ids.iloc[-1])
-        rows = connection.execute(query.where(within)).all()
-    counted = pd.DataFrame(rows, columns=["store_id", "polls"]).groupby("store_id")["polls"].sum()
-    sampled = counted.reindex(store_ids, fill_value=0).to_numpy(dtype="int64")
-    return pd.Series(sampled * _SAMPLED_SHARE, index=store_ids.index)
-
-
-def _count_by_store(samples: Samples) -> Select[str, int]:
-    """Count by a step in the key for each store and sample: SQLite finds no time as such."""
-    each = union_all(
-        *(
-            select(
-                literal(since, UtcDateTime).label("since"),
-                literal(until, UtcDateTime).label("until"),
-            )
-            for since, until in samples
-        )
-    ).subquery()
-    polls = store_status.c
-    counted = (
-        select(func.count())
-        .where(
-            polls.store_id == polled_store.c.store_id,
-            polls.timestamp_utc >= each.c.since,
-            polls.timestamp_utc <= each.c.until,
-        )
-        .scalar_subquery()
-    )
-    return select(polled_store.c.store_id, counted).join_from(polled_store, each, true())
-
-
-def _count_by_time(samples: Samples) -> Select[str, int]:
-    """Count in one pass over the polls, which PostgreSQL does by several processes."""
-    polls = store_status.c
-    sampled = or_(*(polls.timestamp_utc.between(since, until) for since, until in samples))
-    return select(polls.store_id, func.count()).where(sampled).group_by(polls.store_id)
 
 
 _wanted = Table(

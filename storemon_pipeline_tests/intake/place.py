@@ -9,7 +9,8 @@ from pathlib import Path
 import zstandard
 from sqlalchemy import select
 
-from storemon_pipeline.intake.ingest import FileReport, TableReport, ingest
+from storemon_pipeline.intake.ingest import ingest
+from storemon_pipeline.intake.results import FileReport, TableReport
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.tables import REGISTRY_TABLES, metadata, quarantined_row
 from storemon_pipeline.storage.unread_files import unread_files

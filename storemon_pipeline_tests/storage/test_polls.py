@@ -8,8 +8,8 @@ from sqlalchemy import inspect
 
 from storemon_pipeline.storage import bulk
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.poll_estimate import estimate_polls
 from storemon_pipeline.storage.polls import (
-    estimate_polls,
     newest_poll,
     oldest_poll,
     polled_stores,
