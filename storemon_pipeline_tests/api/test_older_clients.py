@@ -83,8 +83,8 @@ def test_a_store_has_a_summary(api: Api, path: str):
         200,
         {
             "store_id": ODD_STORE,
-            "total_status_records": 1,
-            "data_available_from": "2023-01-24 12:00:00 UTC",
+            "total_status_records": 2,
+            "data_available_from": "2023-01-24 11:00:00 UTC",
             "data_available_until": "2023-01-24 12:00:00 UTC",
             "timezone": "America/Chicago",
             "has_business_hours": False,

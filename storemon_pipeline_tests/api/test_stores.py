@@ -238,5 +238,5 @@ def test_a_store_s_page_tells_of_its_newest_alerts(api: Api):
 
 def test_instants_of_a_store_are_iso_8601_with_z(api: Api):
     told = api.http.get(f"/v1/stores/{ODD_STORE}").json()
-    assert told["data_available_from"] == "2023-01-24T12:00:00Z"
+    assert told["data_available_from"] == "2023-01-24T11:00:00Z"
     assert told["data_available_until"] == "2023-01-24T12:00:00Z"

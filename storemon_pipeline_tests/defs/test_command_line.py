@@ -123,7 +123,7 @@ def test_ingest_job_exits_0_and_its_log_tells_what_was_read(
     exit_code, log = commands["ingest_job", has_config]
     assert exit_code == 0, log
     for file in ("store_status.csv", "menu_hours.csv", "timezones.csv"):
-        assert re.search(rf"{file} is new: \d+ rows read", log)
+        assert re.search(rf"{file} is new: [\d,]+ rows read", log)
 
 
 @pytest.mark.parametrize("job", ["ingest_job", "ingest_and_report_job"])
