@@ -7,7 +7,8 @@ Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 ======================  ========================================================================
 :mod:`.ingested`        store_status, business_hours, store_timezones
 :mod:`.requested`       report_request, polled_stores, weekly_hours
-:mod:`.computed`        open_hours, status_intervals
+:mod:`.computed`        open_hours, status_intervals, current_status
+:mod:`.run_table`       the decorator of assets that are tables of one run
 :mod:`.reported`        uptime_report, downtime_events, downtime_by_hour
 :mod:`.checks`          what is checked of the tables
 :mod:`.jobs`            the jobs of the assets and their schedule

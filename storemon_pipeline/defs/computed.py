@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
-from storemon_pipeline.defs.failures import record_failed_report
 from storemon_pipeline.defs.io import RunTable, TableSlices
 from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.defs.show import OWNERS, columns
+from storemon_pipeline.defs.run_table import run_table
 from storemon_pipeline.storage.evidence import read_ahead, read_evidence
 from storemon_pipeline.storage.states import read_current_status
 from storemon_pipeline.uptime import open_hours as hours
@@ -21,17 +20,10 @@ from storemon_pipeline.wording import counted
 _GROUP = "intervals"
 
 
-@dg.asset(
+@run_table(
     group_name=_GROUP,
     kinds={"pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text", open_utc="timestamp", close_utc="timestamp: not included"
-        )
-    },
+    schema={"store_id": "text", "open_utc": "timestamp", "close_utc": "timestamp: not included"},
     description=(
         "When each store is open within the span of the windows, in UTC: its opening "
         "hours placed on real dates by its own clock, overlaps merged (rule 3)."
@@ -56,20 +48,15 @@ def open_hours(
     return TableSlices(slices())
 
 
-@dg.asset(
+@run_table(
     deps=["store_status"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text",
-            start_utc="timestamp",
-            end_utc="timestamp: not included",
-            status="text: active or inactive",
-        )
+    schema={
+        "store_id": "text",
+        "start_utc": "timestamp",
+        "end_utc": "timestamp: not included",
+        "status": "text: active or inactive",
     },
     description=(
         "Which status each store has when, by its polls and the rules of interpolation (rules 4 "
@@ -106,20 +93,15 @@ def status_intervals(
     return TableSlices(slices())
 
 
-@dg.asset(
+@run_table(
     name="current_status",
     deps=["store_status"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text",
-            status="text: closed, up, down or no data",
-            poll_utc="timestamp: the poll that says so",
-        )
+    schema={
+        "store_id": "text",
+        "status": "text: closed, up, down or no data",
+        "poll_utc": "timestamp: the poll that says so",
     },
     description=(
         "How each store is at as_of itself, by a poll that may be at as_of too: closed, up, down, "

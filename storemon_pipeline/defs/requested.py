@@ -20,7 +20,8 @@ from storemon_pipeline.defs.failures import (
 )
 from storemon_pipeline.defs.io import RunTable
 from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.defs.show import OWNERS, columns, some_ids
+from storemon_pipeline.defs.run_table import run_table
+from storemon_pipeline.defs.show import OWNERS, some_ids
 from storemon_pipeline.storage.evidence import with_estimated_polls
 from storemon_pipeline.storage.polls import newest_poll, oldest_poll, polled_stores, unknown_stores
 from storemon_pipeline.storage.snapshots import (
@@ -153,24 +154,19 @@ def report_request(
     return request
 
 
-@dg.asset(
+@run_table(
     name="polled_stores",
     deps=["store_status", "store_timezones", "service_levels"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text",
-            first_poll_utc="timestamp: the oldest poll",
-            last_poll_utc="timestamp: the newest poll at or before as_of",
-            timezone="text: the zone whose clock counts",
-            timezone_str="text: what the file says, if anything",
-            target_pct="float: the uptime that it is to have",
-            polls="int: about how many polls are read for it",
-        )
+    schema={
+        "store_id": "text",
+        "first_poll_utc": "timestamp: the oldest poll",
+        "last_poll_utc": "timestamp: the newest poll at or before as_of",
+        "timezone": "text: the zone whose clock counts",
+        "timezone_str": "text: what the file says, if anything",
+        "target_pct": "float: the uptime that it is to have",
+        "polls": "int: about how many polls are read for it",
     },
     description=(
         "Every store that was polled at or before as_of, with its last poll and its time zone. "
@@ -199,20 +195,15 @@ def polled_stores_asset(
     return stores
 
 
-@dg.asset(
+@run_table(
     deps=["business_hours"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text",
-            day_of_week="int: 0 = Monday",
-            start_time_local="duration: since midnight",
-            end_time_local="duration: since midnight, up to 24 hours",
-        )
+    schema={
+        "store_id": "text",
+        "day_of_week": "int: 0 = Monday",
+        "start_time_local": "duration: since midnight",
+        "end_time_local": "duration: since midnight, up to 24 hours",
     },
     description="The weekly opening hours of the report's stores, as they were when it was made.",
 )
@@ -234,20 +225,15 @@ def weekly_hours(
     return hours
 
 
-@dg.asset(
+@run_table(
     deps=["special_hours"],
     group_name=_GROUP,
     kinds={"sqlalchemy", "pandas", "parquet"},
-    owners=OWNERS,
-    io_manager_key="table_io",
-    hooks={record_failed_report},
-    metadata={
-        "dagster/column_schema": columns(
-            store_id="text",
-            date="date: in the store's calendar",
-            start_time_local="duration: since midnight; none: closed",
-            end_time_local="duration: since midnight, up to 24 hours; none: closed",
-        )
+    schema={
+        "store_id": "text",
+        "date": "date: in the store's calendar",
+        "start_time_local": "duration: since midnight; none: closed",
+        "end_time_local": "duration: since midnight, up to 24 hours; none: closed",
     },
     description=(
         "The openings of single dates of the report's stores, in place of the weekday's, as they "
