@@ -26,6 +26,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from upath import UPath
 
+from storemon_pipeline.uptime.messages import quote_value
+
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
@@ -117,7 +119,7 @@ def _comma_separated(value: object) -> object:
 
 def _host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
-        msg = f"{text[:50]!r} is not a host name: use a name without scheme, port or wildcard"
+        msg = f"{quote_value(text)} is not a host name: use a name without scheme, port or wildcard"
         raise ValueError(msg)
     return text.lower()
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from storemon_pipeline.api.problems import ProblemError, told
 from storemon_pipeline.settings import Settings
+from storemon_pipeline.uptime.messages import quote_value
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """The methods that change nothing."""
@@ -68,8 +69,8 @@ class OriginMiddleware:
             return None
         return ProblemError(
             HTTPStatus.MISDIRECTED_REQUEST,
-            f"this API does not answer for the host {host[:_LONGEST_SHOWN]!r}: use the address of "
-            "STOREMON_API_URL, or add the host's name to STOREMON_ALLOWED_HOSTS",
+            f"this API does not answer for the host {quote_value(host, _LONGEST_SHOWN)}: use the "
+            "address of STOREMON_API_URL, or add the host's name to STOREMON_ALLOWED_HOSTS",
             kind="unknown-host",
         )
 
@@ -86,7 +87,7 @@ def _cross_origin(method: str, headers: Headers) -> ProblemError | None:
         is_own = origin is None or origin.partition("://")[2] == headers.get("host")
     if is_own:
         return None
-    sent_by = repr((origin or "another site")[:_LONGEST_SHOWN])
+    sent_by = quote_value(origin or "another site", _LONGEST_SHOWN)
     return ProblemError(
         HTTPStatus.FORBIDDEN,
         f"a page of {sent_by} may not send {method} here: use a page of this API, or a program",
