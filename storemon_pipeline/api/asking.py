@@ -100,7 +100,7 @@ def ask_for_report(
     if kept.is_new:
         _launch(services, kept)
     elif kept.status == WAITING:
-        # where too many wait, its state is told as it is now
+        # when too many requests wait already, return the current state instead of waiting
         with suppress(BulkheadFullError), services.waiting_for_launch.entered():
             _wait_for_launch(services, kept)
     with database.read() as connection:
@@ -123,7 +123,7 @@ def require_polls(connection: Connection) -> None:
 
 
 def unanswerable(error: UnanswerableError, within: str) -> ProblemError:
-    """A request for a time that nothing can be told of, as a problem.
+    """Return the 422 problem for a request whose times cannot be reported on.
 
     Parameters
     ----------

@@ -255,13 +255,13 @@ def database_away() -> ProblemError:
 
 
 NO_POLLS_YET = (
-    "no polls are ingested yet: the first ingest is still to finish, or there is no file to "
-    "ingest. ingest_job, in Dagster's UI, tells which; POST /ingest starts it"
+    "no polls are ingested yet: the first ingest has not finished, or there is no file to "
+    "ingest. See ingest_job in Dagster's UI; POST /ingest starts it"
 )
 
 
 def no_polls_yet() -> ProblemError:
-    """What is told until the first ingest has finished: no report can be made."""
+    """Return the 503 problem for a request before the first ingest has finished."""
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         NO_POLLS_YET,

@@ -191,7 +191,7 @@ class Stores(BaseModel):
 
 
 class Alert(BaseModel):
-    """An outage or a failing ingest, or the end of one, that the webhook is told of."""
+    """An alert to the webhook: an outage or a failing ingest, or its end."""
 
     alert_id: str = Field(
         description="What the receiver knows it by.",

@@ -77,7 +77,7 @@ def _retry_or_failure(why: str) -> dg.RetryRequested | dg.Failure:
     try:
         tried = dg.OpExecutionContext.get().retry_number
     except dg.DagsterInvariantViolationError:
-        tried = 0  # in an IO manager, which is not told; Dagster counts
+        tried = 0  # in an IO manager, which does not see the attempt number; Dagster counts
     if tried >= RETRIES:
         return dg.Failure(why, allow_retries=False)
     logger.warning("%s Trying again, up to %d times", why, RETRIES - tried)

@@ -233,7 +233,7 @@ class TableIOManager(_RunScopedIOManager):
             RunFiles(self._base_path, context.run_id).offer()
 
     def _write(self, obj: pd.DataFrame | TableSlices, path: UPath) -> dict[str, Any]:
-        """Write a table, and give what is told of it."""
+        """Write a table and return its metadata."""
         slices = [obj] if isinstance(obj, pd.DataFrame) else obj
         part = path.with_name(f".{path.name}.part")
         rows, first = 0, None

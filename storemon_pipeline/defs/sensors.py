@@ -49,7 +49,7 @@ _IN_PROGRESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The cursor: what one tick tells the next.
+    """The sensor cursor: the state passed from one tick to the next.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def decide(  # noqa: PLR0911 - one for each reason to wait
     files : dict
         The files now.
     last : IngestRun or None
-        The last ingest of all files that succeeded, whoever launched it.
+        The last successful ingest of all files, including runs started by hand.
     tries : sequence of Try
         The runs that were launched for this state of the files since other files were ingested,
         newest first.
@@ -181,7 +181,7 @@ def decide(  # noqa: PLR0911 - one for each reason to wait
         )
     if files != watch.seen and unsettled < PATIENCE:
         return Decision(Watch(files, unsettled), reason="files are still changing")
-    # what was there before tells one try from the next, also where the history has older ones
+    # the last success is part of the key, so that a state seen before gets a new key
     before = [last and last.run_id, newest and newest.run_id]
     key = json.dumps([digest_of(files), *before])
     return Decision(settled, hashlib.sha256(key.encode()).hexdigest()[:16])

@@ -43,7 +43,7 @@ def report_summary(
     """
     as_of, stores_down = fleet.request.as_of.isoformat(), fleet.stores_down
     now = ""
-    if stores_down is not None:  # windows that ended before as_of do not tell how it is then
+    if stores_down is not None:  # other windows say nothing about the status at as_of
         now = f", {stores_down:,} of them down while open"
         if without := fleet.stores_now[Now.NO_DATA]:
             now += f", {without:,} open without a recent poll"

@@ -109,7 +109,7 @@ def _row_of(line: bytes, header: Header) -> pd.DataFrame:
 
 
 def continued_row(content: Content, kind: FileKind, now: datetime) -> pd.DataFrame:
-    """The row that was read from a last line that goes on now.
+    """The row that was read from a last line that has since been extended.
 
     Parameters
     ----------

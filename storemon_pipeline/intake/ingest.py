@@ -271,7 +271,7 @@ class _Ingestion:
         return content, "changed"
 
     def _withdraw(self, content: Content, kind: FileKind) -> None:
-        """Undo what was read of a file whose last line goes on where it seemed to be whole."""
+        """Undo the reading of a file whose last line was read too early."""
         polls = continued_row(content, kind, self.now)
         for store_id, at in zip(polls["store_id"], polls["timestamp_utc"], strict=True):
             withdraw_poll(self.connection, store_id, at.to_pydatetime())

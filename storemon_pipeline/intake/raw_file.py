@@ -1,7 +1,7 @@
 """A raw file, opened once: all that is read of it comes through one descriptor.
 
-A file may be rewritten, replaced or appended to while it is read. Here belongs what tells so; what
-its content is, is the business of :mod:`.content`.
+A file may be rewritten, replaced or appended to while it is read. This module detects such changes;
+:mod:`.content` reads the content.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RawFile:
         return (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns)
 
     def may_be_written_to(self) -> bool:
-        """As :meth:`is_written_to`; also where its time of change is too recent to tell."""
+        """As :meth:`is_written_to`; also if its modification time is too recent to decide."""
         return self._is_recent or self.is_written_to()
 
 

@@ -90,7 +90,7 @@ class Database:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Raise what is no fault of a query as what it is, in words."""
+        """Re-raise a fault of the database or its disk as one sentence."""
         try:
             yield
         except (DBAPIError, NoConnectionError) as error:
@@ -135,7 +135,7 @@ class Database:
         Parameters
         ----------
         alone : {"requests", "alerts"}, optional
-            Wait until nobody else writes the requests, or the alerts, alone.
+            Advisory lock to hold for the transaction: "requests" or "alerts".
         """
         writer = self._registry.execution_options(**{WRITES: True})
         with self._faults(), writer.begin() as connection:

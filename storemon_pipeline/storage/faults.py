@@ -1,6 +1,6 @@
 """Database faults in words: what happened, to what, and what to do about it.
 
-A fault is no bug of a query: a server that cannot be reached, a full disk, a file that may not be
+A fault is not a bug in a query: an unreachable server, a full disk, a file that may not be
 written. Each becomes a :class:`DatabaseUnavailableError`; all other errors stay what they are.
 """
 

@@ -91,8 +91,8 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write_data`, so that nobody adds
-        polls meanwhile.
+        Of :meth:`~storemon_pipeline.storage.database.Database.write_data`, so that no
+        transaction adds polls meanwhile.
     before : datetime
 
     Returns

@@ -55,7 +55,7 @@ def current_status(
         ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status``, in any order; those after
         ``as_of`` do not exist. Polls that are older than :func:`longest_age` may be left out.
     hours : OpeningHours
-        They tell whether a store is open at as_of, and which polls count.
+        They decide whether a store is open at as_of, and which polls count.
     as_of : Timestamp
         UTC.
     rules : UptimeRules

@@ -195,7 +195,7 @@ EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class UnanswerableError(ValueError):
-    """A report that is asked of a time that it cannot tell of.
+    """A report requested for a time that it cannot cover.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ class UnanswerableError(ValueError):
 
 
 def refuse_future(field: str, instant: datetime, now: datetime) -> None:
-    """Refuse an instant that has not been: there is nothing to tell of it (rule 1).
+    """Refuse an instant in the future (rule 1).
 
     Parameters
     ----------
