@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,17 @@ from sqlalchemy import create_engine, make_url, text
 
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_of_a_terminal() -> None:
+    """Heed SIGINT also where a script started the tests in the background.
+
+    A shell has it ignored there, Dagster gives SIGTERM the same handler, and every process that a
+    test starts would inherit both and could not be ended.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
