@@ -33,6 +33,7 @@ from storemon_pipeline.uptime.tables import instants_of
 _SQLITE_UPSERT = """
 INSERT INTO store_status (store_id, timestamp_utc, status) VALUES {rows}
 ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
+WHERE store_status.status <> excluded.status
 """
 _POSTGRESQL_STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_poll (LIKE store_status) ON COMMIT DROP;

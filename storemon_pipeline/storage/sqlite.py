@@ -29,6 +29,9 @@ REGISTRY_LOCK_SECONDS = 30
 
 _WAIT_STEP_SECONDS = 0.02
 _CHECKPOINT_SECONDS = 1
+_CACHE_KIB = 2_000  # SQLite's own default
+# polls that are added to existing months touch pages everywhere in the table
+_WRITER_CACHE_KIB = 128 * 1024
 _READERS = 50  # more than the API has threads
 
 
@@ -58,7 +61,7 @@ class SqliteEngines:
     def __init__(self, data_file: Path) -> None:
         self._data_file, self._registry_file = data_file, registry_file(data_file)
         self.reader = _engine(self._data_file, self._attach_registry, pool_size=_READERS)
-        self.data = _engine(self._data_file)
+        self.data = _engine(self._data_file, cache_kib=_WRITER_CACHE_KIB)
         self.registry = _engine(self._registry_file, lock_seconds=REGISTRY_LOCK_SECONDS)
 
     def _attach_registry(self, connection: sqlite3.Connection) -> None:
@@ -130,6 +133,7 @@ def _engine(
     *,
     lock_seconds: int = LOCK_SECONDS,
     pool_size: int = 5,
+    cache_kib: int = _CACHE_KIB,
 ) -> Engine:
     """An engine whose transactions are SQLite's own: readers never wait, writers wait in a row."""
     engine = create_engine(
@@ -144,6 +148,7 @@ def _engine(
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         if prepare is not None:
             prepare(connection)
 
