@@ -255,7 +255,7 @@ def database_away() -> ProblemError:
 
 
 NO_POLLS_YET = (
-    "no polls are ingested yet: the first ingest has not finished, or there is no file to "
+    "no polls are ingested yet: the first ingest is still to finish, or there is no file to "
     "ingest. See ingest_job in Dagster's UI; POST /ingest starts it"
 )
 
