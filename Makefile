@@ -57,7 +57,7 @@ lint: $(INSTALLED)  ## lint, format and types
 
 .PHONY: sample
 sample: $(INSTALLED)  ## make data/ anew
-	$(BIN)/python -m storemon_pipeline.sample data
+	$(BIN)/python -m storemon_pipeline.sample_data data
 
 .PHONY: clean
 clean:  ## remove what the other commands made

@@ -11,11 +11,11 @@ import duckdb
 import pandas as pd
 
 from benchmarks import duckdb_report
-from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
-from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
-from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.timezones import effective_timezones
+from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
+from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
+from storemon_pipeline.uptime.status_intervals import status_intervals
+from storemon_pipeline.uptime.time_zones import resolve_timezones
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
     last = polls.groupby("store_id", observed=True)["timestamp_utc"].max()
     stores = last.rename("last_poll_utc").rename_axis("store_id").reset_index()
     stores = stores.astype({"store_id": "str"}).merge(zones, on="store_id", how="left")
-    stores["timezone"] = effective_timezones(stores["timezone_str"])
+    stores["timezone"] = resolve_timezones(stores["timezone_str"])
     stores = stores.sort_values("store_id", ignore_index=True)
     newest = polls["timestamp_utc"].max().to_pydatetime()
-    request = resolve(AskedReport(), newest_poll=newest, now=datetime.now(UTC))
+    request = resolve_spec(ReportSpec(), newest_poll=newest, now=datetime.now(UTC))
     special = pd.DataFrame(
         {
             "store_id": pd.Series(dtype="str"),
@@ -66,8 +66,10 @@ def figures(tables: Tables) -> pd.DataFrame:
     status = status_intervals(
         tables.stores, tables.polls, opened, tables.hours, start, as_of, request.rules
     )
-    exact = exact_figures(observe(tables.stores, opened, status, request), request, tables.stores)
-    return uptime_report(tables.stores, exact, request)
+    exact = compute_metrics(
+        observe_open_time(tables.stores, opened, status, request), request, tables.stores
+    )
+    return round_metrics(tables.stores, exact, request)
 
 
 def measure(data: Path, runs: int) -> tuple[list[float], list[float]]:

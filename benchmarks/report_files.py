@@ -15,35 +15,35 @@ from datetime import UTC, datetime
 import pandas as pd
 from sqlalchemy import Connection
 
-from storemon_pipeline.data_quality import read_data_quality
+from storemon_pipeline.evaluation.data_quality import read_data_quality
+from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.evidence import read_ahead, read_evidence
-from storemon_pipeline.storage.polls import newest_poll, polled_stores
-from storemon_pipeline.storage.report_files import (
-    BY_HOUR,
-    EVENTS,
-    PAGE,
-    REPORT,
-    REPORT_FULL,
-    ReportFiles,
-    appending,
-)
-from storemon_pipeline.storage.snapshots import (
+from storemon_pipeline.storage.polls import newest_poll, read_polled_stores
+from storemon_pipeline.storage.reference_data import (
     read_business_hours,
     read_service_levels,
     read_special_hours,
     read_timezones,
 )
-from storemon_pipeline.storage.states import read_current_status
-from storemon_pipeline.uptime.assumptions import assumptions
-from storemon_pipeline.uptime.fleet import Fleet, StoreResults, store_results
-from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
-from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
-from storemon_pipeline.uptime.slices import store_slices
-from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.timezones import effective_timezones
+from storemon_pipeline.storage.report_writer import (
+    BY_HOUR,
+    EVENTS,
+    PAGE,
+    REPORT,
+    REPORT_FULL,
+    ReportWriter,
+    csv_appender,
+)
+from storemon_pipeline.uptime.assumptions import summarize_assumptions
+from storemon_pipeline.uptime.batches import batch_stores
+from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults, store_results
+from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
+from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
+from storemon_pipeline.uptime.status_intervals import status_intervals
+from storemon_pipeline.uptime.time_zones import resolve_timezones
 
 ALL_FILES = (REPORT, REPORT_FULL, PAGE, EVENTS, BY_HOUR)
 _NOTHING = pd.DataFrame()
@@ -74,11 +74,11 @@ class Tables:
         if newest is None:
             msg = "there are no polls: run ingest_job first"
             raise RuntimeError(msg)
-        self.request: ReportRequest = resolve(AskedReport(), newest_poll=newest, now=now)
+        self.request: ReportRequest = resolve_spec(ReportSpec(), newest_poll=newest, now=now)
         self.hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
-        stores = polled_stores(connection, self.request.as_of)
+        stores = read_polled_stores(connection, self.request.as_of)
         stores = stores.merge(read_timezones(connection), on="store_id", how="left")
-        self.stores = stores.assign(timezone=effective_timezones(stores["timezone_str"]))
+        self.stores = stores.assign(timezone=resolve_timezones(stores["timezone_str"]))
 
     def slices(self) -> Iterator[Slice]:
         """Read the polls and compute the intervals, slice by slice of the stores."""
@@ -89,10 +89,10 @@ class Tables:
             written = OpeningHours(
                 _of_stores(self.hours.weekly, stores), _of_stores(self.hours.special, stores)
             )
-            polls = read_evidence(self._database, stores, written, start, as_of, rules)
+            polls = read_polls_with_lookback(self._database, stores, written, start, as_of, rules)
             return stores, written, polls
 
-        for stores, written, polls in read_ahead(read, store_slices(self.stores, request.span)):
+        for stores, written, polls in read_ahead(read, batch_stores(self.stores, request.span)):
             opened = open_hours(stores, written, start, as_of, rules)
             status = status_intervals(stores, polls, opened, written, start, as_of, rules)
             yield stores, opened, status
@@ -111,7 +111,7 @@ def _of_stores(hours: pd.DataFrame, stores: pd.DataFrame) -> pd.DataFrame:
     return hours[hours["store_id"].between(first, last)].reset_index(drop=True)
 
 
-def write_alone(database: Database, files: ReportFiles) -> None:
+def write_alone(database: Database, files: ReportWriter) -> None:
     """Write ``report.csv`` and nothing else.
 
     Parameters
@@ -121,15 +121,15 @@ def write_alone(database: Database, files: ReportFiles) -> None:
     """
     with database.read() as connection:
         tables = Tables(database, connection)
-    with files.writing([REPORT]) as opened, appending(opened) as append:
+    with files.writing([REPORT]) as opened, csv_appender(opened) as append:
         for stores, open_time, status in tables.slices():
-            time = observe(stores, open_time, status, tables.request)
-            exact = exact_figures(time, tables.request, stores)
-            figures = uptime_report(stores, exact, tables.request)
+            time = observe_open_time(stores, open_time, status, tables.request)
+            exact = compute_metrics(time, tables.request, stores)
+            figures = round_metrics(stores, exact, tables.request)
             append(StoreResults(figures, exact, *[_NOTHING] * 5))
 
 
-def write_all(database: Database, files: ReportFiles, target_pct: float) -> None:
+def write_all(database: Database, files: ReportWriter, target_pct: float) -> None:
     """Write all five files.
 
     Parameters
@@ -140,23 +140,25 @@ def write_all(database: Database, files: ReportFiles, target_pct: float) -> None
         The target of stores that have none of their own.
     """
     # here, so that the other program does not wait for what draws pages
-    from storemon_pipeline.pages.fleet import FleetCharts, report_page  # noqa: PLC0415
+    from storemon_pipeline.pages.report import ReportCharts, render_report_html  # noqa: PLC0415
 
     with database.read() as connection:
         tables = Tables(database, connection)
         targets = read_service_levels(connection)
-        assumed = assumptions(tables.stores, tables.hours.weekly, tables.request.rules.missing_day)
+        assumed = summarize_assumptions(
+            tables.stores, tables.hours.weekly, tables.request.rules.missing_day
+        )
         quality = read_data_quality(connection, assumed)
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
-    fleet = Fleet(tables.request)
-    with files.writing(list(ALL_FILES)) as opened, appending(opened) as append:
+    fleet = FleetSummary(tables.request)
+    with files.writing(list(ALL_FILES)) as opened, csv_appender(opened) as append:
         for stores, open_time, status in tables.slices():
             current = tables.current_status(stores)
             results = store_results(stores, open_time, status, current, tables.request)
             append(results)
             fleet.add(results)
-        page = report_page(fleet, FleetCharts(fleet), files.directory.name, quality=quality)
+        page = render_report_html(fleet, ReportCharts(fleet), files.directory.name, quality=quality)
         opened[PAGE].write(page.encode())
 
 
@@ -167,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     which = parser.parse_args(argv).which
     settings = Settings()
     database = Database(settings.database_url)
-    files = ReportFiles(settings.reports_path, which)
+    files = ReportWriter(settings.reports_path, which)
     if which == "alone":
         write_alone(database, files)
     else:

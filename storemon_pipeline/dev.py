@@ -27,7 +27,7 @@ _STEP_SECONDS = 0.1
 _CONNECT_SECONDS = 1
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - people read it
 
 
@@ -47,7 +47,7 @@ def _make_is_over(make: int) -> bool:
     return bool(int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
-def _refuse_taken_port(name: str, host: str, port: int, variable: str) -> None:
+def _check_port_free(name: str, host: str, port: int, variable: str) -> None:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # as the servers do: connections that have just been closed do not count
@@ -61,7 +61,7 @@ def _refuse_taken_port(name: str, host: str, port: int, variable: str) -> None:
             )
 
 
-def _answers(host: str, port: int) -> bool:
+def _accepts_connections(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), _CONNECT_SECONDS):
             return True
@@ -69,10 +69,13 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-def _said_when_up(settings: Settings) -> Iterator[str]:
+def _ready_message(settings: Settings) -> Iterator[str]:
     """What to say: nothing until both answer, then once where they are."""
     host = _REACHED_AT.get(settings.api_host, settings.api_host)
-    while not (_answers(_UI_HOST, settings.ui_port) and _answers(host, settings.api_port)):
+    while not (
+        _accepts_connections(_UI_HOST, settings.ui_port)
+        and _accepts_connections(host, settings.api_port)
+    ):
         yield ""
     shown_host = f"[{host}]" if ":" in host else host
     yield (
@@ -81,7 +84,7 @@ def _said_when_up(settings: Settings) -> Iterator[str]:
     )
 
 
-def _end_of_one(processes: Mapping[str, subprocess.Popen[bytes]]) -> str | None:
+def _exited_process(processes: Mapping[str, subprocess.Popen[bytes]]) -> str | None:
     for name, process in processes.items():
         if process.poll() is not None:
             return f"{name} ended by itself, with exit code {process.returncode}"
@@ -97,7 +100,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     return True
 
 
-def _end(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _terminate(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
     left = [process for process in processes.values() if _signal_group(process, signal.SIGTERM)]
     give_up_at = time.monotonic() + _GRACE_SECONDS
     while left and time.monotonic() < give_up_at:
@@ -116,8 +119,8 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit(f"The settings are not acceptable. {error}")
-    _refuse_taken_port("Dagster's UI", _UI_HOST, settings.ui_port, "STOREMON_UI_PORT")
-    _refuse_taken_port("The API", settings.api_host, settings.api_port, "STOREMON_API_PORT")
+    _check_port_free("Dagster's UI", _UI_HOST, settings.ui_port, "STOREMON_UI_PORT")
+    _check_port_free("The API", settings.api_host, settings.api_port, "STOREMON_API_PORT")
     dagster = (sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml")
     commands = {
         "Dagster": (*dagster, "-h", _UI_HOST, "-p", str(settings.ui_port)),
@@ -133,17 +136,17 @@ def main() -> None:
         name: subprocess.Popen(command, start_new_session=True)  # noqa: S603
         for name, command in commands.items()
     }
-    said = _said_when_up(settings)
-    while not (trouble := _end_of_one(processes)) and not signals:
+    said = _ready_message(settings)
+    while not (reason := _exited_process(processes)) and not signals:
         if line := next(said, ""):
-            _say(line)
+            _print(line)
         if make is not None and _make_is_over(make):
             signals.append("make is over")
         time.sleep(_STEP_SECONDS)
-    _say(f"{trouble or signals[0]}: ending what there is")
-    _end(processes)
-    if trouble:
-        sys.exit(f"{trouble}; what it said is above")
+    _print(f"{reason or signals[0]}: ending what there is")
+    _terminate(processes)
+    if reason:
+        sys.exit(f"{reason}; what it said is above")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the environment decides: every ``STOREMON_*`` variable, in one place.
 
 Dagster, the scripts and the tests read their settings here and nowhere else. What a single report
-is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.request`).
+is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.report_request`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cw
 
 
 DATA_DIR = Path("data")
-DATABASE = Path(".storemon/storemon.db")
+DEFAULT_DATABASE = Path(".storemon/storemon.db")
 """The defaults, relative to :data:`PROJECT_ROOT`: the sample, and the tables made from it."""
 
 
@@ -67,11 +67,11 @@ def _database_url(text: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _database_of(values: dict[str, Any]) -> str:
+def _default_database_url(values: dict[str, Any]) -> str:
     """A SQLite file for each data directory, so that two sets of data never mix."""
     data_dir = values.get("data_dir", PROJECT_ROOT / DATA_DIR)
     if data_dir == PROJECT_ROOT / DATA_DIR:
-        return f"sqlite:///{DATABASE}"
+        return f"sqlite:///{DEFAULT_DATABASE}"
     return f"sqlite:///.storemon/{_name_of(data_dir)}.db"
 
 
@@ -84,7 +84,7 @@ def _name_of(data_dir: Path) -> str:
 SHORTEST_TOKEN = 16
 """Characters of the shortest API token: a shorter one can be guessed."""
 
-Days = Annotated[int, Field(ge=1, le=100_000)] | None
+RetentionDays = Annotated[int, Field(ge=1, le=100_000)] | None
 """A number of days that the calendar has; None where there is no end to it."""
 
 
@@ -128,7 +128,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 """A name of a host, in lower case."""
 
 
-def _web_address(address: SecretStr) -> SecretStr:
+def _validate_webhook_url(address: SecretStr) -> SecretStr:
     if not re.match(r"https?://[^/\s]", address.get_secret_value()):
         msg = "it is not the address of a webhook: use https://…"
         raise ValueError(msg)
@@ -148,22 +148,22 @@ def _web_url(text: str) -> str:
     return text
 
 
-WebUrl = Annotated[str, AfterValidator(_web_url)]
+ServerUrl = Annotated[str, AfterValidator(_web_url)]
 """Where a web server is; there may be a name and a password in it."""
 
 
-def _shown_url(url: str) -> str:
+def _validate_public_url(url: str) -> str:
     if urlsplit(url).username is not None:
         msg = "it is shown to people: leave the name and the password out"
         raise ValueError(msg)
     return url.rstrip("/")
 
 
-ShownUrl = Annotated[WebUrl, AfterValidator(_shown_url)]
+PublicUrl = Annotated[ServerUrl, AfterValidator(_validate_public_url)]
 """Where people are led to."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Scope = Literal["read", "full"]
+TokenScope = Literal["read", "full"]
 
 
 class Settings(BaseSettings):
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         description="The directory of the raw CSV files.",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        default_factory=_database_of,
+        default_factory=_default_database_url,
         validate_default=True,
         repr=False,
         description=(
@@ -245,18 +245,18 @@ class Settings(BaseSettings):
             "it is up or down now. Older: no data."
         ),
     )
-    keep_polls_days: Days = Field(
+    keep_polls_days: RetentionDays = Field(
         default=None,
         description=(
             "For how many days polls are kept, by whole months: a month is dropped once all of it "
             "is older. Not set: for ever."
         ),
     )
-    keep_quarantined_days: Days = Field(
+    keep_quarantined_days: RetentionDays = Field(
         default=None,
         description="For how many days bad rows are kept in quarantined_row. Not set: for ever.",
     )
-    keep_reports_days: Days = Field(
+    keep_reports_days: RetentionDays = Field(
         default=None,
         description=(
             "For how many days reports are kept with their files, and Dagster's runs. Not set: for "
@@ -264,7 +264,7 @@ class Settings(BaseSettings):
         ),
     )
 
-    alert_webhook_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = Field(
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_validate_webhook_url)] | None = Field(
         default=None,
         repr=False,
         description="Where alerts are sent, by POST. Not set: there are none.",
@@ -283,7 +283,7 @@ class Settings(BaseSettings):
     )
 
     ui_port: Port = Field(default=3000, description="The port of Dagster's UI in `make dev`.")
-    dagster_url: WebUrl = Field(
+    dagster_url: ServerUrl = Field(
         default_factory=lambda values: f"http://127.0.0.1:{values.get('ui_port', 3000)}",
         validate_default=True,
         repr=False,
@@ -292,7 +292,7 @@ class Settings(BaseSettings):
             "STOREMON_UI_PORT."
         ),
     )
-    ui_url: WebUrl | None = Field(
+    ui_url: ServerUrl | None = Field(
         default=None,
         repr=False,
         description=(
@@ -308,7 +308,7 @@ class Settings(BaseSettings):
         ),
     )
     api_port: Port = Field(default=8000, description="The port of the API.")
-    api_url: ShownUrl = Field(
+    api_url: PublicUrl = Field(
         default_factory=lambda values: f"http://127.0.0.1:{values.get('api_port', 8000)}",
         validate_default=True,
         description=(
@@ -316,7 +316,7 @@ class Settings(BaseSettings):
             "Not set: on this machine, at STOREMON_API_PORT."
         ),
     )
-    api_tokens: Annotated[dict[SecretStr, Scope], NoDecode, BeforeValidator(_tokens)] = Field(
+    api_tokens: Annotated[dict[SecretStr, TokenScope], NoDecode, BeforeValidator(_tokens)] = Field(
         default={},
         repr=False,
         description=(

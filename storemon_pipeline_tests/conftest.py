@@ -30,7 +30,7 @@ def _signals_of_a_terminal() -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let no test read or write the project's own data, tables, reports or Dagster home."""
     for name in [name for name in os.environ if name.startswith(("STOREMON_", "DAGSTER_"))]:
         if name != "STOREMON_TEST_DATABASE_URL":
@@ -44,9 +44,9 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def data_dir(own_place: Path) -> Path:
+def data_dir(isolated_environment: Path) -> Path:
     """The data directory of the settings; empty."""
-    return own_place / "data"
+    return isolated_environment / "data"
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +108,10 @@ def postgresql_url(postgresql_database: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, own_place: Path) -> str:
+def database_url(request: pytest.FixtureRequest, isolated_environment: Path) -> str:
     """The URL of an empty database, once of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{own_place}/storemon.db"
+        return f"sqlite:///{isolated_environment}/storemon.db"
     url: str = request.getfixturevalue("postgresql_url")
     return url
 

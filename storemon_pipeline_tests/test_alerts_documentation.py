@@ -11,15 +11,15 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from storemon_pipeline.defs.alerts import notice, notice_ingest
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.clients.webhook import signature
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.sensors.outage_alerts import detect_alerts, notice_ingest
 from storemon_pipeline.settings import Settings
-from storemon_pipeline.storage.alerts import FIRST_DELAY, LONGEST_DELAY, delay_after
+from storemon_pipeline.storage.alert_outbox import FIRST_DELAY, MAX_DELAY, retry_delay
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.uptime.messages import MAX_MESSAGE
-from storemon_pipeline.webhook import signature
-from storemon_pipeline_tests.defs.running import SAMPLE, run, table
+from storemon_pipeline_tests.defs.runner import SAMPLE, run, table
 from storemon_pipeline_tests.test_documentation import README, RULES, blocks, section
 
 SECRET = "known to both, of some length"
@@ -27,14 +27,14 @@ ALERTS = section(README, "Alerts")
 
 
 @pytest.fixture
-def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def payloads(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is noticed of the sample, and three quarters of an hour later."""
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(instance, "ingest_job").success
-    database, now = Storemon().database, datetime.now(UTC)
+    database, now = StoremonResource().database, datetime.now(UTC)
     after_minutes, no_data_after = Settings().alert_after_minutes, Settings().no_data_after
-    first = notice(database, None, after_minutes, no_data_after, now)
+    first = detect_alerts(database, None, after_minutes, no_data_after, now)
     down, recovered = map(json.loads, blocks(ALERTS, "json")[0].splitlines())
     later = pd.DataFrame(
         {
@@ -45,9 +45,9 @@ def payloads(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
             "status": "active",
         }
     )
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         upsert_polls(connection, later)
-    notice(database, first, after_minutes, no_data_after, now)
+    detect_alerts(database, first, after_minutes, no_data_after, now)
     rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]
     return [row["payload"] for row in sorted(rows, key=lambda row: row["alert_number"])]
 
@@ -60,10 +60,10 @@ def test_what_is_shown_is_what_the_sample_gives(payloads: list[dict[str, Any]]) 
         assert same == {name: value for name, value in told.items() if value != "…"}
 
 
-def test_documented_ingest_alerts_have_the_fields_sent(own_place: Path) -> None:
-    database, at = Storemon().database, datetime(2024, 11, 12, 18, 20, tzinfo=UTC)
+def test_documented_ingest_alerts_have_the_fields_sent(isolated_environment: Path) -> None:
+    database, at = StoremonResource().database, datetime(2024, 11, 12, 18, 20, tzinfo=UTC)
     for number, error in enumerate(["no polls", None]):
-        with database.write_registry() as connection:
+        with database.registry_transaction() as connection:
             start_ingest_run(connection, str(number), {}, at)
             finish_ingest_run(connection, str(number), at + number * timedelta(0, 1), error=error)
         notice_ingest(database, at)
@@ -101,9 +101,9 @@ def test_the_receiver_of_the_example_believes_us_and_nobody_else(
 
 
 def test_alerts_are_sent_again_when_it_says() -> None:
-    assert timedelta(seconds=30) == FIRST_DELAY == delay_after(1)
-    assert delay_after(3) == 2 * delay_after(2) == 4 * delay_after(1)
-    assert timedelta(minutes=15) == LONGEST_DELAY
+    assert timedelta(seconds=30) == FIRST_DELAY == retry_delay(1)
+    assert retry_delay(3) == 2 * retry_delay(2) == 4 * retry_delay(1)
+    assert timedelta(minutes=15) == MAX_DELAY
     assert "after 30 seconds, then after twice as long each time, up to every 15 minutes" in (
         ALERTS.replace("\n", " ")
     )

@@ -8,13 +8,13 @@ from pandas.testing import assert_frame_equal
 
 from benchmarks import computation, duckdb_report, report_files
 from benchmarks.run import KEPT, RESULTS, write_results
-from storemon_pipeline import sample
-from storemon_pipeline.storage.report_files import short_report
-from storemon_pipeline_tests.defs.running import CSV_FILES, SAMPLE, run
+from storemon_pipeline import sample_data
+from storemon_pipeline.storage.report_writer import short_report
+from storemon_pipeline_tests.defs.runner import CSV_FILES, SAMPLE, run
 
 
 def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:
-    sample.generate(tmp_path, stores=300, days=9, bad=0)
+    sample_data.generate(tmp_path, stores=300, days=9, bad=0)
     connection = duckdb_report.connect(threads=2)
     duckdb_report.load(connection, tmp_path)
     ours = short_report(computation.figures(computation.tables_of(connection)))

@@ -28,7 +28,7 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE
+from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE
 from storemon_pipeline_tests.test_dev import free_ports, waited_for
 
 DEPLOY = PROJECT / "deploy"

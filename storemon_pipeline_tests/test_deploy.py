@@ -27,7 +27,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.settings import Settings
 from storemon_pipeline_tests.conftest import new_database
-from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, execute, rows, told_path
+from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, execute, rows, told_path
 from storemon_pipeline_tests.test_documentation import anchors
 
 CONFIG = PROJECT / "deploy" / "dagster.yaml"

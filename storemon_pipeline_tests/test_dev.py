@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storemon_pipeline_tests.defs.running import PROJECT
+from storemon_pipeline_tests.defs.runner import PROJECT
 
 # of everything that is started here, on a machine that may be busy
 PATIENCE = 180
@@ -134,14 +134,14 @@ def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") ->
 
 
 @pytest.fixture
-def development(own_place: Path) -> Iterator[Callable[..., Development]]:
+def development(isolated_environment: Path) -> Iterator[Callable[..., Development]]:
     """Starts `make dev` on free ports; what it leaves behind is ended after the test."""
     started = []
 
     def started_with(**options: str) -> Development:
         ui_port, api_port = free_ports(2)
         ports = {"ui_port": ui_port, "api_port": api_port}
-        started.append(start_dev(own_place, **(ports | options)))
+        started.append(start_dev(isolated_environment, **(ports | options)))
         return started[-1]
 
     yield started_with

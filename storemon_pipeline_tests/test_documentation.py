@@ -22,17 +22,17 @@ import pytest
 import yaml
 
 from storemon_pipeline.api.app import build_app
-from storemon_pipeline.api.bodies import MOST_BYTES
-from storemon_pipeline.api.resources import Status
+from storemon_pipeline.api.body_limit import MAX_BODY_BYTES
+from storemon_pipeline.api.models import Status
 from storemon_pipeline.definitions import defs
-from storemon_pipeline.defs.requested import ReportRequestConfig
-from storemon_pipeline.intake.files import KINDS
+from storemon_pipeline.defs.assets.request import ReportRequestConfig
+from storemon_pipeline.ingestion.sources import SOURCES
 from storemon_pipeline.settings import Settings
-from storemon_pipeline.storage.tables import metadata
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport
+from storemon_pipeline.storage.schema import metadata
+from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportSpec
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.windows import ROLLING, Window
-from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, dagster, run, told_path
+from storemon_pipeline.uptime.windows import ROLLING_WINDOWS, Window
+from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, dagster, run, told_path
 from storemon_pipeline_tests.test_dev import answers, free_ports, start_dev, waited_for
 
 README = (PROJECT / "README.md").read_text()
@@ -188,10 +188,10 @@ def test_every_rule_is_explained_in_full(rule: str):
 def test_every_window_is_documented_with_its_length_and_its_columns():
     (table,) = tables(section(RULES, "Rule 2: windows"))
     assert [(names(window)[0], names(column)[0]) for window, *_, column in table] == [
-        (window.value, f"…_{window.column}") for window in Window
+        (window.value, f"…_{window.suffix}") for window in Window
     ]
     for window, start, *_ in table:
-        length = ROLLING.get(Window(names(window)[0]))
+        length = ROLLING_WINDOWS.get(Window(names(window)[0]))
         if length:
             hours = int(length.total_seconds()) // 3600
             assert start.startswith(f"{hours} hour")
@@ -202,19 +202,19 @@ def test_the_windows_of_a_report_are_those_that_are_told():
     told = section(README, "The rules of the figures")
     assert f"The windows are {', '.join(others)} and {last} by default" in told
     assert set(Window) <= set(names(told))
-    assert {window.column for window in Window} <= set(
+    assert {window.suffix for window in Window} <= set(
         names(section(README, "The files of a report"))
     )
 
 
 def test_as_of_is_documented():
     (table,) = tables(section(RULES, "Rule 1: as_of"))
-    default = AskedReport.model_fields["as_of"].default
+    default = ReportSpec.model_fields["as_of"].default
     assert table[0][0] == f"`{default}` (default)"
     for value, _ in table[:2]:
-        AskedReport(as_of=names(value)[0])
+        ReportSpec(as_of=names(value)[0])
     (example,) = re.findall(r"Such as `([^`]+)`", table[2][1])
-    AskedReport(as_of=example)
+    ReportSpec(as_of=example)
 
 
 def package_files() -> list[Path]:
@@ -265,14 +265,14 @@ def test_every_check_is_documented_with_its_assets_and_no_other():
 
 def test_every_raw_file_is_documented_with_all_names_of_it_and_its_columns():
     (table,) = tables(section(README, "Your own files"))
-    assert len(table) == len(KINDS)
-    for kind, (files, columns, reading) in zip(KINDS, table, strict=True):
+    assert len(table) == len(SOURCES)
+    for kind, (files, columns, reading) in zip(SOURCES, table, strict=True):
         assert [name for name in names(files) if "…" not in name] == [
             f"{name}.csv" for name in kind.names
         ]
         accepted = [name for column in kind.columns.values() for name in column]
         assert sorted(names(columns)) == sorted(accepted)
-        assert ("add up" in reading) is kind.is_log
+        assert ("add up" in reading) is kind.is_append_only
 
 
 def test_the_files_of_a_report_and_their_columns_are_those_that_are_documented(
@@ -282,7 +282,7 @@ def test_the_files_of_a_report_and_their_columns_are_those_that_are_documented(
     documented = {}
     for file, _, columns in table:
         documented[names(file)[0]] = [
-            name.replace("…", window.column) if window else name
+            name.replace("…", window.suffix) if window else name
             for is_of_window, told in groupby(names(columns), lambda name: name.endswith("_…"))
             for window, name in product(DEFAULT_WINDOWS if is_of_window else [None], list(told))
         ]
@@ -368,13 +368,15 @@ def test_an_example_of_a_run_config_is_valid(config: dict[str, Any]):
     dg.validate_run_config(defs.resolve_job_def("report_job"), config)
     asked = config["ops"]["report_request"]["config"]
     ReportRequestConfig.model_validate(asked)
-    AskedReport.model_validate(asked)
+    ReportSpec.model_validate(asked)
 
 
 @pytest.fixture
-def the_sample_is_the_data(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def the_sample_is_the_data(
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
-    return own_place
+    return isolated_environment
 
 
 def test_the_range_of_the_example_is_reported(the_sample_is_the_data: Path):
@@ -408,7 +410,7 @@ def test_the_dagster_commands_work_one_after_the_other(the_sample_is_the_data: P
     asked = run_configs()[0]["ops"]["report_request"]["config"]
     header, *rows = told_path(reported).read_text().splitlines()
     assert [column for column in header.split(",") if column.startswith("uptime_")] == [
-        f"uptime_{Window(window).column}" for window in asked["windows"]
+        f"uptime_{Window(window).suffix}" for window in asked["windows"]
     ]
     assert {row.split(",")[0] for row in rows} == set(asked["store_ids"])
 
@@ -441,7 +443,7 @@ def test_every_status_of_an_error_is_documented_and_no_other():
         for status in endpoint["responses"]
     }
     assert statuses == {status for status in documented if status >= "400"}
-    assert f"more than {MOST_BYTES >> 20} MiB" in README
+    assert f"more than {MAX_BODY_BYTES >> 20} MiB" in README
 
 
 def test_every_status_of_a_report_is_documented():
@@ -460,10 +462,12 @@ def is_as_shown(shown: str, told: str) -> bool:
     return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
 
 
-def test_the_api_answers_the_commands_as_shown(own_place: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_api_answers_the_commands_as_shown(
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
     ui_port, api_port = free_ports(2)
-    dev = start_dev(own_place, ui_port=ui_port, api_port=api_port)
+    dev = start_dev(isolated_environment, ui_port=ui_port, api_port=api_port)
     known_store = "1267873068966844821"
     report_id = ""
     api = section(README, "The REST API")

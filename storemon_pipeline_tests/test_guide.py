@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from storemon_pipeline_tests.api.serving import Api
-from storemon_pipeline_tests.defs.running import PROJECT, SAMPLE, copy_data, report_dir, run
+from storemon_pipeline_tests.api.process import Api
+from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, copy_data, report_dir, run
 from storemon_pipeline_tests.test_documentation import blocks, is_as_shown, shown_after
 
 GUIDE = (PROJECT / "docs" / "guide.md").read_text()

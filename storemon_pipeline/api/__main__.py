@@ -26,7 +26,7 @@ _SHARED = (
 )
 
 
-def configure_log() -> None:
+def configure_logging() -> None:
     """Write every line of the log as a JSON object, those of the libraries too."""
     structlog.configure(
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
@@ -48,7 +48,7 @@ def configure_log() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def is_open_door(settings: Settings) -> bool:
+def is_publicly_reachable_without_tokens(settings: Settings) -> bool:
     """Whether others than this machine could reach an API that asks for no token."""
     try:
         is_own = ip_address(settings.api_host).is_loopback
@@ -61,7 +61,7 @@ def server_config(settings: Settings) -> Config:
     """Options of the server: where it listens, how large and how slow a header may be.
 
     What is not ended by the server's timeout is the body, which
-    :class:`~storemon_pipeline.api.bodies.BodyLimitMiddleware` bounds.
+    :class:`~storemon_pipeline.api.body_limit.BodySizeLimitMiddleware` bounds.
     """
     config = Config()
     config.bind = [f"{settings.api_host}:{settings.api_port}"]
@@ -81,12 +81,12 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit(f"The settings are not acceptable. {error}")
-    if is_open_door(settings):
+    if is_publicly_reachable_without_tokens(settings):
         sys.exit(
             f"STOREMON_API_HOST is {settings.api_host}, which others can reach: set "
             "STOREMON_API_TOKENS as well, or leave it at 127.0.0.1"
         )
-    configure_log()
+    configure_logging()
     try:
         # Starlette and Hypercorn describe the messages of ASGI by other types
         app = cast("ASGIFramework", build_app(settings))

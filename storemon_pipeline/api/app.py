@@ -12,26 +12,26 @@ from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from storemon_pipeline.api import (
+from storemon_pipeline.api import errors, openapi, rows
+from storemon_pipeline.api.auth import TokenAuthMiddleware
+from storemon_pipeline.api.body_limit import BodySizeLimitMiddleware
+from storemon_pipeline.api.dependencies import AppState
+from storemon_pipeline.api.expiry import expire_reports_periodically
+from storemon_pipeline.api.middleware import HeadRequestMiddleware, RequestLogMiddleware
+from storemon_pipeline.api.origin import OriginMiddleware, allowed_hosts
+from storemon_pipeline.api.routes import (
     alerts,
+    analytics,
     health,
     ingest,
-    insight,
-    older,
-    openapi,
+    legacy,
+    login,
     pages,
-    problems,
     reports,
-    rows,
     stores,
 )
-from storemon_pipeline.api.bodies import BodyLimitMiddleware
-from storemon_pipeline.api.expiry import expire_reports_periodically
-from storemon_pipeline.api.headers import SecurityHeadersMiddleware
-from storemon_pipeline.api.origin import OriginMiddleware, allowed_hosts
-from storemon_pipeline.api.services import Services
-from storemon_pipeline.api.surroundings import Guarded, Headed, Observed
-from storemon_pipeline.pages.drawing import warm_up
+from storemon_pipeline.api.security_headers import SecurityHeadersMiddleware
+from storemon_pipeline.pages.vega import warm_up
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """
@@ -61,7 +61,7 @@ def build_app(settings: Settings) -> FastAPI:
     ----------
     settings : Settings
     """
-    services = Services(settings)
+    services = AppState(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -87,17 +87,17 @@ def build_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     # or else what insight and rows have under /v1/reports/{id}/ is taken for a file of the report
-    for module in (insight, rows, reports, stores, alerts, older, ingest, health, pages):
+    for module in (analytics, rows, reports, stores, alerts, legacy, ingest, health, login, pages):
         app.include_router(module.router)
-    problems.install(app)
-    openapi.install(app)
+    errors.register_error_handlers(app)
+    openapi.register_openapi(app)
     # the last one added is the first that a request meets
-    app.add_middleware(Headed)
-    app.add_middleware(Guarded, tokens=settings.api_tokens)
+    app.add_middleware(HeadRequestMiddleware)
+    app.add_middleware(TokenAuthMiddleware, tokens=settings.api_tokens)
     app.add_middleware(OriginMiddleware, hosts=allowed_hosts(settings))
     # a refusal must not leave a body unread: the server would reset the connection
-    app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(Observed)
+    app.add_middleware(BodySizeLimitMiddleware)
+    app.add_middleware(RequestLogMiddleware)
     app.add_middleware(SecurityHeadersMiddleware)
     if settings.trusted_proxies:
         trusted = [str(network) for network in settings.trusted_proxies]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import structlog
 from anyio import CapacityLimiter, to_thread
 
-from storemon_pipeline.api.problems import AWAY
-from storemon_pipeline.api.services import Services
+from storemon_pipeline.api.dependencies import AppState
+from storemon_pipeline.api.errors import DATABASE_ERRORS
 from storemon_pipeline.storage.heartbeats import expire_stale_reports, stale_heartbeats
 
 INTERVAL_SECONDS = 15
@@ -17,7 +17,7 @@ INTERVAL_SECONDS = 15
 _log = structlog.get_logger()
 
 
-async def expire_reports_periodically(services: Services) -> None:
+async def expire_reports_periodically(services: AppState) -> None:
     """Look for stale heartbeats at the start and every :data:`INTERVAL_SECONDS`, until cancelled.
 
     Parameters
@@ -30,15 +30,15 @@ async def expire_reports_periodically(services: Services) -> None:
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
-def _expire(services: Services) -> None:
+def _expire(services: AppState) -> None:
     now = datetime.now(UTC)
     try:
         with services.database.read() as connection:
             if not stale_heartbeats(connection, now):
                 return
-        with services.database.write_registry() as connection:
+        with services.database.registry_transaction() as connection:
             expired = expire_stale_reports(connection, now)
-    except AWAY as error:
+    except DATABASE_ERRORS as error:
         _log.warning("reports of dead processes are looked for later", reason=str(error))
         return
     if expired:

@@ -18,15 +18,15 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storemon_pipeline.api.problems import ProblemError, told
+from storemon_pipeline.api.errors import ProblemError, error_response
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.messages import quote_value
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """The methods that change nothing."""
 
-_OWN_SITES = ("same-origin", "none")
-_LONGEST_SHOWN = 100
+_SAME_SITES = ("same-origin", "none")
+_MAX_SHOWN = 100
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
@@ -58,7 +58,7 @@ class OriginMiddleware:
             headers = Headers(scope=scope)
             refusal = self._wrong_host(headers) or _cross_origin(scope["method"], headers)
             if refusal is not None:
-                await told(Request(scope), refusal)(scope, receive, send)
+                await error_response(Request(scope), refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -69,9 +69,9 @@ class OriginMiddleware:
             return None
         return ProblemError(
             HTTPStatus.MISDIRECTED_REQUEST,
-            f"this API does not answer for the host {quote_value(host, _LONGEST_SHOWN)}: use the "
+            f"this API does not answer for the host {quote_value(host, _MAX_SHOWN)}: use the "
             "address of STOREMON_API_URL, or add the host's name to STOREMON_ALLOWED_HOSTS",
-            kind="unknown-host",
+            type_slug="unknown-host",
         )
 
 
@@ -81,17 +81,17 @@ def _cross_origin(method: str, headers: Headers) -> ProblemError | None:
         return None
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
-        is_own = site in _OWN_SITES
+        is_own = site in _SAME_SITES
     else:  # an older browser, or one that does not trust the connection
         # without the scheme: behind a proxy that ends TLS it is another one
         is_own = origin is None or origin.partition("://")[2] == headers.get("host")
     if is_own:
         return None
-    sent_by = quote_value(origin or "another site", _LONGEST_SHOWN)
+    sent_by = quote_value(origin or "another site", _MAX_SHOWN)
     return ProblemError(
         HTTPStatus.FORBIDDEN,
         f"a page of {sent_by} may not send {method} here: use a page of this API, or a program",
-        kind="cross-origin",
+        type_slug="cross-origin",
     )
 
 

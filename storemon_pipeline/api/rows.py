@@ -13,15 +13,16 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from upath import UPath
 
-from storemon_pipeline.api.files import file_of, gzipped, not_ready, takes_gzip
-from storemon_pipeline.api.problems import documented
-from storemon_pipeline.api.reports import OfStore, ReportId, found
-from storemon_pipeline.api.resources import Figure
-from storemon_pipeline.api.services import Given
-from storemon_pipeline.storage.registry import COMPLETE, ReportState
-from storemon_pipeline.storage.report_files import REPORT_FULL
-from storemon_pipeline.storage.report_rows import json_rows, lines_of_store
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.api.content_negotiation import accepts_gzip
+from storemon_pipeline.api.dependencies import AppStateDep
+from storemon_pipeline.api.errors import problem_responses
+from storemon_pipeline.api.file_responses import gzip_chunks, report_file_path, report_not_ready
+from storemon_pipeline.api.models import Figure
+from storemon_pipeline.api.routes.reports import OfStore, ReportId, get_report_or_404
+from storemon_pipeline.storage.report_reader import json_rows, lines_of_store
+from storemon_pipeline.storage.report_writer import REPORT_FULL
+from storemon_pipeline.storage.reports import COMPLETE, ReportRecord
+from storemon_pipeline.uptime.report_request import ReportRequest
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
@@ -43,24 +44,24 @@ class ReportRows(BaseModel):
     response_class=Response,
     responses={
         HTTPStatus.OK.value: {"description": "All rows, streamed.", "model": ReportRows},
-        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        **problem_responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     },
 )
-def rows_as_json(
-    services: Given, request: Request, report_id: ReportId, store_id: OfStore = None
+def get_report_rows(
+    services: AppStateDep, request: Request, report_id: ReportId, store_id: OfStore = None
 ) -> Response:
     """The rows of `report_full.csv` as JSON, of all stores or of one: numbers, empty as null."""
-    state = found(services, report_id)
+    state = get_report_or_404(services, report_id)
     if state.status != COMPLETE:
-        raise not_ready(state)
-    text = _document(state, file_of(services, state, REPORT_FULL), store_id)
+        raise report_not_ready(state)
+    text = _document(state, report_file_path(services, state, REPORT_FULL), store_id)
     headers = {"Vary": "Accept-Encoding", "Cache-Control": "private, no-cache"}
-    if takes_gzip(request.headers.get("accept-encoding", "")):
-        text, headers["Content-Encoding"] = gzipped(text), "gzip"
+    if accepts_gzip(request.headers.get("accept-encoding", "")):
+        text, headers["Content-Encoding"] = gzip_chunks(text), "gzip"
     return StreamingResponse(text, media_type="application/json", headers=headers)
 
 
-def _document(state: ReportState, path: UPath, store_id: str | None) -> Iterator[bytes]:
+def _document(state: ReportRecord, path: UPath, store_id: str | None) -> Iterator[bytes]:
     """A :class:`ReportRows` as text, block by block."""
     source: BinaryIO = (
         path.open("rb") if store_id is None else BytesIO(lines_of_store(path, store_id))

@@ -13,13 +13,13 @@ from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
 
-from storemon_pipeline.api.services import Services
+from storemon_pipeline.api.dependencies import AppState
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def in_writers_thread(endpoint: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]:
+def run_in_writer_thread(endpoint: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]:
     """Let an endpoint run in one of the writers' threads.
 
     Parameters
@@ -31,7 +31,7 @@ def in_writers_thread(endpoint: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]
     @wraps(endpoint)
     async def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         services = kwargs["services"]
-        assert isinstance(services, Services)  # noqa: S101 - for the type checker
+        assert isinstance(services, AppState)  # noqa: S101 - for the type checker
         call = partial(endpoint, *args, **kwargs)
         return await to_thread.run_sync(call, limiter=services.writers)
 

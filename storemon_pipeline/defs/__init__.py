@@ -1,6 +1,6 @@
 """Dagster's side: assets, checks, jobs, schedules, sensors, resources, IO.
 
-Thin on purpose: an asset calls one function of :mod:`storemon_pipeline.intake`,
+Thin on purpose: an asset calls one function of :mod:`storemon_pipeline.ingestion`,
 :mod:`storemon_pipeline.storage` or :mod:`storemon_pipeline.uptime` and reports what came of it.
 Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 

@@ -10,18 +10,18 @@ from datetime import datetime
 
 import dagster as dg
 
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage.heartbeats import (
     HEARTBEAT_INTERVAL,
     PROCESS_DIED,
-    drop_heartbeats,
+    delete_heartbeats,
     expire_stale_reports,
     stale_heartbeats,
 )
-from storemon_pipeline.storage.registry import CANCELED, find_report
-from storemon_pipeline.storage.report_files import drop_parts
+from storemon_pipeline.storage.report_writer import drop_parts
+from storemon_pipeline.storage.reports import CANCELED, find_report
 
-_AT_WORK = [
+_ACTIVE_STATUSES = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -81,7 +81,7 @@ def dead_runs(
 
 
 def end_dead_runs(
-    instance: dg.DagsterInstance, storemon: Storemon, cursor: str | None, now: datetime
+    instance: dg.DagsterInstance, storemon: StoremonResource, cursor: str | None, now: datetime
 ) -> str:
     """End what dead runs have left: reports, ingests, unfinished files, runs of Dagster's.
 
@@ -98,19 +98,19 @@ def end_dead_runs(
         stale = stale_heartbeats(connection, now)
     suspects, dead = dead_runs(stale, before, now)
     if dead:
-        with storemon.database.write_registry() as connection:
+        with storemon.database.registry_transaction() as connection:
             expire_stale_reports(connection, now, dead)
         for run_id in dead:
             drop_parts(storemon.settings.reports_path, run_id)
         # those of another history of Dagster's are not in this one
-        for run in instance.get_runs(dg.RunsFilter(run_ids=dead, statuses=_AT_WORK)):
+        for run in instance.get_runs(dg.RunsFilter(run_ids=dead, statuses=_ACTIVE_STATUSES)):
             _end_run(instance, storemon, run)
-        with storemon.database.write_registry() as connection:
-            drop_heartbeats(connection, dead)
+        with storemon.database.registry_transaction() as connection:
+            delete_heartbeats(connection, dead)
     return json.dumps({run_id: asdict(suspect) for run_id, suspect in suspects.items()})
 
 
-def _end_run(instance: dg.DagsterInstance, storemon: Storemon, run: dg.DagsterRun) -> None:
+def _end_run(instance: dg.DagsterInstance, storemon: StoremonResource, run: dg.DagsterRun) -> None:
     with storemon.database.read() as connection:
         state = find_report(connection, run.run_id)
     is_canceled = state is not None and state.status == CANCELED

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import PrivateAttr, ValidationError
 
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.faults import DatabaseUnavailableError
-from storemon_pipeline.storage.heartbeats import HEARTBEAT_INTERVAL, beat, stop_beating
-from storemon_pipeline.storage.migrate import NewerDatabaseError
+from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.heartbeats import HEARTBEAT_INTERVAL, end_heartbeat, record_heartbeat
+from storemon_pipeline.storage.schema_version import NewerDatabaseError
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join()
         try:
-            with self._database.write_registry() as connection:
-                stop_beating(connection, self._run_id)
+            with self._database.registry_transaction() as connection:
+                end_heartbeat(connection, self._run_id)
         except Exception as error:  # noqa: BLE001 - the row becomes stale by itself
             _log.debug("heartbeat of run %s was not removed: %s", self._run_id, error)
 
@@ -62,8 +62,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            with self._database.write_registry() as connection:
-                beat(connection, self._run_id, datetime.now(UTC))
+            with self._database.registry_transaction() as connection:
+                record_heartbeat(connection, self._run_id, datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - the run must not end because of its heartbeat
             _log.debug("no heartbeat of run %s: %s", self._run_id, error)
 
@@ -78,7 +78,7 @@ class RunHeartbeat(dg.ConfigurableResource[None]):
         if context.run is None:
             return
         try:
-            database = Storemon().database
+            database = StoremonResource().database
         except (DatabaseUnavailableError, NewerDatabaseError, ValidationError):
             return  # the first step says so, in words
         self._heartbeat = Heartbeat(database, context.run.run_id)

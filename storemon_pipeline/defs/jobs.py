@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from storemon_pipeline.defs.ingested import RAW_ASSETS
+from storemon_pipeline.defs.assets.raw import RAW_ASSETS
 
 CONSOLE_CONFIG = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 """Default run config of every job: without it, the console of a run whose DAGSTER_HOME sets no
@@ -32,15 +32,4 @@ ingest_and_report_job = dg.define_asset_job(
     config=CONSOLE_CONFIG,
 )
 
-hourly_report_schedule = dg.ScheduleDefinition(
-    name="hourly_report_schedule",
-    job=ingest_and_report_job,
-    cron_schedule="5 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Ingests and reports five minutes past every hour. Off until it is switched on.",
-)
-"""Off by default: it is for data directories that are filled by the hour."""
-
 JOBS = [ingest_job, report_job, ingest_and_report_job]
-SCHEDULES = [hourly_report_schedule]

@@ -6,10 +6,10 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import BaseModel, Field, model_validator
 
-from storemon_pipeline.defs.failures import told_as_failure
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage.removal import remove_polls
-from storemon_pipeline.uptime.request import Instant, StoreId
+from storemon_pipeline.uptime.report_request import Instant, StoreId
 
 
 class RemovePollsConfig(dg.Config):
@@ -42,13 +42,13 @@ class PollRange(BaseModel):
     description="Moves a store's polls from start to before end to quarantined_row.",
 )
 def remove_polls_op(
-    context: dg.OpExecutionContext, config: RemovePollsConfig, storemon: Storemon
+    context: dg.OpExecutionContext, config: RemovePollsConfig, storemon: StoremonResource
 ) -> None:
     """Remove the polls of a store in a range."""
-    with told_as_failure():
+    with as_dagster_failure():
         wanted = PollRange.model_validate(config.model_dump())
         database = storemon.database
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         removed = remove_polls(
             connection,
             wanted.store_id,

@@ -13,7 +13,7 @@ def _database(url: str) -> Database:
     return Database(url)
 
 
-class Storemon(dg.ConfigurableResource[None]):
+class StoremonResource(dg.ConfigurableResource[None]):
     """The project's settings and its database.
 
     The environment is read when a run asks, not when the definitions are loaded.

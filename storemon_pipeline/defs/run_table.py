@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from storemon_pipeline.defs.failures import record_failed_report
-from storemon_pipeline.defs.show import OWNERS, columns
+from storemon_pipeline.defs.metadata import OWNERS, column_schema
+from storemon_pipeline.defs.report_lifecycle import mark_report_failed
 
 
 def run_table(
@@ -19,15 +19,16 @@ def run_table(
     Parameters
     ----------
     schema : dict
-        Column -> ``type: description``, as :func:`~storemon_pipeline.defs.show.columns` takes them.
+        Column -> ``type: description``, as :func:`~storemon_pipeline.defs.metadata.column_schema`
+        takes them.
     **options
         The other arguments of ``dagster.asset``.
     """
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         owners=OWNERS,
         io_manager_key="table_io",
-        hooks={record_failed_report},
-        metadata={"dagster/column_schema": columns(**schema)},
+        hooks={mark_report_failed},
+        metadata={"dagster/column_schema": column_schema(**schema)},
         **options,
     )
     return decorate

@@ -10,25 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.pages.drawing import Chart, draw
-from storemon_pipeline.pages.timeline import (
-    CLOSED,
-    DOWN,
-    UNOBSERVED,
-    UP,
-    WEEKDAYS,
-    clock_text,
-    length_text,
-)
-from storemon_pipeline.wording import counted
+from storemon_pipeline.pages.formatting import format_duration, format_local_time
+from storemon_pipeline.pages.timeline import CLOSED, DOWN, UNOBSERVED, UP, WEEKDAYS
+from storemon_pipeline.pages.vega import Chart, render_chart
+from storemon_pipeline.uptime.messages import pluralize
 
 HEAT_CLASSES = 6
 
 _ROW = 24
-_MOMENTS = 300
-_MANY = 100
+TIMELINE_POINTS = 300
+LOG_SCALE_ABOVE = 100
 _TICKS = 6
-_COUNTS = 4
+COUNT_TICKS = 4
 _HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2, '0', 'left')"}
 
 
@@ -49,11 +42,11 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
             "from": low,
             "to": low + 5,
             "stores": int(count),
-            "said": f"{low:g} to {low + 5:g} %: {counted(int(count), 'store')}",
+            "said": f"{low:g} to {low + 5:g} %: {pluralize(int(count), 'store')}",
         }
         for low, count in zip(edges, counts, strict=False)
     ]
-    logarithmic = bool(counts.max() > _MANY)
+    logarithmic = bool(counts.max() > LOG_SCALE_ABOVE)
     x = {
         "field": "from",
         "type": "quantitative",
@@ -66,15 +59,15 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
             "x": x | {"bin": "binned"},
             "x2": {"field": "to"},
             # most stores are nearly always up: on a linear scale the others would not be seen
-            "y": _numbers_of_stores(int(counts.max()), logarithmic=logarithmic),
+            "y": _count_axis(int(counts.max()), logarithmic=logarithmic),
             "description": {"field": "said"},
         },
     }
-    of = counted(len(known), "store")
+    of = pluralize(len(known), "store")
     mostly = f"{(known >= 95).sum():,} of {of} were up for 95 % or more"  # noqa: PLR2004 - as it says
     low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
     scale = " The scale of stores is logarithmic." if logarithmic else ""
-    return draw(
+    return render_chart(
         "distribution",
         f"Stores by uptime, {window}",
         f"{mostly}, {low}.{scale}",
@@ -100,7 +93,7 @@ def heat_map(
     share = np.full((7, 24), np.nan)
     np.divide(100 * downtime_minutes, open_minutes, out=share, where=open_minutes > 0)
     known = np.argwhere(~np.isnan(share))
-    limits = heat_limits(float(np.nanmax(share)) if len(known) else 0.0)
+    limits = heat_map_bins(float(np.nanmax(share)) if len(known) else 0.0)
     names = ["none", *(f"≤ {limit:g} %" for limit in limits[1:]), f"> {limits[-1]:g} %"]
     rows = [
         {
@@ -109,7 +102,7 @@ def heat_map(
             "to": int(hour) + 1,
             "class": names[int(np.searchsorted(limits, share[day, hour]))],
             "said": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
-            f"{length_text(float(open_minutes[day, hour]))} open",
+            f"{format_duration(float(open_minutes[day, hour]))} open",
         }
         for day, hour in known
     ]
@@ -158,17 +151,17 @@ def heat_map(
             f"Worst: {WEEKDAYS[int(day)]} from {hour:02}:00 to {hour + 1:02}:00, "
             f"{share[day, hour]:.1f} % of the open time."
         )
-    return draw("heat-map", f"Downtime, % of open time, {of}", told, spec)
+    return render_chart("heat-map", f"Downtime, % of open time, {of}", told, spec)
 
 
-def heat_limits(most: float) -> list[float]:
+def heat_map_bins(most: float) -> list[float]:
     """Where one colour of the heat map ends and the next begins, in percent: round numbers.
 
     The first colour is of hours without any downtime to speak of.
 
     Examples
     --------
-    >>> heat_limits(22.0), heat_limits(0.0)
+    >>> heat_map_bins(22.0), heat_map_bins(0.0)
     ([0.01, 5.0, 10.0, 15.0, 20.0], [0.01, 0.1, 0.2, 0.3, 0.4])
     """
     steps = HEAT_CLASSES - 2
@@ -191,7 +184,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
     # what goes on at the end reaches it and no further, so the last moment is the one just before;
     # as many moments as the chart has room for, however many events there are
     last = span[1] - timedelta(microseconds=1)
-    evenly = pd.date_range(span[0], last, periods=_MOMENTS, unit="us")
+    evenly = pd.date_range(span[0], last, periods=TIMELINE_POINTS, unit="us")
     moments = evenly.tz_localize(None).to_numpy()
     starts, ends = _in_order(events["start_utc"]), _in_order(events["end_utc"])
 
@@ -218,7 +211,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
         },
         "encoding": {
             "x": _time_axis("at", span[1] - span[0]),
-            "y": _numbers_of_stores(int(down.max())),
+            "y": _count_axis(int(down.max())),
         },
     }
     told = "None was down."
@@ -229,13 +222,13 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
             f"At most {at_starts[most]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
             f"{at_end:,} at the end."
         )
-    return draw("stores-down", "Stores down while open (UTC)", told, spec)
+    return render_chart("stores-down", "Stores down while open (UTC)", told, spec)
 
 
-def _numbers_of_stores(most: int, *, logarithmic: bool = False) -> dict[str, Any]:
+def _count_axis(most: int, *, logarithmic: bool = False) -> dict[str, Any]:
     """An axis of whole numbers from 0, each of them once."""
-    size = 10 ** (len(str(most // _COUNTS)) - 1)
-    step = next(size * each for each in (1, 2, 5, 10) if size * each * _COUNTS >= most)
+    size = 10 ** (len(str(most // COUNT_TICKS)) - 1)
+    step = next(size * each for each in (1, 2, 5, 10) if size * each * COUNT_TICKS >= most)
     values = list(range(0, max(most, 1) + step, step))
     scale: dict[str, Any] = {"domain": [0, values[-1]]}
     title = "stores"
@@ -257,7 +250,7 @@ def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
     ticks: object = _TICKS
     if days < _TICKS:
         form = "%a %H:%M"
-    elif days < _MANY:
+    elif days < LOG_SCALE_ABOVE:
         ticks, form = {"interval": "day", "step": ceil(days / _TICKS)}, "%-d %b"
     else:
         form = "%b %Y"
@@ -289,8 +282,8 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
     minutes = (bars["to_hour"] - bars["from_hour"]) * 60
     shown = bars.assign(
         said=[
-            f"{state}: {clock_text(start, timezone)} to {clock_text(end, timezone)}, "
-            f"{length_text(length)}"
+            f"{state}: {format_local_time(start, timezone)} to {format_local_time(end, timezone)}, "
+            f"{format_duration(length)}"
             for state, start, end, length in zip(
                 bars["state"], bars["start_utc"], bars["end_utc"], minutes, strict=True
             )
@@ -330,10 +323,12 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
     }
     hours = {state: minutes[bars["state"] == state].sum() for state in (UP, DOWN, UNOBSERVED)}
     told = ", ".join(
-        f"{state} for {length_text(total) if total else 'no time'}"
+        f"{state} for {format_duration(total) if total else 'no time'}"
         for state, total in hours.items()
     )
-    return draw("timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec)
+    return render_chart(
+        "timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec
+    )
 
 
 def trend(history: pd.DataFrame) -> Chart | None:
@@ -383,4 +378,4 @@ def trend(history: pd.DataFrame) -> Chart | None:
         ],
     }
     told = f"From {rows[0]['said']} to {rows[-1]['said']}."
-    return draw("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)
+    return render_chart("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)

@@ -9,27 +9,18 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from storemon_pipeline.pages import charts
-from storemon_pipeline.pages.data_quality import DataQuality, quality_notices
-from storemon_pipeline.pages.layout import (
-    Frame,
-    Notice,
-    in_words,
-    linked,
-    main_of,
-    render,
-    utc_text,
-)
-from storemon_pipeline.pages.timeline import length_text
-from storemon_pipeline.uptime.messages import shorten
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS
+from storemon_pipeline.pages.formatting import format_duration, format_utc, window_label
+from storemon_pipeline.pages.quality_notices import DataQuality, quality_notices
+from storemon_pipeline.pages.rendering import Notice, PageContext, extract_main, link_stores, render
+from storemon_pipeline.uptime.messages import pluralize, shorten
+from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline.wording import counted
 
 _KINDS = {"Complete": "good", "Failed": "bad", "Canceled": "warn"}
 # a range is asked for by its beginning and end
-_CHOICES = [(each.value, in_words(each.column)) for each in Window if each is not Window.RANGE]
+_CHOICES = [(each.value, window_label(each.suffix)) for each in Window if each is not Window.RANGE]
 _WAITS = "It waits for Dagster to start it."
-NOTHING_ASKED = "Tick at least one window, or give a range."
+NO_WINDOW_MESSAGE = "Tick at least one window, or give a range."
 """What the form says where it was asked for no window."""
 
 _STALE_AFTER = timedelta(hours=3)
@@ -49,7 +40,7 @@ class ListedReport:
     has_run: bool
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether nobody has begun with it."""
         return self.status == "Queued" and not self.has_run
 
@@ -60,7 +51,7 @@ class ListedReport:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedForm:
+class ReportForm:
     """What the form that asks for a report has in its fields.
 
     Attributes
@@ -82,9 +73,9 @@ def reports_page(
     reports: list[ListedReport],
     *,
     older: str = "",
-    asked: AskedForm | None = None,
+    asked: ReportForm | None = None,
     problem: str = "",
-    frame: Frame,
+    frame: PageContext,
 ) -> str:
     """The page of all reports, with the form that asks for one.
 
@@ -101,14 +92,14 @@ def reports_page(
     return render(
         "reports.html",
         frame,
-        here="Reports",
+        active="Reports",
         title="Reports",
         reports=reports,
         older=older,
-        asked=asked or AskedForm(),
+        asked=asked or ReportForm(),
         problem=problem,
         choices=_CHOICES,
-        nothing_asked=NOTHING_ASKED,
+        nothing_asked=NO_WINDOW_MESSAGE,
         waits=_WAITS,
     )
 
@@ -119,7 +110,7 @@ def progress_page(
     goes_on: bool,
     error: str | None,
     files: Mapping[str, str],
-    frame: Frame,
+    frame: PageContext,
 ) -> str:
     """The page of a report that has no page of its own: not yet, or never.
 
@@ -136,7 +127,7 @@ def progress_page(
     return render(
         "progress.html",
         frame,
-        here="Reports",
+        active="Reports",
         title=f"Report: {report.status}",
         report=report,
         waits=_WAITS,
@@ -146,24 +137,24 @@ def progress_page(
     )
 
 
-def shown_page(written: str, *, files: Mapping[str, str], frame: Frame) -> str:
+def report_page(written: str, *, files: Mapping[str, str], frame: PageContext) -> str:
     """The page that a report's run has written, as one of the API's.
 
     Parameters
     ----------
     written : str
-        Of :func:`~storemon_pipeline.pages.fleet.report_page`.
+        Of :func:`~storemon_pipeline.pages.report.render_report_html`.
     files : mapping
         The report's files, by name.
     frame : Frame
     """
     return render(
-        "shown.html",
+        "report_embed.html",
         frame,
-        here="Reports",
+        active="Reports",
         title="Report",
         files=list(files.items()),
-        content=linked(main_of(written), frame.root),
+        content=link_stores(extract_main(written), frame.root),
     )
 
 
@@ -173,7 +164,7 @@ def fleet_page(
     notices: list[Notice],
     history: pd.DataFrame,
     *,
-    frame: Frame,
+    frame: PageContext,
 ) -> str:
     """The page of all stores together: the newest report's, and how the data is by now.
 
@@ -183,7 +174,7 @@ def fleet_page(
         The page that the newest report's run has written; None where there is none.
     report_id : str or None
     notices : list of Notice
-        Of :func:`data_now`.
+        Of :func:`data_notices`.
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
     frame : Frame
@@ -191,13 +182,15 @@ def fleet_page(
     return render(
         "fleet.html",
         frame,
-        here="Fleet",
+        active="Fleet",
         title="Fleet",
         report_id=report_id,
         notices=notices,
         trend=charts.trend(history),
         # below this page's own heading
-        content=linked(main_of(written).replace("h1>", "h2>"), frame.root) if written else None,
+        content=link_stores(extract_main(written).replace("h1>", "h2>"), frame.root)
+        if written
+        else None,
     )
 
 
@@ -213,15 +206,15 @@ def ingest_failed(runs: int, since: datetime, error: str) -> Notice:
     error : str
         Why the last of them failed.
     """
-    which = "ingest" if runs == 1 else counted(runs, "ingest")
+    which = "ingest" if runs == 1 else pluralize(runs, "ingest")
     text = (
-        f"The last {which} failed, since {utc_text(since)}: "
+        f"The last {which} failed, since {format_utc(since)}: "
         f"{shorten(error, _ERROR)}. The figures are of the files before"
     )
     return Notice("bad", "Ingest failed", text)
 
 
-def data_now(
+def data_notices(
     *,
     now: datetime,
     newest_poll: datetime | None,
@@ -246,15 +239,15 @@ def data_now(
         Notice(
             "warn" if age > _STALE_AFTER else "good",
             "Age",
-            f"The newest poll is {length_text(age.total_seconds() / 60)} old",
+            f"The newest poll is {format_duration(age.total_seconds() / 60)} old",
         ),
         Notice(
             "warn" if silent else "good",
             "Silent",
-            f"{silent:,} of {counted(stores, 'store')} not polled in the day before it",
+            f"{silent:,} of {pluralize(stores, 'store')} not polled in the day before it",
         ),
     ]
     rows = sum(quality.bad_rows.values())
-    said = "No row was set aside" if not rows else f"{counted(rows, 'bad row')} set aside"
+    said = "No row was set aside" if not rows else f"{pluralize(rows, 'bad row')} set aside"
     found.append(Notice("warn" if rows else "good", "Rows", said))
     return found + others

@@ -11,23 +11,27 @@ import numpy as np
 import pandas as pd
 
 from storemon_pipeline.pages import charts
-from storemon_pipeline.pages.hours import special_dates, weekly_hours
-from storemon_pipeline.pages.layout import Frame, WindowFigures, in_words, linked, render
-from storemon_pipeline.pages.levels import budget_text, known, levels_of
+from storemon_pipeline.pages.formatting import (
+    format_budget,
+    format_duration,
+    format_local_time,
+    window_label,
+)
+from storemon_pipeline.pages.opening_hours import special_dates, weekly_hours
+from storemon_pipeline.pages.rendering import PageContext, WindowFigures, link_stores, render
+from storemon_pipeline.pages.slo import none_if_nan, slo_rows
 from storemon_pipeline.pages.timeline import (
     CLOSED,
     UP,
-    clock_text,
-    length_text,
     local_days,
-    states_of_store,
+    store_states_over_time,
     timeline,
 )
-from storemon_pipeline.uptime.current_status import Now
+from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.fleet import StoreResults
-from storemon_pipeline.uptime.open_hours import OpeningHours
-from storemon_pipeline.uptime.report import OpenTime
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.metrics import ObservedTime
+from storemon_pipeline.uptime.opening_hours import OpeningHours
+from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
 
 MOST_EVENTS = 100
@@ -38,7 +42,7 @@ _HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
-class ToldAlert:
+class AlertView:
     """An alert, and whether the webhook has it.
 
     Attributes
@@ -60,7 +64,7 @@ class ToldAlert:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFacts:
+class StoreView:
     """What a page says of a store beside its figures.
 
     Attributes
@@ -79,7 +83,7 @@ class StoreFacts:
     first_poll_utc: datetime
     last_poll_utc: datetime
     hours: OpeningHours
-    alerts: Sequence[ToldAlert]
+    alerts: Sequence[AlertView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,13 @@ class StoreWeek:
     """
 
     request: ReportRequest
-    time: OpenTime
+    time: ObservedTime
     results: StoreResults
 
 
-def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, frame: Frame) -> str:
+def store_page(
+    store: StoreView, week: StoreWeek, history: pd.DataFrame, *, frame: PageContext
+) -> str:
     """The page of a store.
 
     Parameters
@@ -121,19 +127,21 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
     return render(
         "store.html",
         frame,
-        here="Stores",
+        active="Stores",
         title=store.store_id,
         store=store,
         as_of=week.request.as_of,
-        now=_now(week, store.timezone),
+        now=_current_state(week, store.timezone),
         known_from=store.first_poll_utc if store.first_poll_utc > first_day else None,
         windows=_windows(week),
-        levels=levels_of(week.results.levels, week.results.exact, week.request),
-        budget_text=budget_text,
+        levels=slo_rows(week.results.slo, week.results.metrics_us, week.request),
+        budget_text=format_budget,
         weekly_hours=weekly_hours(store.hours),
         special_dates=special,
         more_dates=more_dates,
-        alerts=[(each, clock_text(each.down_since, store.timezone)) for each in store.alerts],
+        alerts=[
+            (each, format_local_time(each.down_since, store.timezone)) for each in store.alerts
+        ],
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
         odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
@@ -144,52 +152,52 @@ def store_page(store: StoreFacts, week: StoreWeek, history: pd.DataFrame, *, fra
 
 
 _NOW = {
-    Now.UP: ("good", "Up"),
-    Now.DOWN: ("bad", "Down"),
-    Now.CLOSED: ("", "Closed"),
-    Now.NO_DATA: ("warn", "No data"),
+    CurrentStatus.UP: ("good", "Up"),
+    CurrentStatus.DOWN: ("bad", "Down"),
+    CurrentStatus.CLOSED: ("", "Closed"),
+    CurrentStatus.NO_DATA: ("warn", "No data"),
 }
-_OF_TIMELINE = {Now.UP: UP, Now.CLOSED: CLOSED}
+_OF_TIMELINE = {CurrentStatus.UP: UP, CurrentStatus.CLOSED: CLOSED}
 
 
-def _now(week: StoreWeek, timezone: str) -> dict[str, str]:
+def _current_state(week: StoreWeek, timezone: str) -> dict[str, str]:
     """How the store is at as_of (rule 7), and since when."""
     current = week.results.current.iloc[0]
-    now = Now(current["status"])
+    now = CurrentStatus(current["status"])
     kind, label = _NOW[now]
     return {"kind": kind, "label": label, "text": _since_text(week, now, timezone)}
 
 
-def _since_text(week: StoreWeek, now: Now, timezone: str) -> str:
-    if now is Now.NO_DATA:
+def _since_text(week: StoreWeek, now: CurrentStatus, timezone: str) -> str:
+    if now is CurrentStatus.NO_DATA:
         return "open, but its newest poll in its open time is too old to say whether it is up"
-    if now is Now.DOWN:
+    if now is CurrentStatus.DOWN:
         # closing time in between has not mended it
         outage = week.results.down_now.iloc[0]
         before, over = ("before ", "over ") if outage["down_before"] else ("", "")
         return (
-            f"since {before}{clock_text(outage['down_since_utc'], timezone)} its time, for {over}"
-            f"{length_text(outage['down_minutes'])} of its open time"
+            f"since {before}{format_local_time(outage['down_since_utc'], timezone)} its time, "
+            f"for {over}{format_duration(outage['down_minutes'])} of its open time"
         )
-    last = states_of_store(week.time).iloc[-1]
+    last = store_states_over_time(week.time).iloc[-1]
     if last["state"] != _OF_TIMELINE[now]:
         # it opened or closed at as_of itself, or the poll at as_of says that it is up again
-        return f"since {clock_text(week.request.as_of, timezone)} its time"
+        return f"since {format_local_time(week.request.as_of, timezone)} its time"
     if last["start"] == week.time.line.start:
         return "for all of the last week"
     since = pd.Timestamp(last["start"], unit="us", tz="UTC")
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE
-    return f"since {clock_text(since, timezone)} its time, for {length_text(minutes)}"
+    return f"since {format_local_time(since, timezone)} its time, for {format_duration(minutes)}"
 
 
 def _windows(week: StoreWeek) -> list[WindowFigures]:
-    exact, figures = week.results.exact.iloc[0], week.results.figures.iloc[0]
+    exact, figures = week.results.metrics_us.iloc[0], week.results.metrics.iloc[0]
     return [
         WindowFigures(
-            in_words(window.column),
-            known(figures[f"uptime_pct_{window.column}"]),
+            window_label(window.suffix),
+            none_if_nan(figures[f"uptime_pct_{window.suffix}"]),
             *(
-                float(exact[f"{name}_{window.column}"]) / HOUR
+                float(exact[f"{name}_{window.suffix}"]) / HOUR
                 for name in ("uptime", "downtime", "unobserved")
             ),
         )
@@ -226,7 +234,7 @@ def stores_page(
     found: int,
     further: str,
     asked: str,
-    frame: Frame,
+    frame: PageContext,
 ) -> str:
     """The page that finds stores.
 
@@ -245,11 +253,11 @@ def stores_page(
     page = render(
         "stores.html",
         frame,
-        here="Stores",
+        active="Stores",
         title="Stores",
         stores=stores,
         found=found,
         further=further,
         asked=asked,
     )
-    return linked(page, frame.root)
+    return link_stores(page, frame.root)

@@ -25,5 +25,5 @@
 ======================  ========================================================================
 
 What the rows mean is decided by :mod:`storemon_pipeline.uptime`, and which rows are good by
-:mod:`storemon_pipeline.intake`; here they are only kept.
+:mod:`storemon_pipeline.ingestion`; here they are only kept.
 """

@@ -17,15 +17,12 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from storemon_pipeline.storage.faults import (
-    fault_of,
-    unreachable,
-)
-from storemon_pipeline.storage.migrate import VERSION, current_version, migrate
-from storemon_pipeline.storage.sqlite import WRITES, SqliteEngines
+from storemon_pipeline.storage.errors import classify_error, unreachable
+from storemon_pipeline.storage.schema_version import VERSION, current_version, migrate
+from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 
 # any numbers, the same for all of this project's writers: some wait for each other only
-_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
+ADVISORY_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
 _FETCHED_ROWS = 500
 # of PostgreSQL: kept open, and as many again at times; a server usually takes 100
 _CONNECTIONS = 10
@@ -59,7 +56,7 @@ class Database:
             else:
                 self._open_postgresql()
         except (DatabaseError, OSError) as error:
-            fault = fault_of(error, self._url)
+            fault = classify_error(error, self._url)
             raise fault or unreachable(getattr(error, "orig", error), self._url) from error
 
     def _open_sqlite(self) -> None:
@@ -85,7 +82,7 @@ class Database:
         with self.read() as connection:
             version = current_version(connection)
         if version != VERSION:
-            with self.write_data() as connection:
+            with self.data_transaction() as connection:
                 migrate(connection, "all")
 
     @contextmanager
@@ -94,7 +91,7 @@ class Database:
         try:
             yield
         except (DBAPIError, NoConnectionError) as error:
-            fault = fault_of(error, self._url)
+            fault = classify_error(error, self._url)
             if fault is None:
                 raise
             raise fault from error
@@ -109,13 +106,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def write_data(self) -> Iterator[Connection]:
+    def data_transaction(self) -> Iterator[Connection]:
         """Yield a connection that writes what files bring: polls, hours, zones, what was ingested.
 
         All changes happen at the end, or, on an error, none of them. There is one such transaction
         at a time; the next one waits. On SQLite the connection has no other tables.
         """
-        writer = self._data.execution_options(**{WRITES: True})
+        writer = self._data.execution_options(**{WRITE_OPTION: True})
         with self._faults(), writer.begin() as connection:
             self._lock(connection, "tables")
             yield connection
@@ -123,8 +120,8 @@ class Database:
             self._checkpoint()
 
     @contextmanager
-    def write_registry(
-        self, *, alone: Literal["requests", "alerts"] | None = None
+    def registry_transaction(
+        self, *, lock: Literal["requests", "alerts"] | None = None
     ) -> Iterator[Connection]:
         """Yield a connection that writes reports, requests for them, their figures, and alerts.
 
@@ -134,20 +131,22 @@ class Database:
 
         Parameters
         ----------
-        alone : {"requests", "alerts"}, optional
+        lock : {"requests", "alerts"}, optional
             Advisory lock to hold for the transaction: "requests" or "alerts".
         """
-        writer = self._registry.execution_options(**{WRITES: True})
+        writer = self._registry.execution_options(**{WRITE_OPTION: True})
         with self._faults(), writer.begin() as connection:
-            if alone:
-                self._lock(connection, alone)
+            if lock:
+                self._lock(connection, lock)
             yield connection
 
     def _lock(self, connection: Connection, name: str) -> None:
         if not self.is_sqlite:  # where a writer is alone in any case
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCKS[name]})
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCKS[name]}
+            )
 
-    def fetch(self, query: str, parameters: dict[str, str]) -> pa.Table:
+    def fetch_arrow(self, query: str, parameters: dict[str, str]) -> pa.Table:
         """Read many rows at once, as Arrow.
 
         PostgreSQL is read by ADBC, several times faster than row by row. SQLite is not: ADBC brings

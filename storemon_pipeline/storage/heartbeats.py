@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run
-from storemon_pipeline.storage.registry import RUNNING, fail_report
-from storemon_pipeline.storage.tables import ingest_run, report, run_heartbeat
+from storemon_pipeline.storage.reports import RUNNING, fail_report
+from storemon_pipeline.storage.schema import ingest_run, report, run_heartbeat
 
 HEARTBEAT_INTERVAL = timedelta(seconds=10)
 STALE_AFTER = timedelta(minutes=1)
@@ -27,7 +27,7 @@ PROCESS_DIED = (
 _beat = run_heartbeat.c
 
 
-def beat(connection: Connection, run_id: str, now: datetime) -> None:
+def record_heartbeat(connection: Connection, run_id: str, now: datetime) -> None:
     """Record that a run's process is alive."""
     mine = _beat.run_id == run_id
     changed = connection.execute(update(run_heartbeat).where(mine).values(beat_at=now))
@@ -35,7 +35,7 @@ def beat(connection: Connection, run_id: str, now: datetime) -> None:
         connection.execute(insert(run_heartbeat).values(run_id=run_id, beat_at=now))
 
 
-def stop_beating(connection: Connection, run_id: str) -> None:
+def end_heartbeat(connection: Connection, run_id: str) -> None:
     """Remove the heartbeat of a run whose process ends.
 
     Where its report or ingest is Running still (their end could not be recorded), the row stays and
@@ -48,7 +48,7 @@ def stop_beating(connection: Connection, run_id: str) -> None:
     connection.execute(delete(run_heartbeat).where(_beat.run_id == run_id, ~is_running))
 
 
-def drop_heartbeats(connection: Connection, run_ids: Collection[str]) -> None:
+def delete_heartbeats(connection: Connection, run_ids: Collection[str]) -> None:
     """Remove the heartbeats of dead runs, once nothing is left to do about them."""
     connection.execute(delete(run_heartbeat).where(_beat.run_id.in_(run_ids)))
 
@@ -70,7 +70,7 @@ def expire_stale_reports(
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write_registry`.
+        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`.
     now : datetime
     run_ids : collection of str, optional
         Only these runs.

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from storemon_pipeline.storage.tables import ingest_run
+from storemon_pipeline.storage.schema import ingest_run
 from storemon_pipeline.uptime.messages import shorten
 
 RUNNING, SUCCEEDED, FAILED = "Running", "Succeeded", "Failed"
@@ -129,7 +129,7 @@ def ingest_failures(connection: Connection) -> IngestFailures | None:
     return IngestFailures(runs, since, run_id, error or "the run failed")
 
 
-def drop_ingest_runs(connection: Connection, before: datetime) -> int:
+def delete_ingest_runs(connection: Connection, before: datetime) -> int:
     """Drop the ingests that ended before an instant, but for the last success; gives how many."""
     success = latest_success(connection)
     old = _run.finished_at < before

@@ -9,11 +9,11 @@ from __future__ import annotations
 from upath import UPath
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.registry import ReportState, newest_standard_report
-from storemon_pipeline.storage.report_files import REPORT
+from storemon_pipeline.storage.report_writer import REPORT
+from storemon_pipeline.storage.reports import ReportRecord, newest_standard_report
 
 
-def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> ReportState | None:
+def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> ReportRecord | None:
     """Make ``target`` the ``report.csv`` of the newest standard report.
 
     Idempotent, and safe beside concurrent publishers: after replacing the file, a publisher
@@ -33,10 +33,10 @@ def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> Rep
         The report that ``target`` holds now; None where no standard report with files is Complete.
     """
 
-    def source(state: ReportState) -> UPath:
+    def source(state: ReportRecord) -> UPath:
         return reports_dir / str(state.run_id) / REPORT
 
-    published: ReportState | None = None
+    published: ReportRecord | None = None
     while True:
         with database.read() as connection:
             newest = newest_standard_report(connection, lambda state: source(state).is_file())

@@ -8,7 +8,7 @@ import pandas as pd
 from sqlalchemy import Select, func, literal, or_, select, true, union_all
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import UtcDateTime, polled_store, store_status
+from storemon_pipeline.storage.schema import UtcDateTime, polled_store, store_status
 
 _SAMPLES, _SAMPLED_SHARE = 2, 16
 """How many samples the polls are counted in, and how many times as long all the time is."""

@@ -23,12 +23,12 @@ from sqlalchemy import (
     select,
 )
 
-from storemon_pipeline.storage import bulk
+from storemon_pipeline.storage import bulk_load
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import StoreId, UtcDateTime, polled_store, store_status
-from storemon_pipeline.uptime.intervals import Int, Line
+from storemon_pipeline.storage.schema import StoreId, UtcDateTime, polled_store, store_status
+from storemon_pipeline.uptime.conversions import to_microseconds
+from storemon_pipeline.uptime.intervals import Int, StoreTimeKey
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
-from storemon_pipeline.uptime.tables import instants_of
 
 _SQLITE_UPSERT = """
 INSERT INTO store_status (store_id, timestamp_utc, status) VALUES {rows}
@@ -77,14 +77,14 @@ WHERE store_id >= :first AND store_id <= :last
 """
 
 
-def _in_order(polls: pd.DataFrame) -> pa.Table:
+def _sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
     """Polls sorted by store and time; of two of one store at one instant the later row."""
     ids, statuses = _encoded(polls["store_id"]), _encoded(polls["status"])
     names = ids.dictionary.to_numpy(zero_copy_only=False)
     rank = np.empty(len(names), dtype=np.int64)
     rank[np.argsort(names)] = np.arange(len(names))
-    at = instants_of(polls["timestamp_utc"])
-    kept = _order(rank[ids.indices.to_numpy()], at)
+    at = to_microseconds(polls["timestamp_utc"])
+    kept = _sort_order(rank[ids.indices.to_numpy()], at)
     return pa.table(
         {
             "store_id": ids.take(pa.array(kept)),
@@ -102,10 +102,10 @@ def _encoded(text: pd.Series) -> pa.DictionaryArray:
     return encoded
 
 
-def _order(store: Int, at: Int) -> Int:
+def _sort_order(store: Int, at: Int) -> Int:
     """Positions by store and time; of those of one store and instant only the last."""
     try:
-        key = Line(int(at.min()), int(at.max()), int(store.max()) + 1).key(store, at)
+        key = StoreTimeKey(int(at.min()), int(at.max()), int(store.max()) + 1).encode(store, at)
     except OverflowError:  # a poll of long ago among those of many stores
         order = np.lexsort((at, store))
         same = (np.diff(store[order]) == 0) & (np.diff(at[order]) == 0)
@@ -125,7 +125,7 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`Database.write_data`.
+        Of :meth:`Database.data_transaction`.
     polls : DataFrame
         ``store_id`` (text), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status`` (text). Of two
         for one store and instant the later row counts.
@@ -137,17 +137,17 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
     """
     if polls.empty:
         return 0
-    rows = _in_order(polls)
+    rows = _sort_and_deduplicate(polls)
     stores = _first_and_last(rows)
     if connection.dialect.name == "sqlite":
-        bulk.execute_many(connection, _SQLITE_UPSERT, rows)
-        bulk.execute_many(connection, _SQLITE_STORES, stores)
+        bulk_load.execute_many(connection, _SQLITE_UPSERT, rows)
+        bulk_load.execute_many(connection, _SQLITE_STORES, stores)
     else:
-        known = bulk.fill_new_months(connection, rows)
+        known = bulk_load.load_new_partitions(connection, rows)
         if len(known):
-            bulk.stage(connection, _POSTGRESQL_STAGE, "staged_poll", known)
+            bulk_load.stage_rows(connection, _POSTGRESQL_STAGE, "staged_poll", known)
             connection.exec_driver_sql(_POSTGRESQL_UPSERT)
-        bulk.stage(connection, _POSTGRESQL_STAGE_STORES, "staged_store", stores)
+        bulk_load.stage_rows(connection, _POSTGRESQL_STAGE_STORES, "staged_store", stores)
         connection.exec_driver_sql(_POSTGRESQL_STORES)
     return len(rows)
 
@@ -189,7 +189,7 @@ def oldest_poll(connection: Connection) -> datetime | None:
     return oldest
 
 
-def unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str]:
+def filter_unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str]:
     """Those of the stores that have never been polled."""
     known = set(
         connection.execute(
@@ -199,7 +199,7 @@ def unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str
     return [store_id for store_id in store_ids if store_id not in known]
 
 
-def never_polled(connection: Connection, table: Table) -> pd.DataFrame:
+def stores_never_polled(connection: Connection, table: Table) -> pd.DataFrame:
     """The stores that a table has rows of, and that have never been polled.
 
     Parameters
@@ -218,7 +218,7 @@ def never_polled(connection: Connection, table: Table) -> pd.DataFrame:
     return pd.read_sql(select(store).where(~polled).distinct().order_by(store), connection)
 
 
-def polled_stores(
+def read_polled_stores(
     connection: Connection, as_of: datetime, store_ids: tuple[str, ...] | None = None
 ) -> pd.DataFrame:
     """Every store that was polled at or before ``as_of``.
@@ -293,13 +293,13 @@ def read_polls(
     # no id is before the empty text, so that no store means no poll
     first, last = ("", "") if store_ids.empty else (store_ids.iloc[0], store_ids.iloc[-1])
     zone = "" if database.is_sqlite else "+00"
-    table = database.fetch(
+    table = database.fetch_arrow(
         _SQLITE_READ if database.is_sqlite else _POSTGRESQL_READ,
         {
             "first": first,
             "last": last,
-            "since": bulk.instant_text(since) + zone,
-            "until": bulk.instant_text(until) + zone,
+            "since": bulk_load.format_utc(since) + zone,
+            "until": bulk_load.format_utc(until) + zone,
         },
     )
     timestamps = table["timestamp_utc"]
@@ -322,7 +322,7 @@ def _category(column: pa.ChunkedArray) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(encoded.indices.to_numpy(), names))
 
 
-_wanted = Table(
+_poll_range = Table(
     "wanted_polls",
     MetaData(),
     Column("store_id", StoreId, primary_key=True),
@@ -332,7 +332,7 @@ _wanted = Table(
 )
 
 
-def read_polls_of_each(database: Database, wanted: pd.DataFrame) -> pd.DataFrame:
+def read_poll_ranges(database: Database, wanted: pd.DataFrame) -> pd.DataFrame:
     """The polls of some stores, each over its own stretch of time.
 
     Parameters
@@ -347,19 +347,19 @@ def read_polls_of_each(database: Database, wanted: pd.DataFrame) -> pd.DataFrame
     DataFrame
         As of :func:`read_polls`.
     """
-    polls, asked = store_status.c, _wanted.c
+    polls, asked = store_status.c, _poll_range.c
     query = select(polls.store_id, polls.timestamp_utc, polls.status).join_from(
-        _wanted,
+        _poll_range,
         store_status,
         (polls.store_id == asked.store_id)
         & (polls.timestamp_utc >= asked.since)
         & (polls.timestamp_utc < asked.until),
     )
     with database.read() as connection:
-        _wanted.create(connection)
-        connection.execute(insert(_wanted), _records(wanted))
+        _poll_range.create(connection)
+        connection.execute(insert(_poll_range), _records(wanted))
         rows = connection.execute(query).all()
-        _wanted.drop(connection)
+        _poll_range.drop(connection)
     return pd.DataFrame(
         {
             "store_id": pd.Series([row[0] for row in rows], dtype="str").astype("category"),

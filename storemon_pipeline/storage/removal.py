@@ -17,8 +17,8 @@ from sqlalchemy import (
     update,
 )
 
-from storemon_pipeline.storage.ingested import IngestedFile, record_file
-from storemon_pipeline.storage.tables import (
+from storemon_pipeline.storage.ingest_log import IngestRecord, record_file
+from storemon_pipeline.storage.schema import (
     UtcDateTime,
     polled_store,
     quarantined_row,
@@ -68,7 +68,7 @@ def remove_polls(
     ).scalar_one()
     if not count:
         return 0
-    reading = IngestedFile(
+    reading = IngestRecord(
         file=_PLACE,
         table_name=store_status.name,
         sha256="",

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, text, update
-from upath import UPath
 
-from storemon_pipeline.storage import bulk
-from storemon_pipeline.storage.registry import IN_PROGRESS
-from storemon_pipeline.storage.requests import drop_requests
-from storemon_pipeline.storage.tables import polled_store, quarantined_row, report, store_status
-from storemon_pipeline.uptime.messages import quote_value
+from storemon_pipeline.storage import bulk_load
+from storemon_pipeline.storage.report_requests import drop_requests
+from storemon_pipeline.storage.reports import IN_PROGRESS
+from storemon_pipeline.storage.schema import polled_store, quarantined_row, report, store_status
 
 _MONTH = re.compile(r"store_status_(\d{4})_(\d{2})")
 _POSTGRESQL_MONTHS = text("""
@@ -36,26 +34,25 @@ _SQLITE_COUNT = text(
     f"WHERE {_SQLITE_OLD}"
 )
 _SQLITE_DELETE = text(f"DELETE FROM store_status WHERE {_SQLITE_OLD}")  # noqa: S608
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def kept_since(now: datetime, days: int | None) -> datetime | None:
+def retention_cutoff(now: datetime, days: int | None) -> datetime | None:
     """Before which instant things are dropped that are kept for some days; None for never.
 
     Examples
     --------
-    >>> kept_since(datetime(2024, 3, 1, tzinfo=UTC), 1)
+    >>> retention_cutoff(datetime(2024, 3, 1, tzinfo=UTC), 1)
     datetime.datetime(2024, 2, 29, 0, 0, tzinfo=datetime.timezone.utc)
     """
     return None if days is None else now - timedelta(days=days)
 
 
-def first_month_kept(before: datetime) -> datetime:
+def first_kept_month(before: datetime) -> datetime:
     """The beginning of the oldest month that is not wholly before an instant, in UTC.
 
     Examples
     --------
-    >>> first_month_kept(datetime(2024, 3, 31, 23, tzinfo=UTC))
+    >>> first_kept_month(datetime(2024, 3, 31, 23, tzinfo=UTC))
     datetime.datetime(2024, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
     return before.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -91,7 +88,7 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write_data`, so that no
+        Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`, so that no
         transaction adds polls meanwhile.
     before : datetime
 
@@ -99,7 +96,7 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
     -------
     DroppedPolls
     """
-    first = first_month_kept(before)
+    first = first_kept_month(before)
     if connection.dialect.name == "sqlite":
         months, polls = _drop_rows(connection, first)
     else:
@@ -118,7 +115,7 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
 
 
 def _drop_rows(connection: Connection, first: datetime) -> tuple[int, int]:
-    bounds = {"first": bulk.instant_text(first)}
+    bounds = {"first": bulk_load.format_utc(first)}
     months, polls = connection.execute(_SQLITE_COUNT, bounds).one()
     if polls:
         connection.execute(_SQLITE_DELETE, bounds)
@@ -162,7 +159,7 @@ class ReportAges:
     unfinished: frozenset[str]
 
 
-def report_ages(connection: Connection, before: datetime) -> ReportAges:
+def classify_reports(connection: Connection, before: datetime) -> ReportAges:
     """Which reports finished before an instant, which since, and which have not."""
     row = report.c
     finished_at = func.coalesce(row.finished_at, row.requested_at)
@@ -215,43 +212,6 @@ def reports_to_drop(
     """
     running = (ages.unfinished - ended) | in_progress
     return sorted((ages.old | ended) - ages.recent - running - needed)
-
-
-def is_report_id(report_id: str) -> bool:
-    """Whether an id can be the name of a report's directory: one segment of a path."""
-    return _SEGMENT.fullmatch(report_id) is not None
-
-
-def drop_directory(reports_dir: UPath, report_id: str) -> bool:
-    """Remove the directory of a report with all that is in it.
-
-    Parameters
-    ----------
-    reports_dir : UPath
-        The directory of all reports.
-    report_id : str
-
-    Returns
-    -------
-    bool
-        Whether there was one.
-
-    Raises
-    ------
-    ValueError
-        Where the id is not one segment of a path.
-    """
-    if not is_report_id(report_id):
-        msg = f"{quote_value(report_id)} cannot be the name of a report's directory"
-        raise ValueError(msg)
-    directory = reports_dir / report_id
-    if directory.is_symlink():  # what it leads to is not ours
-        directory.unlink()
-        return True
-    if not directory.is_dir():
-        return False
-    directory.fs.rm(directory.path, recursive=True)
-    return True
 
 
 def drop_report_row(connection: Connection, report_id: str) -> bool:

@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from storemon_pipeline.storage.migrate import SPLIT, VERSION, Part, current_version, migrate
+from storemon_pipeline.storage.schema_version import SPLIT, VERSION, Part, current_version, migrate
 
-WRITES = "storemon_writes"
+WRITE_OPTION = "storemon_writes"
 """The execution option of a connection that takes the write lock when its transaction begins."""
 
 LOCK_SECONDS = 600
@@ -32,7 +32,7 @@ _CHECKPOINT_SECONDS = 1
 _CACHE_KIB = 2_000  # SQLite's own default
 # polls that are added to existing months touch pages everywhere in the table
 _WRITER_CACHE_KIB = 128 * 1024
-_READERS = 50  # more than the API has threads
+_MAX_READERS = 50  # more than the API has threads
 
 
 def registry_file(data_file: Path) -> Path:
@@ -60,13 +60,13 @@ class SqliteEngines:
 
     def __init__(self, data_file: Path) -> None:
         self._data_file, self._registry_file = data_file, registry_file(data_file)
-        self.reader = _engine(self._data_file, self._attach_registry, pool_size=_READERS)
+        self.reader = _engine(self._data_file, self._attach_registry, pool_size=_MAX_READERS)
         self.data = _engine(self._data_file, cache_kib=_WRITER_CACHE_KIB)
         self.registry = _engine(self._registry_file, lock_seconds=REGISTRY_LOCK_SECONDS)
 
     def _attach_registry(self, connection: sqlite3.Connection) -> None:
         connection.execute("ATTACH ? AS registry", (str(self._registry_file),))
-        _write_ahead(connection)
+        _enable_wal(connection)
 
     def migrate(self) -> None:
         """Bring both files up to date, and split a file that has all tables still.
@@ -93,7 +93,7 @@ class SqliteEngines:
     def _migrate(
         self, engine: Engine, part: Part, *, until: str = "head", copy_from: Path | None = None
     ) -> None:
-        with engine.execution_options(**{WRITES: True}).connect() as connection:
+        with engine.execution_options(**{WRITE_OPTION: True}).connect() as connection:
             cursor = connection.connection.cursor()
             # another process may be copying all that there is
             cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")
@@ -145,7 +145,7 @@ def _engine(
     @event.listens_for(engine, "connect")
     def _leave_transactions_to_sqlalchemy(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        _write_ahead(connection)
+        _enable_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -155,13 +155,13 @@ def _engine(
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # a transaction that begins by reading and then writes cannot wait for another writer
-        writes = connection.get_execution_options().get(WRITES, False)
+        writes = connection.get_execution_options().get(WRITE_OPTION, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
+def _enable_wal(connection: sqlite3.Connection) -> None:
     """Make SQLite's journal a write-ahead log; of several processes at a new file each waits."""
     give_up_at = time.monotonic() + LOCK_SECONDS
     while True:

@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-import pandas as pd
 from sqlalchemy import Connection, func, literal, select
 
-from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.evidence import read_evidence
-from storemon_pipeline.storage.polls import polled_stores
-from storemon_pipeline.storage.snapshots import read_opening_hours
-from storemon_pipeline.storage.tables import (
+from storemon_pipeline.storage.schema import (
     StoreId,
     business_hours,
     polled_store,
@@ -22,13 +17,11 @@ from storemon_pipeline.storage.tables import (
     store_status,
     store_timezone,
 )
-from storemon_pipeline.uptime.open_hours import OpeningHours
-from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.timezones import canonical_timezone, effective_timezone
+from storemon_pipeline.uptime.time_zones import canonical_timezone, resolve_timezone
 
 
 @dataclass(frozen=True, slots=True)
-class StoreRecord:
+class StoreDetails:
     """What the tables hold of a store.
 
     Attributes
@@ -53,7 +46,7 @@ class StoreRecord:
     weekdays_with_hours: int
 
 
-def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
+def find_store(connection: Connection, store_id: str) -> StoreDetails | None:
     """What the tables hold of a store; None where it was never polled."""
     this = polled_store.c.store_id == store_id
     polls = select(func.count()).where(store_status.c.store_id == store_id).scalar_subquery()
@@ -75,11 +68,11 @@ def find_store(connection: Connection, store_id: str) -> StoreRecord | None:
         return None
     first, last, count, zone_name, days = row
     is_known = zone_name is not None and canonical_timezone(zone_name) is not None
-    return StoreRecord(store_id, first, last, count, effective_timezone(zone_name), is_known, days)
+    return StoreDetails(store_id, first, last, count, resolve_timezone(zone_name), is_known, days)
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenHours:
+class StoredHours:
     """The opening hours of a store as the tables have them, in local time.
 
     Attributes
@@ -94,7 +87,7 @@ class WrittenHours:
     special: list[tuple[date, list[tuple[str, str]]]]
 
 
-def written_hours(connection: Connection, store_id: str) -> WrittenHours:
+def read_stored_hours(connection: Connection, store_id: str) -> StoredHours:
     """The weekly and the special opening hours of a store, each in order."""
     week, dates = business_hours.c, special_hours.c
     weekly = connection.execute(
@@ -107,7 +100,7 @@ def written_hours(connection: Connection, store_id: str) -> WrittenHours:
         .where(dates.store_id == store_id)
         .order_by(dates.date, dates.start_time_local, dates.end_time_local)
     )
-    return WrittenHours(
+    return StoredHours(
         [(day, start, end) for day, start, end in weekly],
         [
             (date.fromisoformat(day), [(start, end) for _, start, end in openings if start])
@@ -116,7 +109,7 @@ def written_hours(connection: Connection, store_id: str) -> WrittenHours:
     )
 
 
-def target_of(connection: Connection, store_id: str) -> float | None:
+def get_target(connection: Connection, store_id: str) -> float | None:
     """A store's own target, in percent; None where it has none but the fleet's."""
     own = select(service_level.c.target_pct).where(service_level.c.store_id == store_id)
     target: float | None = connection.execute(own).scalar_one_or_none()
@@ -132,30 +125,30 @@ def count_stores(connection: Connection, silent_since: datetime | None = None) -
 
 
 @dataclass(frozen=True, slots=True)
-class FoundStores:
+class SearchResult:
     """Stores that were searched for.
 
     Attributes
     ----------
-    number : int
+    total : int
         How many there are.
     stores : list of (store_id, last poll)
         Those of them that were asked for.
     """
 
-    number: int
+    total: int
     stores: list[tuple[str, datetime]]
 
 
 def search_stores(
     connection: Connection, part: str, limit: int, *, after: str | None = None
-) -> FoundStores:
+) -> SearchResult:
     """Find stores by a part of their id: those that begin with it first, then by id.
 
     Parameters
     ----------
     connection : Connection
-    part : str
+    query : str
         Of either case; empty for all.
     limit : int
         How many at most.
@@ -163,7 +156,7 @@ def search_stores(
         Only those that come after this id.
     """
     if "\0" in part:  # which no id has, and PostgreSQL takes no text with
-        return FoundStores(0, [])
+        return SearchResult(0, [])
     store_id = polled_store.c.store_id
     has_it = store_id.icontains(part, autoescape=True)
     begins = store_id.istartswith(part, autoescape=True)
@@ -179,35 +172,4 @@ def search_stores(
         later = (begins == last_begins) & (store_id > after)
         query = query.where(later | (last_begins & ~begins))
     rows = [(row[0], row[1]) for row in connection.execute(query)]
-    return FoundStores(int(connection.execute(number).scalar_one()), rows)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreTables:
-    """The tables that the intervals of a store are computed from.
-
-    Attributes
-    ----------
-    stores, hours, polls
-        As :func:`~storemon_pipeline.uptime.status.status_intervals` takes them.
-    """
-
-    stores: pd.DataFrame
-    hours: OpeningHours
-    polls: pd.DataFrame
-
-
-def read_store(
-    database: Database,
-    store: StoreRecord,
-    start: pd.Timestamp,
-    end: pd.Timestamp,
-    rules: UptimeRules,
-) -> StoreTables:
-    """Read what a store's status within ``[start, end)`` depends on."""
-    with database.read() as connection:
-        stores = polled_stores(connection, end, (store.store_id,))
-        hours = read_opening_hours(connection, store.store_id)
-    stores = stores.assign(timezone=store.timezone)
-    polls = read_evidence(database, stores, hours, start, end, rules)
-    return StoreTables(stores, hours, polls)
+    return SearchResult(int(connection.execute(number).scalar_one()), rows)

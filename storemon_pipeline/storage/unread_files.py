@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
-from storemon_pipeline.storage.tables import unread_file
+from storemon_pipeline.storage.schema import unread_file
 
 
 def replace_unread_files(connection: Connection, files: Sequence[tuple[str, str]]) -> None:

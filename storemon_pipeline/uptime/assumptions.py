@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from storemon_pipeline.uptime.rules import MissingDay
-from storemon_pipeline.uptime.timezones import canonical_timezones
+from storemon_pipeline.uptime.time_zones import canonical_timezones
 
 _WEEKDAYS = 7
 
@@ -37,7 +37,7 @@ class Assumptions:
     missing_day: MissingDay
 
 
-def assumptions(
+def summarize_assumptions(
     stores: pd.DataFrame, weekly_hours: pd.DataFrame, missing_day: MissingDay
 ) -> Assumptions:
     """Count the stores that rule 3 makes an assumption for.

@@ -13,15 +13,15 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.open_hours import OpeningHours, Openings
+from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status import newest_that_count, sorted_polls
-from storemon_pipeline.uptime.tables import instants_of, timestamps_of
+from storemon_pipeline.uptime.status_intervals import latest_counted_polls, sorted_polls
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Now(StrEnum):
+class CurrentStatus(StrEnum):
     """How a store is at as_of."""
 
     CLOSED = "closed"
@@ -30,7 +30,7 @@ class Now(StrEnum):
     NO_DATA = "no data"
 
 
-def longest_age(rules: UptimeRules, no_data_after: timedelta) -> timedelta:
+def max_poll_age(rules: UptimeRules, no_data_after: timedelta) -> timedelta:
     """How old the newest poll that counts may be, to say how a store is now (rules 6 and 7)."""
     if rules.max_carry is None:
         return no_data_after
@@ -53,7 +53,7 @@ def current_status(
         ``store_id`` (text, sorted, no store twice) and ``timezone``.
     polls : DataFrame
         ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status``, in any order; those after
-        ``as_of`` do not exist. Polls that are older than :func:`longest_age` may be left out.
+        ``as_of`` do not exist. Polls that are older than :func:`max_poll_age` may be left out.
     hours : OpeningHours
         They decide whether a store is open at as_of, and which polls count.
     as_of : Timestamp
@@ -65,22 +65,24 @@ def current_status(
     Returns
     -------
     DataFrame, a row a store by position
-        ``store_id``; ``status`` (text, a value of :class:`Now`); ``poll_utc``
+        ``store_id``; ``status`` (text, a value of :class:`CurrentStatus`); ``poll_utc``
         (``datetime64[us, UTC]``): the poll that says whether an open store is up or down, NaT where
         none does.
     """
-    (instant,) = instants_of([as_of]).tolist()
-    oldest = instant - longest_age(rules, no_data_after) // _MICROSECOND
+    (instant,) = to_microseconds([as_of]).tolist()
+    oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND
     known = sorted_polls(polls, stores, instant)
     known = known.take(known.at >= oldest)
-    openings = Openings(stores, hours, rules)
+    openings = OpeningSchedule(stores, hours, rules)
     everyone = np.arange(len(stores))
-    is_open = openings.contain(everyone, np.full(len(stores), instant))
-    newest = known.take(newest_that_count(known, openings, rules))
+    is_open = openings.is_open(everyone, np.full(len(stores), instant))
+    newest = known.take(latest_counted_polls(known, openings, rules))
     newest = newest.take(is_open[newest.code])
 
-    status = np.where(is_open, Now.NO_DATA.value, Now.CLOSED.value).astype(object)
-    status[newest.code] = np.where(newest.active, Now.UP.value, Now.DOWN.value)
+    status = np.where(is_open, CurrentStatus.NO_DATA.value, CurrentStatus.CLOSED.value).astype(
+        object
+    )
+    status[newest.code] = np.where(newest.active, CurrentStatus.UP.value, CurrentStatus.DOWN.value)
     at = np.zeros(len(stores), dtype=np.int64)
     at[newest.code] = newest.at
     says = np.zeros(len(stores), dtype=bool)
@@ -89,6 +91,6 @@ def current_status(
         {
             "store_id": stores["store_id"].to_numpy(),
             "status": pd.Series(status, dtype="str"),
-            "poll_utc": timestamps_of(at).where(says),
+            "poll_utc": to_timestamps(at).where(says),
         }
     )

@@ -1,7 +1,7 @@
 """All results of a report: of some stores, and of all stores together.
 
-:class:`StoreResults` is what a slice of stores comes to; :class:`Fleet` adds slices up, for those
-who look at the whole, and checks what must hold of any report.
+:class:`StoreResults` is what a slice of stores comes to; :class:`FleetSummary` adds slices up, for
+those who look at the whole, and checks what must hold of any report.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.uptime.current_status import Now
+from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.current_status import CurrentStatus
+from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
 from storemon_pipeline.uptime.intervals import Int
-from storemon_pipeline.uptime.outages import downtime_by_hour, downtime_events, stores_down_now
-from storemon_pipeline.uptime.report import exact_figures, observe, uptime_report
-from storemon_pipeline.uptime.request import ReportRequest
+from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
+from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
-from storemon_pipeline.uptime.service_levels import service_levels
-from storemon_pipeline.uptime.tables import instants_of, timestamps_of
+from storemon_pipeline.uptime.slo import service_levels
 
 FULL_UPTIME_PCT = 100
 """Uptime, in percent, at which a store is not among the worst: its rounded figure counts."""
@@ -37,27 +37,27 @@ class StoreResults:
 
     Attributes
     ----------
-    figures : DataFrame
-        Of :func:`~storemon_pipeline.uptime.report.uptime_report`.
-    exact : DataFrame
-        The same unrounded, of :func:`~storemon_pipeline.uptime.report.exact_figures`.
-    levels : DataFrame
-        Of :func:`~storemon_pipeline.uptime.service_levels.service_levels`, a row for each of
+    metrics : DataFrame
+        Of :func:`~storemon_pipeline.uptime.metrics.round_metrics`.
+    metrics_us : DataFrame
+        The same unrounded, of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`.
+    slo : DataFrame
+        Of :func:`~storemon_pipeline.uptime.slo.service_levels`, a row for each of
         ``figures``.
     events : DataFrame
-        Of :func:`~storemon_pipeline.uptime.outages.downtime_events`.
+        Of :func:`~storemon_pipeline.uptime.downtime.downtime_events`.
     by_hour : DataFrame
-        Of :func:`~storemon_pipeline.uptime.outages.downtime_by_hour`.
+        Of :func:`~storemon_pipeline.uptime.downtime.downtime_by_hour`.
     current : DataFrame
         Of :func:`~storemon_pipeline.uptime.current_status.current_status`, a row for each of
         ``figures``.
     down_now : DataFrame
-        Of :func:`~storemon_pipeline.uptime.outages.stores_down_now`.
+        Of :func:`~storemon_pipeline.uptime.downtime.stores_down_now`.
     """
 
-    figures: pd.DataFrame
-    exact: pd.DataFrame
-    levels: pd.DataFrame
+    metrics: pd.DataFrame
+    metrics_us: pd.DataFrame
+    slo: pd.DataFrame
     events: pd.DataFrame
     by_hour: pd.DataFrame
     current: pd.DataFrame
@@ -85,11 +85,11 @@ def store_results(
         request's as_of.
     request : ReportRequest
     """
-    time = observe(stores, open_hours, status_intervals, request)
-    exact = exact_figures(time, request, stores)
+    time = observe_open_time(stores, open_hours, status_intervals, request)
+    exact = compute_metrics(time, request, stores)
     events = downtime_events(stores, time, request, current)
     return StoreResults(
-        uptime_report(stores, exact, request),
+        round_metrics(stores, exact, request),
         exact,
         service_levels(stores, time, exact, request),
         events,
@@ -100,15 +100,15 @@ def store_results(
 
 
 @dataclass(slots=True)
-class Fleet:
+class FleetSummary:
     """All stores of a report together, added up slice by slice.
 
     Attributes
     ----------
     request : ReportRequest
-    figures, exact, events : list of DataFrame
+    metrics, metrics_us, events : list of DataFrame
         Each slice's.
-    levels : list of DataFrame
+    slo : list of DataFrame
         Each slice's target, and in each window whether it was met, the budget left, the outages.
     down_now : list of DataFrame
         Each slice's stores that are down at as_of.
@@ -116,26 +116,26 @@ class Fleet:
         How many rows downtime by hour has; ``first_by_hour`` are the first of them.
     open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
         By local weekday (0 = Monday) and hour.
-    beyond_open_time : int
+    stores_exceeding_open_time : int
         How many stores' figures exceed their open time: 0, or something is wrong.
     targets_met, targets_known : Counter
         How many stores met their target, and of how many it is known, by the window's column name.
     stores_now : Counter
         How many stores are closed, up, down or without data at as_of, by the values of
-        :class:`~storemon_pipeline.uptime.current_status.Now`.
+        :class:`~storemon_pipeline.uptime.current_status.CurrentStatus`.
     """
 
     request: ReportRequest
-    figures: list[pd.DataFrame] = field(default_factory=list)
-    exact: list[pd.DataFrame] = field(default_factory=list)
+    metrics: list[pd.DataFrame] = field(default_factory=list)
+    metrics_us: list[pd.DataFrame] = field(default_factory=list)
     events: list[pd.DataFrame] = field(default_factory=list)
-    levels: list[pd.DataFrame] = field(default_factory=list)
+    slo: list[pd.DataFrame] = field(default_factory=list)
     down_now: list[pd.DataFrame] = field(default_factory=list)
     by_hour_rows: int = 0
     first_by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     open_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
     downtime_minutes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 24)))
-    beyond_open_time: int = 0
+    stores_exceeding_open_time: int = 0
     targets_met: Counter[str] = field(default_factory=Counter)
     targets_known: Counter[str] = field(default_factory=Counter)
     stores_now: Counter[str] = field(default_factory=Counter)
@@ -143,10 +143,10 @@ class Fleet:
 
     def add(self, results: StoreResults) -> None:
         """Add a slice of stores, which come after those added before."""
-        self.figures.append(results.figures)
-        self.exact.append(results.exact)
+        self.metrics.append(results.metrics)
+        self.metrics_us.append(results.metrics_us)
         self.events.append(results.events)
-        self.levels.append(results.levels.filter(regex=_LEVELS))
+        self.slo.append(results.slo.filter(regex=_LEVELS))
         self.down_now.append(results.down_now)
         self.stores_now.update(results.current["status"])
         self.by_hour_rows += len(results.by_hour)
@@ -160,40 +160,42 @@ class Fleet:
             sums = np.bincount(hour, weights=results.by_hour[name], minlength=168)
             np.add(total, sums.reshape(7, 24), out=total)
         for window in self.request.windows:
-            met = results.levels[f"met_{window.column}"]
-            self.targets_met[window.column] += int(met.sum())
-            self.targets_known[window.column] += int(met.count())
-        self.beyond_open_time += int(_beyond_open_time(results.exact, self.request).sum())
-        sums_of_slice = results.exact.sum()
+            met = results.slo[f"met_{window.suffix}"]
+            self.targets_met[window.suffix] += int(met.sum())
+            self.targets_known[window.suffix] += int(met.count())
+        self.stores_exceeding_open_time += int(
+            _beyond_open_time(results.metrics_us, self.request).sum()
+        )
+        sums_of_slice = results.metrics_us.sum()
         self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice
 
     @property
-    def stores(self) -> int:
+    def store_count(self) -> int:
         """How many stores the report has."""
-        return sum(map(len, self.figures))
+        return sum(map(len, self.metrics))
 
     @property
     def widest_window(self) -> str:
         """The window that says most, by its column name: the one with the most open time."""
         return max(
-            (window.column for window in self.request.windows),
-            key=lambda window: self.total("open_time", window),
+            (window.suffix for window in self.request.windows),
+            key=lambda window: self.total_us("open_time", window),
         )
 
     @property
     def span(self) -> tuple[datetime, datetime]:
         """From when to when any store was looked at: calendar windows may end before as_of."""
-        if not self.stores:
+        if not self.store_count:
             return self.request.span
         start, end = self._spans()
-        first, last = timestamps_of(np.array([start.min(), end.max()]))
+        first, last = to_timestamps(np.array([start.min(), end.max()]))
         return first.to_pydatetime(), last.to_pydatetime()
 
     @property
     def reaches_as_of(self) -> bool:
         """Whether the windows of every store reach as_of, or else say nothing of *now*."""
-        (as_of,) = instants_of([self.request.as_of]).tolist()
-        return not (self.stores and (self._spans()[1] < as_of).any())
+        (as_of,) = to_microseconds([self.request.as_of]).tolist()
+        return not (self.store_count and (self._spans()[1] < as_of).any())
 
     @property
     def ongoing_events(self) -> int | None:
@@ -205,20 +207,20 @@ class Fleet:
     @property
     def stores_down(self) -> int | None:
         """How many stores are down at as_of, while open; None where the windows end before it."""
-        return self.stores_now[Now.DOWN] if self.reaches_as_of else None
+        return self.stores_now[CurrentStatus.DOWN] if self.reaches_as_of else None
 
     def _spans(self) -> tuple[Int, Int]:
         """Where the windows begin and end, in each zone that the stores have."""
-        zones = pd.concat([figures["timezone"] for figures in self.figures]).unique()
-        return self.request.store_spans(pd.Series(zones))
+        zones = pd.concat([figures["timezone"] for figures in self.metrics]).unique()
+        return self.request.per_store_spans(pd.Series(zones))
 
     @property
-    def stores_twice(self) -> int:
+    def duplicate_rows(self) -> int:
         """Rows that are not after the row before them: every store has one, in order."""
-        ids = pd.concat([figures["store_id"] for figures in self.figures], ignore_index=True)
+        ids = pd.concat([figures["store_id"] for figures in self.metrics], ignore_index=True)
         return int((ids.iloc[1:].to_numpy() <= ids.iloc[:-1].to_numpy()).sum())
 
-    def total(self, figure: str, window: str) -> int:
+    def total_us(self, figure: str, window: str) -> int:
         """A figure of all stores together, in microseconds.
 
         Parameters
@@ -230,17 +232,17 @@ class Fleet:
         """
         return 0 if self._totals is None else int(self._totals[f"{figure}_{window}"])
 
-    def hours(self, figure: str, window: str) -> float:
+    def total_hours(self, figure: str, window: str) -> float:
         """As :meth:`total`, in hours."""
-        return self.total(figure, window) / HOUR
+        return self.total_us(figure, window) / HOUR
 
     def uptime_pct(self, window: str) -> float | None:
         """Uptime of all stores together: 100 x all uptime / all observed open time.
 
         None where nothing was observed.
         """
-        observed = self.hours("uptime", window) + self.hours("downtime", window)
-        return round(100 * self.hours("uptime", window) / observed, 2) if observed else None
+        observed = self.total_hours("uptime", window) + self.total_hours("downtime", window)
+        return round(100 * self.total_hours("uptime", window) / observed, 2) if observed else None
 
 
 def _beyond_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArray[np.bool_]:
@@ -248,5 +250,5 @@ def _beyond_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArra
     wrong = np.zeros(len(exact), dtype=bool)
     for window in request.windows:
         for figure in ("uptime", "downtime", "unobserved"):
-            wrong |= (exact[f"{figure}_{window.column}"] < 0).to_numpy()
+            wrong |= (exact[f"{figure}_{window.suffix}"] < 0).to_numpy()
     return wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from storemon_pipeline.uptime.alerts import Alert, instant_text
+from storemon_pipeline.uptime.outage_alerts import Alert, instant_text
 
 INGEST_FAILED, INGEST_RECOVERED = "ingest_failed", "ingest_recovered"
 

@@ -18,7 +18,7 @@ Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 
-def expand(counts: Int) -> tuple[Int, Int]:
+def enumerate_groups(counts: Int) -> tuple[Int, Int]:
     """Number the members of groups of the given sizes.
 
     Parameters
@@ -33,7 +33,7 @@ def expand(counts: Int) -> tuple[Int, Int]:
 
     Examples
     --------
-    >>> group, member = expand(np.array([2, 0, 3]))
+    >>> group, member = enumerate_groups(np.array([2, 0, 3]))
     >>> group.tolist(), member.tolist()
     ([0, 0, 2, 2, 2], [0, 1, 0, 1, 2])
     """
@@ -43,7 +43,7 @@ def expand(counts: Int) -> tuple[Int, Int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoreTimeKey:
     """The one line on which the span ``[start, end]`` of each of ``stores`` stores has its place.
 
     Attributes
@@ -72,7 +72,7 @@ class Line:
         """The distance between two stores' spans; one more than the span, so that none touch."""
         return self.end - self.start + 1
 
-    def key(self, code: Int, instant: Int) -> Int:
+    def encode(self, code: Int, instant: Int) -> Int:
         """Where each store's instant lies on the line.
 
         Parameters
@@ -82,7 +82,7 @@ class Line:
         """
         return code * self.stride + (instant - self.start)
 
-    def place(self, key: Int) -> tuple[Int, Int]:
+    def decode(self, key: Int) -> tuple[Int, Int]:
         """The inverse of :meth:`key`: store and instant of each place on the line."""
         code, since_start = np.divmod(key, self.stride)
         return code, since_start + self.start
@@ -127,9 +127,11 @@ class Intervals:
         if not len(self):
             return self
         ordered = self.take(np.lexsort((self.start, self.code)))
-        line = Line(int(ordered.start.min()), int(ordered.end.max()), int(ordered.code[-1]) + 1)
-        opens = line.key(ordered.code, ordered.start)
-        closes = np.maximum.accumulate(line.key(ordered.code, ordered.end))
+        line = StoreTimeKey(
+            int(ordered.start.min()), int(ordered.end.max()), int(ordered.code[-1]) + 1
+        )
+        opens = line.encode(ordered.code, ordered.start)
+        closes = np.maximum.accumulate(line.encode(ordered.code, ordered.end))
         first = np.ones(len(ordered), dtype=bool)
         first[1:] = opens[1:] > closes[:-1]
         last = np.append(first[1:], True)
@@ -139,7 +141,7 @@ class Intervals:
         )
 
 
-def contains(intervals: Intervals, line: Line, code: Int, instant: Int) -> Bool:
+def contains(intervals: Intervals, line: StoreTimeKey, code: Int, instant: Int) -> Bool:
     """Whether each store's instant lies in one of its intervals.
 
     Parameters
@@ -156,12 +158,12 @@ def contains(intervals: Intervals, line: Line, code: Int, instant: Int) -> Bool:
     """
     if not len(intervals):
         return np.zeros(len(code), dtype=bool)
-    key = line.key(code, instant)
-    at = np.searchsorted(line.key(intervals.code, intervals.start), key, side="right") - 1
-    return (at >= 0) & (key < line.key(intervals.code, intervals.end)[np.maximum(at, 0)])
+    key = line.encode(code, instant)
+    at = np.searchsorted(line.encode(intervals.code, intervals.start), key, side="right") - 1
+    return (at >= 0) & (key < line.encode(intervals.code, intervals.end)[np.maximum(at, 0)])
 
 
-def intersect(a: Intervals, b: Intervals, line: Line) -> tuple[Intervals, Int, Int]:
+def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals, Int, Int]:
     """Cut two sorted, disjoint sets of intervals with each other.
 
     Parameters
@@ -177,12 +179,12 @@ def intersect(a: Intervals, b: Intervals, line: Line) -> tuple[Intervals, Int, I
     from_a, from_b : int64 arrays, shape (len(pieces),)
         Which of ``a`` and which of ``b`` each piece is cut from.
     """
-    b_start, b_end = line.key(b.code, b.start), line.key(b.code, b.end)
+    b_start, b_end = line.encode(b.code, b.start), line.encode(b.code, b.end)
     # an interval of `a` meets those of `b` from the first that ends after its start
     # up to the last that starts before its end
-    lo = np.searchsorted(b_end, line.key(a.code, a.start), side="right")
-    hi = np.searchsorted(b_start, line.key(a.code, a.end), side="left")
-    from_a, member = expand(np.maximum(hi - lo, 0))
+    lo = np.searchsorted(b_end, line.encode(a.code, a.start), side="right")
+    hi = np.searchsorted(b_start, line.encode(a.code, a.end), side="left")
+    from_a, member = enumerate_groups(np.maximum(hi - lo, 0))
     from_b = lo[from_a] + member
     pieces = Intervals(
         a.code[from_a],
@@ -192,7 +194,7 @@ def intersect(a: Intervals, b: Intervals, line: Line) -> tuple[Intervals, Int, I
     return pieces, from_a, from_b
 
 
-class Measure:
+class CumulativeDuration:
     """How much of a set of intervals lies between two instants of a store, for many at once.
 
     A set's length up to a point of the line is one cumulative function; what lies between two
@@ -205,14 +207,14 @@ class Measure:
     line : Line
     """
 
-    def __init__(self, intervals: Intervals, line: Line) -> None:
+    def __init__(self, intervals: Intervals, line: StoreTimeKey) -> None:
         self._line = line
-        self._starts = line.key(intervals.code, intervals.start)
+        self._starts = line.encode(intervals.code, intervals.start)
         self._lengths = intervals.end - intervals.start
         self._before = np.concatenate(([0], np.cumsum(self._lengths)))
 
-    def _up_to(self, code: Int, instant: Int) -> Int:
-        key = self._line.key(code, instant)
+    def _until(self, code: Int, instant: Int) -> Int:
+        key = self._line.encode(code, instant)
         at = np.searchsorted(self._starts, key, side="right")
         inside = at > 0
         last = at[inside] - 1
@@ -234,4 +236,4 @@ class Measure:
         -------
         int64 array, shape (n,)
         """
-        return self._up_to(code, end) - self._up_to(code, start)
+        return self._until(code, end) - self._until(code, start)

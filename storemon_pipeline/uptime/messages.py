@@ -1,4 +1,4 @@
-"""Text in messages: values are quoted and cut, so that no message grows with its input."""
+"""Pieces of messages: counted nouns, and values quoted and shortened to a bounded length."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def quote_value(value: object, most: int = MAX_VALUE) -> str:
     '7'
     """
     return repr(shorten(value, most)) if isinstance(value, str) else shorten(repr(value), most)
+
+
+def pluralize(number: int, what: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> pluralize(1, "store"), pluralize(2000, "store")
+    ('1 store', '2,000 stores')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.rules import DAY, HOUR
-from storemon_pipeline.uptime.wall_clock import WallClocks
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets
 
 _MONDAY = 4  # days since 1970-01-01, a Thursday
 _WEEK = 7
@@ -35,9 +35,9 @@ class Window(StrEnum):
     LAST_CALENDAR_MONTH = "last_calendar_month"
 
     @property
-    def column(self) -> str:
+    def suffix(self) -> str:
         """How the window is called in the names of the report's columns."""
-        return f"last_{self.value}" if self in ROLLING else self.value
+        return f"last_{self.value}" if self in ROLLING_WINDOWS else self.value
 
     @property
     def unit(self) -> int:
@@ -45,7 +45,7 @@ class Window(StrEnum):
         return HOUR // 60 if self is Window.HOUR else HOUR
 
 
-ROLLING = {
+ROLLING_WINDOWS = {
     Window.HOUR: timedelta(hours=1),
     Window.DAY: timedelta(hours=24),
     Window.WEEK: timedelta(hours=168),
@@ -53,7 +53,7 @@ ROLLING = {
 }
 """The windows that end at as_of, and how long they are: spans of real time (rule 2)."""
 
-CALENDAR = {
+CALENDAR_WINDOWS = {
     Window.TODAY: timedelta(days=2),
     Window.YESTERDAY: timedelta(days=3),
     Window.LAST_CALENDAR_WEEK: timedelta(days=15),
@@ -70,7 +70,7 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     Parameters
     ----------
     window : Window
-        One of :data:`CALENDAR`.
+        One of :data:`CALENDAR_WINDOWS`.
     as_of : int
         Microseconds since 1970.
     timezones : Series of text, shape (stores,)
@@ -90,23 +90,25 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     ['2024-03-19T07:00', '2024-03-19T13:00']
     """
     zone, names = pd.factorize(timezones)
-    clocks = WallClocks([str(name) for name in names], as_of - CALENDAR[window] // _US, as_of)
+    clocks = UtcOffsets(
+        [str(name) for name in names], as_of - CALENDAR_WINDOWS[window] // _MICROSECOND, as_of
+    )
     each = np.arange(len(names))
     now = np.full(len(names), as_of)
     today = clocks.to_local(each, now) // DAY
     # A day that has begun stays the day, also where the clock goes back over its midnight from
     # 00:01 and shows the date before for an hour more.
-    today += clocks.to_instant(each, (today + 1) * DAY) <= as_of
-    first, end = _days(window, today)
-    start = clocks.to_instant(each, first * DAY)
-    until = now if end is None else clocks.to_instant(each, end * DAY)
+    today += clocks.to_utc(each, (today + 1) * DAY) <= as_of
+    first, end = _day_range(window, today)
+    start = clocks.to_utc(each, first * DAY)
+    until = now if end is None else clocks.to_utc(each, end * DAY)
     return start[zone], until[zone]
 
 
-_US = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def _days(window: Window, today: Int) -> tuple[Int, Int | None]:
+def _day_range(window: Window, today: Int) -> tuple[Int, Int | None]:
     """The first local day of a window and the one after its last; None where it ends at as_of."""
     month = today.astype("datetime64[D]").astype("datetime64[M]")
     if window is Window.YESTERDAY:

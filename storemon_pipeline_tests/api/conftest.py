@@ -15,8 +15,8 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from storemon_pipeline.defs import resources
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.api.serving import Api
-from storemon_pipeline_tests.defs.running import GOLDEN, copy_data, run
+from storemon_pipeline_tests.api.process import Api
+from storemon_pipeline_tests.defs.runner import GOLDEN, copy_data, run
 
 ODD_STORE = "s:1.a_b-C"
 """A store's id with all that is neither letter nor digit and may be in one."""
@@ -86,7 +86,9 @@ def template(
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, Place]) -> Iterator[Place]:
+def api_database(
+    tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, Place]
+) -> Iterator[Place]:
     """A PostgreSQL database and reports of this module's own."""
     server, filled = template
     name = f"api_{uuid4().hex}"
@@ -102,7 +104,7 @@ Start = Callable[..., Api]
 
 
 @pytest.fixture(scope="module")
-def start(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start_api(api_database: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts APIs at the module's place, with the settings that are named; all end with it."""
     folder = tmp_path_factory.mktemp("api")
     with ExitStack() as stack:
@@ -110,7 +112,7 @@ def start(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         def begin(*, dagster_url: str | None = None, **settings: str) -> Api:
             own = {f"STOREMON_{name.upper()}": value for name, value in settings.items()}
             log = folder / f"{uuid4().hex}.log"
-            api = Api(log, place.settings | own)
+            api = Api(log, api_database.settings | own)
             if dagster_url:
                 api.dagster_url = dagster_url
             return stack.enter_context(api)
@@ -119,6 +121,6 @@ def start(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
 
 @pytest.fixture(scope="module")
-def api(start: Start) -> Api:
+def api(start_api: Start) -> Api:
     """An API without tokens, while Dagster is away."""
-    return start()
+    return start_api()

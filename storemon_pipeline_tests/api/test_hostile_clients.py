@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from storemon_pipeline.api.bodies import BodyLimitMiddleware
+from storemon_pipeline.api.body_limit import BodySizeLimitMiddleware
 from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.serving import SECONDS, Api
+from storemon_pipeline_tests.api.process import SECONDS, Api
 
 HALF = {
     "nothing": b"",
@@ -86,13 +86,13 @@ def test_half_sent_body_is_refused_in_time():
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1000")]}
-    asyncio.run(BodyLimitMiddleware(app, seconds=0.1)(scope, receive, send))
+    asyncio.run(BodySizeLimitMiddleware(app, seconds=0.1)(scope, receive, send))
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-def test_connection_is_kept_after_a_refusal(start: Start):
-    guarded = start(api_tokens="full-secret-000001")
+def test_connection_is_kept_after_a_refusal(start_api: Start):
+    guarded = start_api(api_tokens="full-secret-000001")
     for _ in range(20):  # over one connection, which httpx takes to be open
         answer = guarded.http.post("/v1/reports", content=b" " * 200_000)
         assert answer.status_code == 401
@@ -121,11 +121,11 @@ def leave(api: Api, sent: bytes, *, after: int = 0) -> None:
             connection.recv(after)
 
 
-def test_client_that_leaves_is_no_bug(api: Api, place: Place):
-    big = place.reports_dir / place.complete / "downtime_events.csv"
+def test_client_that_leaves_is_no_bug(api: Api, api_database: Place):
+    big = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     kept = big.read_bytes()
     big.write_bytes(kept * (1 + (48 << 20) // len(kept)))
-    path = f"/v1/reports/{place.complete}/downtime_events.csv".encode()
+    path = f"/v1/reports/{api_database.complete}/downtime_events.csv".encode()
     # the answer 100 says that the request is being worked on
     body = b"Content-Length: 100\r\nExpect: 100-continue\r\n"
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.serving import Api
+from storemon_pipeline_tests.api.process import Api
 
 SEED, EXAMPLES = 20230125, 20
 SECONDS = 300
@@ -28,8 +28,8 @@ checks.not_a_server_error.expected-statuses = ["2xx", "4xx", 503]
 
 
 @pytest.fixture(scope="module")
-def api(start: Start) -> Api:
-    api = start(api_tokens=TOKEN)
+def api(start_api: Start) -> Api:
+    api = start_api(api_tokens=TOKEN)
     api.http.headers["Authorization"] = f"Bearer {TOKEN}"
     return api
 
@@ -92,11 +92,11 @@ def with_ids(document: dict[str, Any], place: Place, api: Api) -> dict[str, Any]
 
 
 def test_every_answer_is_a_documented_one(
-    document: dict[str, Any], api: Api, place: Place, tmp_path: Path
+    document: dict[str, Any], api: Api, api_database: Place, tmp_path: Path
 ):
     path, config = tmp_path / "openapi.json", tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
-    path.write_text(json.dumps(with_ids(document, place, api)))
+    path.write_text(json.dumps(with_ids(document, api_database, api)))
     ran = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"),

@@ -5,7 +5,7 @@ import pytest
 from storemon_pipeline.api.origin import allowed_hosts
 from storemon_pipeline.settings import Settings
 from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 EVIL = "https://evil.example"
 
@@ -74,8 +74,8 @@ def test_link_from_another_site_leads_to_a_page(api: Api):
     assert api.http.get("/", headers=headers).status_code == 200
 
 
-def test_every_answer_is_unframed_and_unsniffed(api: Api, place: Place):
-    report = f"/v1/reports/{place.complete}"
+def test_every_answer_is_unframed_and_unsniffed(api: Api, api_database: Place):
+    report = f"/v1/reports/{api_database.complete}"
     for path in ("/", "/docs", "/openapi.json", "/metrics", "/nowhere", "/healthz", report):
         answers = [api.http.get(path), api.http.get(path, headers={"Host": "evil.example"})]
         answers.append(api.http.get(f"{report}/report.csv"))
@@ -87,7 +87,7 @@ def test_every_answer_is_unframed_and_unsniffed(api: Api, place: Place):
             assert "frame-ancestors 'none'" in policies[0], path
 
 
-def test_forwarded_headers_count_from_trusted_proxy_only(api: Api, start: Start):
+def test_forwarded_headers_count_from_trusted_proxy_only(api: Api, start_api: Start):
     def logged(told: Api, request_id: str) -> str:
         headers = {"X-Forwarded-For": "203.0.113.9", "X-Request-ID": request_id}
         told.http.get("/v1/stores", headers=headers)
@@ -95,4 +95,4 @@ def test_forwarded_headers_count_from_trusted_proxy_only(api: Api, start: Start)
         return client
 
     assert logged(api, "untrusted") == "127.0.0.1"
-    assert logged(start(trusted_proxies="127.0.0.0/8"), "trusted") == "203.0.113.9"
+    assert logged(start_api(trusted_proxies="127.0.0.0/8"), "trusted") == "203.0.113.9"

@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from storemon_pipeline.api.surroundings import SESSION
+from storemon_pipeline.api.auth import SESSION_COOKIE
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
-from storemon_pipeline.storage.tables import ingest_run, polled_store
+from storemon_pipeline.storage.schema import ingest_run, polled_store
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 
 
 @pytest.fixture(scope="module")
-def guarded(start: Start) -> Api:
-    return start(api_tokens=f"{FULL},read:{READ},{ODD}")
+def guarded(start_api: Start) -> Api:
+    return start_api(api_tokens=f"{FULL},read:{READ},{ODD}")
 
 
 def page(answer: httpx.Response, status: int = 200) -> str:
@@ -32,51 +32,53 @@ def page(answer: httpx.Response, status: int = 200) -> str:
     return answer.text
 
 
-def test_all_reports_are_listed_with_a_way_to_each(api: Api, place: Place):
+def test_all_reports_are_listed_with_a_way_to_each(api: Api, api_database: Place):
     shown = page(api.http.get("/"))
-    assert f'href="./reports/{place.complete}"' in shown
+    assert f'href="./reports/{api_database.complete}"' in shown
     assert "Complete" in shown
 
 
-def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, place: Place):
-    shown = page(api.http.get(f"/reports/{place.complete}"))
-    written = (place.reports_dir / place.complete / "report.html").read_text()
+def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_database: Place):
+    shown = page(api.http.get(f"/reports/{api_database.complete}"))
+    written = (api_database.reports_dir / api_database.complete / "report.html").read_text()
     (heading,) = re.findall("<h1>.*</h1>", written)
     assert heading in shown
     assert f'href="../stores/{ODD_STORE.replace(":", "%3A")}"' in shown
-    assert f'href="../v1/reports/{place.complete}/report_full.csv"' in shown
+    assert f'href="../v1/reports/{api_database.complete}/report_full.csv"' in shown
 
 
-def test_a_report_whose_page_is_gone_has_its_files(api: Api, place: Place):
-    path = place.reports_dir / place.complete / "report.html"
+def test_a_report_whose_page_is_gone_has_its_files(api: Api, api_database: Place):
+    path = api_database.reports_dir / api_database.complete / "report.html"
     away = path.rename(path.with_suffix(".away"))
     try:
-        shown = page(api.http.get(f"/reports/{place.complete}"))
+        shown = page(api.http.get(f"/reports/{api_database.complete}"))
         assert page(api.http.get("/fleet")).count("No report of all stores is complete yet") == 1
     finally:
         away.rename(path)
     assert "made by an earlier version" in shown
-    assert f"v1/reports/{place.complete}/report.csv" in shown
+    assert f"v1/reports/{api_database.complete}/report.csv" in shown
 
 
-def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(api: Api, place: Place):
+def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(
+    api: Api, api_database: Place
+):
     shown = page(api.http.get("/fleet"))
     assert shown.count("<h1>") == 1
-    assert place.complete in shown
+    assert api_database.complete in shown
     assert "The newest poll is " in shown
     assert 'id="worst-stores"' in shown
 
 
-def test_fleet_page_shows_a_failing_ingest(api: Api, place: Place):
+def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: Place):
     assert "Ingest failed" not in page(api.http.get("/fleet"))
-    database, now = Database(place.database_url), datetime.now(UTC)
-    with database.write_registry() as connection:
+    database, now = Database(api_database.database_url), datetime.now(UTC)
+    with database.registry_transaction() as connection:
         start_ingest_run(connection, "bad", {}, now)
         finish_ingest_run(connection, "bad", now, error="menu_hours.csv has no column day")
     try:
         shown = page(api.http.get("/fleet"))
     finally:
-        with database.write_registry() as connection:
+        with database.registry_transaction() as connection:
             connection.execute(ingest_run.delete().where(ingest_run.c.run_id == "bad"))
         database.close()
     assert "The last ingest failed, since " in shown
@@ -84,15 +86,15 @@ def test_fleet_page_shows_a_failing_ingest(api: Api, place: Place):
 
 
 @pytest.fixture
-def many_stores(place: Place) -> Iterator[list[str]]:
+def many_stores(api_database: Place) -> Iterator[list[str]]:
     """More stores than a page lists."""
     stores = [f"many-{number:03}" for number in range(150)]
-    database = Database(place.database_url)
+    database = Database(api_database.database_url)
     at = {name: datetime(2023, 1, 24, tzinfo=UTC) for name in ("first_poll_utc", "last_poll_utc")}
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(polled_store.insert(), [{"store_id": each} | at for each in stores])
     yield stores
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(polled_store.delete().where(polled_store.c.store_id.in_(stores)))
     database.close()
 
@@ -236,7 +238,7 @@ def test_a_token_that_is_known_lets_a_browser_in(guarded: Api, token: str):
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert token not in cookie
-    own = {"Cookie": f"{SESSION}={answer.cookies[SESSION]}"}
+    own = {"Cookie": f"{SESSION_COOKIE}={answer.cookies[SESSION_COOKIE]}"}
     for path in ("/", "/v1/reports", "/docs"):
         assert guarded.http.get(path, headers=own).status_code == 200
     assert "Log out" in page(guarded.http.get("/", headers=own))
@@ -249,21 +251,23 @@ def test_no_other_token_lets_a_browser_in(guarded: Api, token: str):
     assert "set-cookie" not in answer.headers
     assert "secret" not in answer.text
     for value in (token.encode().hex(), token, "zz", ""):
-        problem(guarded.http.get("/v1/reports", headers={"Cookie": f"{SESSION}={value}"}), 401)
+        problem(
+            guarded.http.get("/v1/reports", headers={"Cookie": f"{SESSION_COOKIE}={value}"}), 401
+        )
 
 
 def test_a_cookie_does_not_help_a_header_that_is_wrong(guarded: Api):
-    cookie = f"{SESSION}={FULL.encode().hex()}"
+    cookie = f"{SESSION_COOKIE}={FULL.encode().hex()}"
     headers = {"Cookie": cookie, "Authorization": "Bearer wrong-secret"}
     problem(guarded.http.get("/v1/reports", headers=headers), 401)
 
 
 def test_who_may_only_read_asks_for_nothing_by_the_form(guarded: Api):
-    own = {"Cookie": f"{SESSION}={READ.encode().hex()}"} | BROWSER
+    own = {"Cookie": f"{SESSION_COOKIE}={READ.encode().hex()}"} | BROWSER
     assert "may only read" in page(
         guarded.http.post("/", data={"windows": "day"}, headers=own), 403
     )
-    own["Cookie"] = f"{SESSION}={FULL.encode().hex()}"
+    own["Cookie"] = f"{SESSION_COOKIE}={FULL.encode().hex()}"
     assert guarded.http.post("/", data={"windows": "day"}, headers=own).status_code == 303
 
 
@@ -280,7 +284,7 @@ def test_who_logs_in_stays_here(guarded: Api, leads_to: str):
 def test_who_logs_out_is_forgotten(guarded: Api):
     answer = httpx.post(f"{guarded.url}/login", data={"leave": "yes"})
     assert answer.headers["location"] == "./login"
-    assert re.search(rf'{SESSION}=""; .*Max-Age=0', answer.headers["set-cookie"])
+    assert re.search(rf'{SESSION_COOKIE}=""; .*Max-Age=0', answer.headers["set-cookie"])
 
 
 def test_without_tokens_there_is_nothing_to_log_in_to(api: Api):

@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.serving import Api
-from storemon_pipeline_tests.browsing import chromium
+from storemon_pipeline_tests.api.process import Api
+from storemon_pipeline_tests.browser import chromium
 
 SECONDS = 30
 DAY = timedelta(days=1)
@@ -73,7 +73,7 @@ def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, f
 
 @pytest.mark.parametrize("store_id", ["s1", "s2"])
 def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
-    page: Page, api: Api, place: Place, store_id: str
+    page: Page, api: Api, api_database: Place, store_id: str
 ):
     page.goto(f"{api.url}/stores/{store_id}")
     boxes = page.locator("svg.timeline path:has(title)").evaluate_all(
@@ -91,7 +91,7 @@ def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
     )
     expected = sorted(
         (day, left + start * an_hour, left + end * an_hour)
-        for row in outages(api, place, store_id)
+        for row in outages(api, api_database, store_id)
         for day, start, end in by_local_day(
             *(datetime.fromisoformat(row[name]) for name in ("start_local", "end_local"))
         )
@@ -105,9 +105,11 @@ def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
     assert len({round(row) for row in rows}) == len({day for day, *_ in expected})
 
 
-def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(page: Page, api: Api, place: Place):
+def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(
+    page: Page, api: Api, api_database: Place
+):
     page.goto(f"{api.url}/stores/s2")
-    (*_, newest) = outages(api, place, "s2")
+    (*_, newest) = outages(api, api_database, "s2")
     assert newest["ongoing"] == "true"
     expect(page.locator(".lead")).to_contain_text("Down since")
     since = f"{datetime.fromisoformat(newest['start_local']):%a %-d %b %H:%M}"
@@ -135,8 +137,8 @@ def test_a_store_is_found_by_keyboard(page: Page, api: Api):
     expect(page.get_by_role("heading", level=1)).to_have_text(ODD_STORE)
 
 
-def test_a_table_is_sorted_and_searched_by_keyboard(page: Page, api: Api, place: Place):
-    page.goto(f"{api.url}/reports/{place.complete}")
+def test_a_table_is_sorted_and_searched_by_keyboard(page: Page, api: Api, api_database: Place):
+    page.goto(f"{api.url}/reports/{api_database.complete}")
     table = page.locator("#worst-stores")
     heading = table.get_by_role("columnheader", name="Down, h", exact=True)
 
@@ -213,8 +215,10 @@ def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
         expect(alert).to_have_text("Tick at least one window, or give a range.")
 
 
-def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(page: Page, api: Api, place: Place):
-    page.goto(f"{api.url}/reports/{place.complete}")
+def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(
+    page: Page, api: Api, api_database: Place
+):
+    page.goto(f"{api.url}/reports/{api_database.complete}")
     page.get_by_role("searchbox", name="Search the worst stores").fill("1.A_B & co")
     expect(page.locator("#worst-stores tbody tr:visible")).to_have_count(0)
     page.get_by_role("link", name="Search all stores for “1.A_B & co”").click()
@@ -231,8 +235,8 @@ def test_the_form_works_without_a_script(browser: Browser, api: Api):
         expect(page.locator(".badge")).to_have_text("Queued")
 
 
-def test_a_report_s_file_is_a_page_by_itself(page: Page, place: Place):
-    page.goto((place.reports_dir / place.complete / "report.html").as_uri())
+def test_a_report_s_file_is_a_page_by_itself(page: Page, api_database: Place):
+    page.goto((api_database.reports_dir / api_database.complete / "report.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Uptime as of")
     expect(page.locator("figure.chart svg")).to_have_count(3)
     # nothing is beside it
@@ -241,8 +245,8 @@ def test_a_report_s_file_is_a_page_by_itself(page: Page, place: Place):
     expect(page.locator("#worst-stores th[aria-sort]")).to_have_count(1)
 
 
-def test_a_token_lets_a_browser_in_and_out(browser: Browser, start: Start):
-    guarded = start(api_tokens=TOKEN)
+def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: Start):
+    guarded = start_api(api_tokens=TOKEN)
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{guarded.url}/stores/s1")
@@ -307,11 +311,11 @@ def test_no_column_of_the_worst_stores_is_cut_at_a_desk_or_on_paper(browser: Bro
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_page_is_in_anybodys_way(browser: Browser, api: Api, place: Place, way: str):
+def test_no_page_is_in_anybodys_way(browser: Browser, api: Api, api_database: Place, way: str):
     waiting = api.http.post("/v1/reports", json={"windows": ["today"]}).json()["id"]
     paths = [
         "/",
-        f"/reports/{place.complete}",
+        f"/reports/{api_database.complete}",
         f"/reports/{waiting}",
         "/reports/unknown",
         "/fleet",

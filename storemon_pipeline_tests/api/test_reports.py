@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.heartbeats import beat
-from storemon_pipeline.storage.registry import cancel_report, fail_report, start_report
-from storemon_pipeline.storage.requests import find_request, launched
+from storemon_pipeline.storage.heartbeats import record_heartbeat
+from storemon_pipeline.storage.report_requests import find_request, mark_launched
+from storemon_pipeline.storage.reports import cancel_report, fail_report, start_report
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 FILES = {
     "report.csv": "text/csv",
@@ -47,8 +47,8 @@ def ask(api: Api, asked: dict[str, Any] | None = None, **headers: str) -> dict[s
 
 
 @pytest.fixture
-def database(place: Place):
-    database = Database(place.database_url)
+def database(api_database: Place):
+    database = Database(api_database.database_url)
     yield database
     database.close()
 
@@ -93,25 +93,25 @@ def test_a_report_that_was_asked_for_has_all_its_fields(api: Api):
     assert found == answer.json()
 
 
-def test_a_complete_report_has_all_its_fields(api: Api, place: Place):
-    told = api.http.get(f"/v1/reports/{place.complete}").json()
-    home = f"/v1/reports/{place.complete}"
+def test_a_complete_report_has_all_its_fields(api: Api, api_database: Place):
+    told = api.http.get(f"/v1/reports/{api_database.complete}").json()
+    home = f"/v1/reports/{api_database.complete}"
     assert datetime.fromisoformat(told["requested_at"]) < datetime.fromisoformat(
         told["finished_at"]
     )
     assert told["request"]["windows"] == ["hour", "day", "week"]
     assert told == told | {
-        "id": place.complete,
+        "id": api_database.complete,
         "status": "Complete",
-        "run_id": place.complete,
+        "run_id": api_database.complete,
         "as_of": "2023-01-25T00:30:00Z",
         "stores": 4,
         "progress": None,
         "error": None,
         "links": {
             "self": home,
-            "page": f"/reports/{place.complete}",
-            "run": f"{api.dagster_url}/runs/{place.complete}",
+            "page": f"/reports/{api_database.complete}",
+            "run": f"{api.dagster_url}/runs/{api_database.complete}",
             "files": {name: f"{home}/{name}" for name in (*FILES, "report.json")},
         },
     }
@@ -235,9 +235,9 @@ def test_of_many_equal_requests_at_once_there_is_one_report(api: Api):
     assert len({each["id"] for each in told}) == 1
 
 
-def test_too_many_at_once_are_told_to_come_again(start: Start):
+def test_too_many_at_once_are_told_to_come_again(start_api: Start):
     # with what the other tests have left waiting there are more than enough
-    full = start(max_queued_reports="1")
+    full = start_api(max_queued_reports="1")
     asked = new_request()
     first = full.http.post("/v1/reports", json=asked)
     if first.status_code == 202:
@@ -306,14 +306,14 @@ def test_a_report_that_is_not_known_is_not_found(api: Api):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_the_one_that_was_written(api: Api, place: Place, name: str):
-    path = f"/v1/reports/{place.complete}/{name}"
-    content = (place.reports_dir / place.complete / name).read_bytes()
+def test_a_file_is_the_one_that_was_written(api: Api, api_database: Place, name: str):
+    path = f"/v1/reports/{api_database.complete}/{name}"
+    content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     whole = api.http.get(path, headers=IDENTITY)
     assert whole.status_code == 200
     assert whole.headers["content-type"].startswith(FILES[name])
     stem, _, ending = name.partition(".")
-    offered = f'attachment; filename="{stem}_{place.complete}.{ending}"'
+    offered = f'attachment; filename="{stem}_{api_database.complete}.{ending}"'
     assert whole.headers["content-disposition"] == offered
     assert whole.headers["accept-ranges"] == "bytes"
     assert (whole.content, whole.headers["content-length"]) == (content, str(len(content)))
@@ -330,8 +330,8 @@ def test_a_file_is_the_one_that_was_written(api: Api, place: Place, name: str):
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "br", "", "identity", "gzip;q=0, *", "*;q=0"])
-def test_gzip_is_for_those_who_take_it(api: Api, place: Place, accepted: str):
-    path = f"/v1/reports/{place.complete}/report.csv"
+def test_gzip_is_for_those_who_take_it(api: Api, api_database: Place, accepted: str):
+    path = f"/v1/reports/{api_database.complete}/report.csv"
     answer = api.http.get(path, headers={"Accept-Encoding": accepted})
     assert "content-encoding" not in answer.headers
 
@@ -339,9 +339,9 @@ def test_gzip_is_for_those_who_take_it(api: Api, place: Place, accepted: str):
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_the_client_has_is_not_sent_again(
-    api: Api, place: Place, name: str, encoding: str
+    api: Api, api_database: Place, name: str, encoding: str
 ):
-    path, headers = f"/v1/reports/{place.complete}/{name}", {"Accept-Encoding": encoding}
+    path, headers = f"/v1/reports/{api_database.complete}/{name}", {"Accept-Encoding": encoding}
     etag = api.http.get(path, headers=headers).headers["etag"]
     assert etag.startswith('"')
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -352,9 +352,9 @@ def test_a_file_that_the_client_has_is_not_sent_again(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_part_of_a_file_is_given(api: Api, place: Place, name: str):
-    path = f"/v1/reports/{place.complete}/{name}"
-    content = (place.reports_dir / place.complete / name).read_bytes()
+def test_a_part_of_a_file_is_given(api: Api, api_database: Place, name: str):
+    path = f"/v1/reports/{api_database.complete}/{name}"
+    content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     size = len(content)
     for asked, first, last in [
         ("bytes=0-9", 0, 10),
@@ -372,9 +372,9 @@ def test_a_part_of_a_file_is_given(api: Api, place: Place, name: str):
     assert several.headers["content-type"].startswith("multipart/byteranges")
 
 
-def test_a_part_that_the_file_does_not_have_is_refused(api: Api, place: Place):
-    path = f"/v1/reports/{place.complete}/report.csv"
-    size = (place.reports_dir / place.complete / "report.csv").stat().st_size
+def test_a_part_that_the_file_does_not_have_is_refused(api: Api, api_database: Place):
+    path = f"/v1/reports/{api_database.complete}/report.csv"
+    size = (api_database.reports_dir / api_database.complete / "report.csv").stat().st_size
     answer = api.http.get(path, headers={"Range": f"bytes={size}-"})
     assert str(size) in problem(answer, 416)["detail"]
     assert answer.headers["content-range"] == f"bytes */{size}"
@@ -383,8 +383,8 @@ def test_a_part_that_the_file_does_not_have_is_refused(api: Api, place: Place):
         assert "bytes=0-499" in told["detail"]
 
 
-def test_a_download_goes_on_only_with_the_same_file(api: Api, place: Place):
-    path = f"/v1/reports/{place.complete}/report.csv"
+def test_a_download_goes_on_only_with_the_same_file(api: Api, api_database: Place):
+    path = f"/v1/reports/{api_database.complete}/report.csv"
     whole = api.http.get(path, headers=IDENTITY)
     same = {"Range": "bytes=10-", "If-Range": whole.headers["etag"]}
     assert whole.content[:10] + api.http.get(path, headers=same).content == whole.content
@@ -396,7 +396,7 @@ def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
     waiting = ask(api)["id"]
     running, failed, canceled = (str(uuid4()) for _ in range(3))
     now = datetime.now(UTC)
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         for run_id in (running, failed, canceled):
             start_report(connection, run_id, None, now)
         fail_report(connection, failed, error="no polls", failed_at=now)
@@ -416,21 +416,21 @@ def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
     assert api.http.get(f"/v1/reports/{failed}").json()["error"] == "no polls"
 
 
-def test_a_file_that_is_gone_is_told_of(api: Api, place: Place):
-    path = place.reports_dir / place.complete / "downtime_events.csv"
+def test_a_file_that_is_gone_is_told_of(api: Api, api_database: Place):
+    path = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     kept = path.rename(path.with_suffix(".kept"))
-    told = problem(api.http.get(f"/v1/reports/{place.complete}/{path.name}"), 404)
+    told = problem(api.http.get(f"/v1/reports/{api_database.complete}/{path.name}"), 404)
     assert "make another report" in told["detail"]
     kept.rename(path)
 
 
-def test_an_id_reaches_no_file_but_its_own(api: Api, place: Place, tmp_path: Path):
-    secret = place.reports_dir.parent / "report.csv"
+def test_an_id_reaches_no_file_but_its_own(api: Api, api_database: Place, tmp_path: Path):
+    secret = api_database.reports_dir.parent / "report.csv"
     secret.write_text("so-secret")
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "report.csv").write_text("so-secret")
-    linked = place.reports_dir / "linked"
+    linked = api_database.reports_dir / "linked"
     linked.symlink_to(outside)
     host = f"http://127.0.0.1:{api.port}"
     ids = [
@@ -442,8 +442,8 @@ def test_an_id_reaches_no_file_but_its_own(api: Api, place: Place, tmp_path: Pat
         "%252e%252e",
         "%2Fetc",
         f"{outside}".replace("/", "%2F"),
-        f"{place.complete}%2f..%2f..",
-        f"{place.complete}%00",
+        f"{api_database.complete}%2f..%2f..",
+        f"{api_database.complete}%00",
         "%00",
         "linked",
         ".",
@@ -468,7 +468,7 @@ def test_an_id_reaches_no_file_but_its_own(api: Api, place: Place, tmp_path: Pat
         assert api.http.send(request).status_code in (307, 404, 405)
     for name in ("..%2freport.csv", "../report.csv", ".report.csv.part", "intermediate", "%00"):
         request = httpx.Request("GET", host)
-        request.extensions["target"] = f"/v1/reports/{place.complete}/{name}".encode()
+        request.extensions["target"] = f"/v1/reports/{api_database.complete}/{name}".encode()
         answer = api.http.send(request)
         assert answer.status_code in (404, 422), name
         assert "so-secret" not in answer.text
@@ -493,7 +493,7 @@ def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
     api: Api, database: Database
 ):
     run_id = str(uuid4())
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         start_report(connection, run_id, None, datetime.now(UTC))
     answer = api.http.delete(f"/v1/reports/{run_id}")
     assert run_id in problem(answer, 503)["detail"]
@@ -504,8 +504,8 @@ def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
 
 def test_report_of_a_dead_process_is_canceled_at_once(api: Api, database: Database):
     run_id, long_ago = str(uuid4()), datetime.now(UTC) - timedelta(minutes=2)
-    with database.write_registry() as connection:
-        beat(connection, run_id, long_ago)
+    with database.registry_transaction() as connection:
+        record_heartbeat(connection, run_id, long_ago)
         start_report(connection, run_id, None, long_ago)
     answer = api.http.delete(f"/v1/reports/{run_id}")
     assert (answer.status_code, answer.json()["status"]) == (202, "Canceled")
@@ -514,28 +514,28 @@ def test_report_of_a_dead_process_is_canceled_at_once(api: Api, database: Databa
 def test_report_of_a_dead_process_is_not_handed_out(api: Api, database: Database):
     asked, long_ago = new_request(), datetime.now(UTC) - timedelta(minutes=2)
     first, run_id = ask(api, asked), str(uuid4())
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         kept = find_request(connection, first["id"])
         assert kept is not None
-        launched(connection, kept, run_id)
-        beat(connection, run_id, datetime.now(UTC))
+        mark_launched(connection, kept, run_id)
+        record_heartbeat(connection, run_id, datetime.now(UTC))
         start_report(connection, run_id, None, long_ago)
     assert ask(api, asked)["id"] == run_id
-    with database.write_registry() as connection:
-        beat(connection, run_id, long_ago)
+    with database.registry_transaction() as connection:
+        record_heartbeat(connection, run_id, long_ago)
     assert ask(api, asked)["id"] != run_id
     told = api.http.get(f"/v1/reports/{run_id}").json()
     assert (told["status"], "no heartbeat for a minute" in told["error"]) == ("Failed", True)
 
 
-def test_report_of_a_dead_process_fails_without_a_daemon(start: Start, place: Place):
-    database, run_id = Database(place.database_url), str(uuid4())
+def test_report_of_a_dead_process_fails_without_a_daemon(start_api: Start, api_database: Place):
+    database, run_id = Database(api_database.database_url), str(uuid4())
     long_ago = datetime.now(UTC) - timedelta(minutes=2)
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         start_report(connection, run_id, None, long_ago)
-        beat(connection, run_id, long_ago)
+        record_heartbeat(connection, run_id, long_ago)
     database.close()
-    api = start()  # which looks for such reports by itself
+    api = start_api()  # which looks for such reports by itself
     give_up_at = time.monotonic() + 20
     while (report := api.http.get(f"/v1/reports/{run_id}").json())["status"] == "Running":
         assert time.monotonic() < give_up_at
@@ -546,15 +546,19 @@ def test_report_of_a_dead_process_fails_without_a_daemon(start: Start, place: Pl
 # Stores
 
 
-def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, place: Place):
+def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, api_database: Place):
     told = api.http.get("/v1/stores/s1").json()
     latest = told.pop("latest")
     summary = api.http.get("/store_summary/s1").json()
     for name in ("data_available_from", "data_available_until"):  # as older clients read them
         summary[name] = summary[name].removesuffix(" UTC").replace(" ", "T") + "Z"
     assert {name: told[name] for name in summary} == summary
-    assert (latest["report_id"], latest["as_of"]) == (place.complete, "2023-01-25T00:30:00Z")
-    lines = (place.reports_dir / place.complete / "report_full.csv").read_text().splitlines()
+    assert (latest["report_id"], latest["as_of"]) == (api_database.complete, "2023-01-25T00:30:00Z")
+    lines = (
+        (api_database.reports_dir / api_database.complete / "report_full.csv")
+        .read_text()
+        .splitlines()
+    )
     header, row = lines[0].split(","), next(line for line in lines if line.startswith("s1,"))
     assert list(latest["figures"]) == header[1:]
     for name, value in zip(header[1:], row.split(",")[1:], strict=True):
@@ -620,12 +624,12 @@ def test_a_store_that_was_never_polled_is_not_found(api: Api, store_id: str, wha
 # last: it removes what the others look at
 
 
-def test_a_complete_report_is_removed_with_its_files(api: Api, place: Place):
-    home = f"/v1/reports/{place.complete}"
-    assert (place.reports_dir / place.complete).is_dir()
+def test_a_complete_report_is_removed_with_its_files(api: Api, api_database: Place):
+    home = f"/v1/reports/{api_database.complete}"
+    assert (api_database.reports_dir / api_database.complete).is_dir()
     assert api.http.delete(home).status_code == 204
-    assert not (place.reports_dir / place.complete).exists()
+    assert not (api_database.reports_dir / api_database.complete).exists()
     problem(api.http.get(home), 404)
     problem(api.http.get(f"{home}/report.csv"), 404)
-    assert place.complete not in json.dumps(api.http.get("/v1/reports?limit=100").json())
+    assert api_database.complete not in json.dumps(api.http.get("/v1/reports?limit=100").json())
     assert api.http.get("/v1/stores/s1").json()["latest"] is None

@@ -8,9 +8,9 @@ import json
 import pytest
 from upath import UPath
 
-from storemon_pipeline.storage.report_rows import json_rows
+from storemon_pipeline.storage.report_reader import json_rows
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 FILES = ["report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv"]
 
@@ -24,8 +24,8 @@ def as_value(name: str, text: str) -> object:
     return json.loads(text)
 
 
-def test_rows_as_json_are_those_of_the_csv(api: Api, place: Place):
-    home = f"/v1/reports/{place.complete}"
+def test_rows_as_json_are_those_of_the_csv(api: Api, api_database: Place):
+    home = f"/v1/reports/{api_database.complete}"
     text = api.http.get(f"{home}/report_full.csv").text
     expected = [
         {name: as_value(name, value) for name, value in row.items()}
@@ -37,13 +37,13 @@ def test_rows_as_json_are_those_of_the_csv(api: Api, place: Place):
     assert told["rows"] == expected
     assert len(expected) == 4
     shown = api.http.get(home).json()
-    assert (told["report_id"], told["request"]) == (place.complete, shown["request"])
+    assert (told["report_id"], told["request"]) == (api_database.complete, shown["request"])
     assert set(told["request"]) >= {"as_of", "windows", "rules", "store_ids"}
     assert shown["links"]["files"]["report.json"] == f"{home}/report.json"
 
 
-def test_rows_as_json_are_compressed_where_asked(api: Api, place: Place):
-    path = f"/v1/reports/{place.complete}/report.json"
+def test_rows_as_json_are_compressed_where_asked(api: Api, api_database: Place):
+    path = f"/v1/reports/{api_database.complete}/report.json"
     with api.http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
         assert answer.headers["content-encoding"] == "gzip"
         packed = b"".join(answer.iter_raw())
@@ -53,8 +53,10 @@ def test_rows_as_json_are_compressed_where_asked(api: Api, place: Place):
 
 @pytest.mark.parametrize("store_id", ["s1", ODD_STORE, "NA", "unknown"])
 @pytest.mark.parametrize("name", FILES)
-def test_file_of_one_store_has_its_rows_only(api: Api, place: Place, name: str, store_id: str):
-    path = f"/v1/reports/{place.complete}/{name}"
+def test_file_of_one_store_has_its_rows_only(
+    api: Api, api_database: Place, name: str, store_id: str
+):
+    path = f"/v1/reports/{api_database.complete}/{name}"
     header, *lines = api.http.get(path).text.splitlines(keepends=True)
     own = [line for line in lines if line.startswith(f"{store_id},")]
     answer = api.http.get(path, params={"store_id": store_id})
@@ -62,29 +64,29 @@ def test_file_of_one_store_has_its_rows_only(api: Api, place: Place, name: str, 
     assert answer.headers["content-type"].startswith("text/csv")
 
 
-def test_rows_as_json_of_one_store_are_its_row(api: Api, place: Place):
-    path = f"/v1/reports/{place.complete}/report.json"
+def test_rows_as_json_of_one_store_are_its_row(api: Api, api_database: Place):
+    path = f"/v1/reports/{api_database.complete}/report.json"
     for store_id, count in [(ODD_STORE, 1), ("NA", 1), ("unknown", 0)]:
         rows = api.http.get(path, params={"store_id": store_id}).json()["rows"]
         assert [row["store_id"] for row in rows] == [store_id] * count
     problem(api.http.get(path, params={"store_id": "no id"}), 422)
 
 
-def test_page_of_one_store_is_refused(api: Api, place: Place):
-    path = f"/v1/reports/{place.complete}/report.html?store_id=s1"
+def test_page_of_one_store_is_refused(api: Api, api_database: Place):
+    path = f"/v1/reports/{api_database.complete}/report.html?store_id=s1"
     assert "store_id" in problem(api.http.get(path), 422)["detail"]
 
 
 @pytest.mark.parametrize("name", ["", "/report.csv", "/report.json", "/events", "/report.html"])
-def test_latest_is_the_newest_standard_report(api: Api, place: Place, name: str):
+def test_latest_is_the_newest_standard_report(api: Api, api_database: Place, name: str):
     by_name = api.http.get(f"/v1/reports/latest{name}")
     assert by_name.status_code == 200
-    assert by_name.content == api.http.get(f"/v1/reports/{place.complete}{name}").content
+    assert by_name.content == api.http.get(f"/v1/reports/{api_database.complete}{name}").content
 
 
-def test_latest_is_neither_removed_nor_canceled(api: Api, place: Place):
+def test_latest_is_neither_removed_nor_canceled(api: Api, api_database: Place):
     problem(api.http.delete("/v1/reports/latest"), 404)
-    assert api.http.get(f"/v1/reports/{place.complete}").json()["status"] == "Complete"
+    assert api.http.get(f"/v1/reports/{api_database.complete}").json()["status"] == "Complete"
 
 
 def test_rows_empty_throughout_a_block_are_read(tmp_path):

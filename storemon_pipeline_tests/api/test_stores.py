@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 from sqlalchemy import insert
 
-from storemon_pipeline.storage.alerts import (
-    claim_alert,
-    keep_alerts,
-    record_not_sent,
-    record_sent,
+from storemon_pipeline.storage.alert_outbox import (
+    claim_next_alert,
+    insert_alerts,
+    mark_failed,
+    mark_sent,
 )
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import upsert_polls
-from storemon_pipeline.storage.tables import service_level, special_hours, store_timezone
-from storemon_pipeline.uptime.alerts import Alert
+from storemon_pipeline.storage.schema import service_level, special_hours, store_timezone
+from storemon_pipeline.uptime.outage_alerts import Alert
 from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 NOTICED = datetime(2023, 1, 25, 0, 31, tzinfo=UTC)
 DOWN_SINCE = datetime(2023, 1, 24, 23, 30, tzinfo=UTC)
@@ -51,21 +51,21 @@ def rows_of(store_id: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_of(place: Place) -> None:
+def told_of(api_database: Place) -> None:
     """Special hours, a target and alerts of s1; and a store whose zone's name is no zone's."""
-    database = Database(place.database_url)
+    database = Database(api_database.database_url)
     poll = pd.DataFrame(
         {"store_id": [FAR_ZONE], "timestamp_utc": [NOTICED - timedelta(days=1)], "status": "active"}
     ).astype({"timestamp_utc": "datetime64[us, UTC]"})
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         upsert_polls(connection, poll)
         connection.execute(
             insert(store_timezone).values(store_id=FAR_ZONE, timezone_str="No/Where")
         )
         connection.execute(insert(special_hours), rows_of("s1"))
         connection.execute(insert(service_level).values(store_id="s1", target_pct=100.0))
-    with database.write_registry(alone="alerts") as connection:
-        keep_alerts(
+    with database.registry_transaction(lock="alerts") as connection:
+        insert_alerts(
             connection,
             [
                 Alert("first", "s1", "down", DOWN_SINCE, NOTICED, {}),
@@ -74,11 +74,11 @@ def told_of(place: Place) -> None:
             ],
             NOTICED,
         )
-        sent, failed = claim_alert(connection, NOTICED), claim_alert(connection, NOTICED)
+        sent, failed = claim_next_alert(connection, NOTICED), claim_next_alert(connection, NOTICED)
         assert sent is not None
         assert failed is not None
-        record_sent(connection, sent, NOTICED + timedelta(seconds=2))
-        record_not_sent(connection, failed, "503 <b>Unavailable</b>")
+        mark_sent(connection, sent, NOTICED + timedelta(seconds=2))
+        mark_failed(connection, failed, "503 <b>Unavailable</b>")
     database.close()
 
 

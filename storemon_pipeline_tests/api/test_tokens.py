@@ -8,16 +8,16 @@ import httpx
 import pytest
 
 from storemon_pipeline_tests.api.conftest import Start
-from storemon_pipeline_tests.api.serving import SECONDS, Api, free_port, problem
-from storemon_pipeline_tests.defs.running import PROJECT
+from storemon_pipeline_tests.api.process import SECONDS, Api, free_port, problem
+from storemon_pipeline_tests.defs.runner import PROJECT
 
 FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 PATHS = ["/docs", "/openapi.json", "/metrics", "/readyz", "/v1/reports", "/nowhere", "/healthz/"]
 
 
 @pytest.fixture(scope="module")
-def guarded(start: Start) -> Api:
-    return start(api_tokens=f"{FULL}, read:{READ},{ODD}")
+def guarded(start_api: Start) -> Api:
+    return start_api(api_tokens=f"{FULL}, read:{READ},{ODD}")
 
 
 def bearing(token: str) -> dict[str, bytes]:
@@ -94,7 +94,7 @@ def test_an_address_that_others_can_reach_is_refused_without_tokens(host: str, t
     assert "STOREMON_API_TOKENS" in ended.stderr
 
 
-def test_with_tokens_another_address_is_served(start: Start):
-    reachable = start(api_host="0.0.0.0", api_tokens=FULL)
+def test_with_tokens_another_address_is_served(start_api: Start):
+    reachable = start_api(api_host="0.0.0.0", api_tokens=FULL)
     assert httpx.get(f"{reachable.url}/v1/reports").status_code == 401
     assert reachable.http.get("/v1/reports", headers=bearing(FULL)).status_code == 200

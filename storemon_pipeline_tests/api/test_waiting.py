@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import insert
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.tables import polled_store
+from storemon_pipeline.storage.schema import polled_store
 from storemon_pipeline_tests.api.conftest import Start
-from storemon_pipeline_tests.api.serving import Api, problem
+from storemon_pipeline_tests.api.process import Api, problem
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 SOON = 5.0
@@ -48,8 +48,8 @@ def timed_get(api: Api, path: str) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-def test_a_webserver_that_hangs_delays_no_reads(start: Start, hanging: str):
-    api = start(dagster_url=hanging)
+def test_a_webserver_that_hangs_delays_no_reads(start_api: Start, hanging: str):
+    api = start_api(dagster_url=hanging)
     api.http.get("/v1/reports")  # the database is open
     began, done = time.monotonic(), []
     hours = count(1)
@@ -82,15 +82,15 @@ def sqlite_place(tmp_path: Path) -> Iterator[tuple[Database, str]]:
 
 
 def test_posts_are_answered_while_an_ingest_writes(
-    start: Start, sqlite_place: tuple[Database, str]
+    start_api: Start, sqlite_place: tuple[Database, str]
 ):
     database, url = sqlite_place
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(
             insert(polled_store).values(store_id="s1", first_poll_utc=NOON, last_poll_utc=NOON)
         )
-    api = start(database_url=url)
-    with database.write_data() as ingest, ThreadPoolExecutor(20) as pool:
+    api = start_api(database_url=url)
+    with database.data_transaction() as ingest, ThreadPoolExecutor(20) as pool:
         ingest.exec_driver_sql("DELETE FROM store_status")
         began = time.monotonic()
         bodies = [{"rules": {"max_carry_hours": hours}} for hours in range(1, 21)]
@@ -101,9 +101,9 @@ def test_posts_are_answered_while_an_ingest_writes(
 
 
 @pytest.fixture(scope="module")
-def fresh(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Api:
+def fresh(start_api: Start, tmp_path_factory: pytest.TempPathFactory) -> Api:
     """An API before the first ingest."""
-    return start(database_url=f"sqlite:///{tmp_path_factory.mktemp('fresh')}/storemon.db")
+    return start_api(database_url=f"sqlite:///{tmp_path_factory.mktemp('fresh')}/storemon.db")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from storemon_pipeline.defs import resources
-from storemon_pipeline_tests.defs.running import GOLDEN, SAMPLE, copy_data
+from storemon_pipeline_tests.defs.runner import GOLDEN, SAMPLE, copy_data
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _own_connections() -> Iterator[None]:
 
 
 @pytest.fixture
-def instance(own_place: Path) -> Iterator[dg.DagsterInstance]:
+def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance with a history of its own, in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance

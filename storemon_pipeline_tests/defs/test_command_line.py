@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from storemon_pipeline.defs import failures
-from storemon_pipeline.storage.tables import REGISTRY_TABLES, metadata
+from storemon_pipeline.defs import errors
+from storemon_pipeline.storage.schema import REGISTRY_TABLES, metadata
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.running import (
+from storemon_pipeline_tests.defs.runner import (
     PROJECT,
     copy_data,
     dagster,
@@ -128,38 +128,44 @@ def test_ingest_job_exits_0_and_its_log_tells_what_was_read(
 
 @pytest.mark.parametrize("job", ["ingest_job", "ingest_and_report_job"])
 def test_console_of_another_dagster_home_has_no_debug_lines(
-    job: str, own_place: Path, two_stores: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, isolated_environment: Path, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a DAGSTER_HOME without a dagster.yaml: nothing there sets python_log_level
-    home = own_place / "empty_home"
+    home = isolated_environment / "empty_home"
     home.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    done = execute(job, cwd=own_place)
+    done = execute(job, cwd=isolated_environment)
     assert " - INFO - " in done.stdout
     assert " - DEBUG - " not in done.stdout
 
 
-def test_make_report_has_no_superseded_warning(own_place: Path) -> None:
+def test_make_report_has_no_superseded_warning(isolated_environment: Path) -> None:
     (ignored,) = re.findall(r"^export PYTHONWARNINGS := (.*)$", MAKEFILE, flags=re.MULTILINE)
-    plain = execute("report_job", cwd=own_place, env={**os.environ, "PYTHONWARNINGS": ""})
-    quiet = execute("report_job", cwd=own_place, env={**os.environ, "PYTHONWARNINGS": ignored})
+    plain = execute(
+        "report_job", cwd=isolated_environment, env={**os.environ, "PYTHONWARNINGS": ""}
+    )
+    quiet = execute(
+        "report_job", cwd=isolated_environment, env={**os.environ, "PYTHONWARNINGS": ignored}
+    )
     # where Dagster no longer warns, the Makefile need not filter
     assert "is superseded" in plain.stdout
     assert "is superseded" not in quiet.stdout
 
 
-def test_the_definitions_are_valid(own_place: Path) -> None:
-    done = dagster("definitions", "validate", "-m", "storemon_pipeline.definitions", cwd=own_place)
+def test_the_definitions_are_valid(isolated_environment: Path) -> None:
+    done = dagster(
+        "definitions", "validate", "-m", "storemon_pipeline.definitions", cwd=isolated_environment
+    )
     assert done.returncode == 0, done.stdout
 
 
-def test_a_failure_exits_1_and_names_its_cause(own_place: Path, data_dir: Path) -> None:
+def test_a_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_dir: Path) -> None:
     shutil.rmtree(data_dir)
-    misspelt = own_place / "misspelt.yaml"
+    misspelt = isolated_environment / "misspelt.yaml"
     misspelt.write_text(yaml.safe_dump(request_config(rules={"interpolation": "linear"})))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        no_data = pool.submit(execute, "ingest_and_report_job", cwd=own_place)
-        refused = pool.submit(execute, "report_job", "-c", misspelt, cwd=own_place)
+        no_data = pool.submit(execute, "ingest_and_report_job", cwd=isolated_environment)
+        refused = pool.submit(execute, "report_job", "-c", misspelt, cwd=isolated_environment)
         assert no_data.result().returncode == 1
         assert f"there is no data directory {data_dir}" in no_data.result().stdout
         assert refused.result().returncode == 1
@@ -328,7 +334,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
 ) -> None:
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
-    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
+    monkeypatch.setattr(errors, "FIRST_DELAY_SECONDS", 0)
     told = failure(run(instance, "ingest_job"), "ingest")
     assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in told
     assert "Connection refused" in told

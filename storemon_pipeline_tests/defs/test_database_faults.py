@@ -11,12 +11,12 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, text
 
-from storemon_pipeline.defs import failures
-from storemon_pipeline.defs.report_sensors import REPORT_SENSORS
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs import errors
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.sensors.report_requests import REPORT_SENSORS
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.faults import DatabaseUnavailableError, fault_of
-from storemon_pipeline_tests.defs.running import failure, report_row, run
+from storemon_pipeline.storage.errors import DatabaseUnavailableError, classify_error
+from storemon_pipeline_tests.defs.runner import failure, report_row, run
 
 KILL_ALL = text(
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
@@ -26,7 +26,7 @@ KILL_ALL = text(
 
 @pytest.fixture(autouse=True)
 def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
+    monkeypatch.setattr(errors, "FIRST_DELAY_SECONDS", 0)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_an_ingest_whose_connection_is_cut_is_retried(
     on_postgresql: str,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    from storemon_pipeline.intake import ingest
+    from storemon_pipeline.ingestion import ingest
 
     engine, cut = create_engine(on_postgresql), []
     count = ingest.count_rows
@@ -74,7 +74,7 @@ def test_a_database_that_stays_away_fails_in_one_sentence(
     result = run(instance, "ingest_and_report_job")
     assert "127.0.0.1:1/stores cannot be reached" in failure(result, "ingest")
     types = [event.event_type_value for event in result.all_events]
-    assert types.count("STEP_RESTARTED") == failures.RETRIES
+    assert types.count("STEP_RESTARTED") == errors.RETRIES
     # the hook that records the failure says so too, and does not fail itself
     assert "HOOK_ERRORED" not in types
 
@@ -84,8 +84,8 @@ def test_a_full_disk_names_the_sqlite_file(tmp_path: Path):
 import resource, signal, sys
 from sqlalchemy import insert
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.faults import DatabaseUnavailableError
-from storemon_pipeline.storage.tables import store_timezone
+from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.schema import store_timezone
 database = Database(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -131,7 +131,7 @@ def test_a_fault_of_a_sqlite_file_names_it(tmp_path: Path, pragma: str, words: s
     database = Database(f"sqlite:///{path}")
 
     def write() -> None:
-        with database.write_data() as connection:
+        with database.data_transaction() as connection:
             connection.exec_driver_sql(f"PRAGMA {pragma}")
             connection.exec_driver_sql(FILL_UP)
 
@@ -144,7 +144,7 @@ def test_a_fault_of_a_sqlite_file_names_it(tmp_path: Path, pragma: str, words: s
 def test_a_wrong_query_is_no_fault_of_the_database(database: Database):
     with database.read() as connection, pytest.raises(Exception, match="no_such_table") as told:
         connection.exec_driver_sql("SELECT * FROM no_such_table")
-    assert fault_of(told.value, database._url) is None
+    assert classify_error(told.value, database._url) is None
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -154,15 +154,15 @@ def test_a_disk_without_room_for_reports_is_told(
     monkeypatch: pytest.MonkeyPatch,
     code: int,
 ):
-    from storemon_pipeline.storage.report_files import ReportFiles
+    from storemon_pipeline.storage.report_writer import ReportWriter
 
     def full(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(ReportFiles, "writing", full)
+    monkeypatch.setattr(ReportWriter, "open", full)
     result = run(instance, "ingest_and_report_job")
     told = failure(result, "report")
-    assert told.startswith(str(Storemon().settings.reports_dir))
+    assert told.startswith(str(StoremonResource().settings.reports_dir))
     assert os.strerror(code) in told
     assert "STOREMON_REPORTS_DIR" in told
     assert report_row(result.run_id)["error"] == told
@@ -174,7 +174,9 @@ def test_a_sensor_tick_is_skipped_while_the_database_is_away(
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
     for sensor in REPORT_SENSORS:
-        with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+        with dg.build_sensor_context(
+            instance, resources={"storemon": StoremonResource()}
+        ) as context:
             skipped = sensor(context)
         assert isinstance(skipped, dg.SkipReason)
         assert "cannot be reached" in (skipped.skip_message or "")

@@ -16,17 +16,17 @@ import pytest
 
 from storemon_pipeline.defs.dead_runs import Suspect, dead_runs, end_dead_runs
 from storemon_pipeline.defs.heartbeat import Heartbeat
-from storemon_pipeline.defs.report_sensors import report_status_sensor
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.sensors.report_requests import report_status_sensor
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.heartbeats import (
     HEARTBEAT_INTERVAL,
     PROCESS_DIED,
     STALE_AFTER,
-    beat,
+    record_heartbeat,
 )
-from storemon_pipeline.storage.registry import cancel_report, start_report
-from storemon_pipeline_tests.defs.running import report_dir, report_row, run, table
+from storemon_pipeline.storage.reports import cancel_report, start_report
+from storemon_pipeline_tests.defs.runner import report_dir, report_row, run, table
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -66,14 +66,16 @@ def test_run_that_has_shown_itself_is_no_suspect() -> None:
 def end_all(instance: dg.DagsterInstance) -> None:
     """The two ticks that it takes, a minute from now."""
     later = datetime.now(UTC) + STALE_AFTER + SECOND
-    cursor = end_dead_runs(instance, Storemon(), None, later)
-    end_dead_runs(instance, Storemon(), cursor, later + HEARTBEAT_INTERVAL)
+    cursor = end_dead_runs(instance, StoremonResource(), None, later)
+    end_dead_runs(instance, StoremonResource(), cursor, later + HEARTBEAT_INTERVAL)
 
 
 @pytest.fixture
-def home(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def home(
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance on disk, which processes share."""
-    folder = own_place / "dagster"
+    folder = isolated_environment / "dagster"
     folder.mkdir()
     (folder / "dagster.yaml").touch()
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
@@ -82,16 +84,16 @@ def home(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagste
 
 
 @pytest.fixture
-def killed(home: dg.DagsterInstance, two_stores: Path, own_place: Path) -> str:
+def killed(home: dg.DagsterInstance, two_stores: Path, isolated_environment: Path) -> str:
     """The id of a run of `dagster job execute` that was killed while it ingested."""
-    database = Storemon().database
+    database = StoremonResource().database
     # what holds the write lock of the data holds the ingest, and no heartbeat
-    holder = sqlite3.connect(own_place / "storemon.db")
+    holder = sqlite3.connect(isolated_environment / "storemon.db")
     holder.execute("BEGIN IMMEDIATE")
     command = ["job", "execute", "-m", "storemon_pipeline.definitions", "-j"]
     with subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), *command, "ingest_and_report_job"],
-        cwd=own_place,
+        cwd=isolated_environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ,
@@ -134,8 +136,8 @@ def test_canceled_dead_run_is_canceled_in_dagster(
 ) -> None:
     instance.add_run(dg.DagsterRun(job_name="report_job", run_id="a-run", status=status))
     now = datetime.now(UTC)
-    with Storemon().database.write_registry() as connection:
-        beat(connection, "a-run", now)
+    with StoremonResource().database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", now)
         start_report(connection, "a-run", None, now)
         if status is dg.DagsterRunStatus.STARTED:
             cancel_report(connection, "a-run", canceled_at=now)
@@ -149,21 +151,21 @@ def test_living_run_is_left_alone(instance: dg.DagsterInstance) -> None:
     status = dg.DagsterRunStatus.STARTED
     instance.add_run(dg.DagsterRun(job_name="report_job", run_id="a-run", status=status))
     later = datetime.now(UTC) + STALE_AFTER + SECOND
-    with Storemon().database.write_registry() as connection:
-        beat(connection, "a-run", datetime.now(UTC))
+    with StoremonResource().database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", datetime.now(UTC))
         start_report(connection, "a-run", None, NOON)
-    cursor = end_dead_runs(instance, Storemon(), None, later)
+    cursor = end_dead_runs(instance, StoremonResource(), None, later)
     assert list(json.loads(cursor)) == ["a-run"]
-    with Storemon().database.write_registry() as connection:
-        beat(connection, "a-run", later)  # it was suspended with the daemon
-    assert end_dead_runs(instance, Storemon(), cursor, later + HEARTBEAT_INTERVAL) == "{}"
+    with StoremonResource().database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", later)  # it was suspended with the daemon
+    assert end_dead_runs(instance, StoremonResource(), cursor, later + HEARTBEAT_INTERVAL) == "{}"
     assert report_row("a-run")["status"] == "Running"
 
 
 def test_status_sensor_keeps_its_suspects(instance: dg.DagsterInstance) -> None:
-    with Storemon().database.write_registry() as connection:
-        beat(connection, "a-run", NOON)
-    with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+    with StoremonResource().database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", NOON)
+    with dg.build_sensor_context(instance, resources={"storemon": StoremonResource()}) as context:
         report_status_sensor(context)
         assert list(json.loads(context.cursor or "")) == ["a-run"]
 
@@ -176,9 +178,9 @@ def beats() -> list[datetime]:
 
 
 def test_heartbeat_survives_a_database_that_is_away(
-    own_place: Path, monkeypatch: pytest.MonkeyPatch
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Storemon().database
+    database = StoremonResource().database
     heartbeat = Heartbeat(database, "a-run", interval=0.01)
     heartbeat.start()
     (first,) = beats()
@@ -190,7 +192,7 @@ def test_heartbeat_survives_a_database_that_is_away(
         raise OSError("the disk is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "write_registry", away)
+        patch.setattr(Database, "registry_transaction", away)
         until("some failed beats", lambda: len(failed) > 2)
     (last,) = beats()
     until("the next beat", lambda: beats() != [last])
@@ -203,7 +205,7 @@ def test_run_beats_while_it_works_and_not_after(
 ) -> None:
     seen: list[datetime] = []
     monkeypatch.setattr(
-        "storemon_pipeline.defs.reported.report_page",
+        "storemon_pipeline.defs.assets.report.report_page",
         lambda *_, **__: seen.extend(beats()) or "<p>",
     )
     assert run(instance, "ingest_and_report_job").success

@@ -15,12 +15,12 @@ import dagster as dg
 import pytest
 
 from storemon_pipeline.definitions import build_defs, defs
-from storemon_pipeline.defs.requested import ReportRequestConfig, RulesConfig, WindowName
-from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.uptime.request import DEFAULT_WINDOWS, AskedReport
+from storemon_pipeline.defs.assets.request import ReportRequestConfig, RulesConfig, WindowName
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportSpec
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.running import PROJECT
+from storemon_pipeline_tests.defs.runner import PROJECT
 
 PACKAGE = PROJECT / "storemon_pipeline"
 
@@ -216,8 +216,8 @@ def test_the_sensor_starts_ingest_and_report_job_and_is_on() -> None:
     assert sensor.description
 
 
-def test_a_test_can_swap_one_resource(own_place: Path) -> None:
-    class Elsewhere(Storemon):
+def test_a_test_can_swap_one_resource(isolated_environment: Path) -> None:
+    class Elsewhere(StoremonResource):
         """Settings of another place."""
 
     swapped = build_defs({"storemon": Elsewhere()})
@@ -268,9 +268,9 @@ def test_the_defaults_of_the_run_config_are_those_of_the_rules() -> None:
     assert fields["as_of"].default_value == "latest"
     for name in ("start", "end", "store_ids"):
         assert fields[name].default_value is None
-    assert AskedReport.model_validate(
+    assert ReportSpec.model_validate(
         ReportRequestConfig().model_dump(exclude_none=True, warnings=False)
-    ) == (AskedReport())
+    ) == (ReportSpec())
     assert UptimeRules.model_validate(RulesConfig().model_dump()) == UptimeRules()
     assert fields["rules"].default_value == UptimeRules().model_dump(mode="json")
 
@@ -316,20 +316,22 @@ def imports(imported: set[str], *packages: str) -> set[str]:
 
 def test_what_the_arrows_are_told_of_is_there() -> None:
     parts = {name.partition("/")[0] for name, _ in modules()}
-    assert parts >= {"uptime", "storage", "intake", "defs", "definitions.py", "__init__.py"}
+    assert parts >= {"uptime", "storage", "ingestion", "defs", "definitions.py", "__init__.py"}
 
 
 @pytest.mark.parametrize(
     ("part", "not_imported"),
     [
         ("uptime", ("dagster", "sqlalchemy")),
-        ("intake", ("dagster", "storemon_pipeline.defs", "storemon_pipeline.api")),
+        ("evaluation", ("dagster", "storemon_pipeline.defs", "storemon_pipeline.api")),
+        ("ingestion", ("dagster", "storemon_pipeline.defs", "storemon_pipeline.api")),
         (
             "storage",
             (
                 "dagster",
                 "storemon_pipeline.defs",
-                "storemon_pipeline.intake",
+                "storemon_pipeline.ingestion",
+                "storemon_pipeline.evaluation",
                 "storemon_pipeline.api",
             ),
         ),

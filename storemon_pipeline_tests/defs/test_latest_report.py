@@ -7,11 +7,11 @@ import dagster as dg
 import pytest
 from upath import UPath
 
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.settings import PROJECT_ROOT, Settings
 from storemon_pipeline.storage import latest_report
 from storemon_pipeline.storage.latest_report import publish_latest
-from storemon_pipeline_tests.defs.running import report_files, run
+from storemon_pipeline_tests.defs.runner import report_files, run
 
 
 def latest() -> bytes:
@@ -60,7 +60,7 @@ def test_latest_file_lost_in_a_crash_is_published_again(
     instance: dg.DagsterInstance, standard: bytes
 ) -> None:
     Settings().latest_report_path.unlink()  # killed after the report was Complete
-    storemon = Storemon()
+    storemon = StoremonResource()
     state = publish_latest(
         storemon.database, storemon.settings.reports_path, storemon.settings.latest_report_path
     )
@@ -86,7 +86,7 @@ def test_late_publisher_of_an_older_report_yields(
         replace(content, target, suffix=suffix)
 
     monkeypatch.setattr(latest_report, "_replace", replace_late)
-    storemon = Storemon()
+    storemon = StoremonResource()
     target = storemon.settings.latest_report_path
     state = publish_latest(storemon.database, storemon.settings.reports_path, target)
     assert state is not None
@@ -101,13 +101,13 @@ def test_run_killed_before_complete_keeps_latest_file(
         msg = "killed"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr("storemon_pipeline.defs.reported.complete_report", killed)
+    monkeypatch.setattr("storemon_pipeline.defs.assets.report.complete_report", killed)
     assert not run(instance, "ingest_and_report_job").success
     assert not Settings().latest_report_path.exists()
 
 
 def test_each_data_directory_has_its_own_latest_file(
-    own_place: Path, monkeypatch: pytest.MonkeyPatch
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STOREMON_REPORTS_DIR")
     other = Settings().latest_report_path
@@ -117,6 +117,6 @@ def test_each_data_directory_has_its_own_latest_file(
     assert other.parent.parent == default.parent
     assert other.parent.name.startswith("data-")
     # a directory for reports that is named is used as it is
-    monkeypatch.setenv("STOREMON_DATA_DIR", str(own_place / "data"))
-    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(own_place / "mine"))
-    assert Settings().latest_report_path == UPath(own_place / "mine" / "report.csv")
+    monkeypatch.setenv("STOREMON_DATA_DIR", str(isolated_environment / "data"))
+    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "mine"))
+    assert Settings().latest_report_path == UPath(isolated_environment / "mine" / "report.csv")

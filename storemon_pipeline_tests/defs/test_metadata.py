@@ -18,8 +18,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from storemon_pipeline.defs.checks import find_gaps
-from storemon_pipeline_tests.defs.running import (
+from storemon_pipeline.defs.asset_checks import find_incomplete_stores
+from storemon_pipeline_tests.defs.runner import (
     SAMPLE,
     copy_data,
     materialize,
@@ -27,7 +27,7 @@ from storemon_pipeline_tests.defs.running import (
     rows,
     run,
 )
-from storemon_pipeline_tests.test_sample import fault, instant
+from storemon_pipeline_tests.test_sample_data import fault, instant
 
 DAY = timedelta(days=1)
 ASSETS = {
@@ -99,12 +99,12 @@ class Sample:
 
 
 @pytest.fixture(scope="module")
-def said() -> Sample:
+def expected() -> Sample:
     return Sample()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProcessResult]:
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProcessResult]:
     """One run on the sample, for all tests to look at."""
     place = tmp_path_factory.mktemp("metadata")
     (place / "data").mkdir()
@@ -119,22 +119,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProce
 
 
 @pytest.fixture(scope="module")
-def shown(made: dg.ExecuteInProcessResult) -> Mapping[str, Mapping[str, Any]]:
+def shown(sample_run: dg.ExecuteInProcessResult) -> Mapping[str, Mapping[str, Any]]:
     """The metadata of each asset, as values."""
     return {
         event.asset_key.to_user_string(): {
             name: metadata.value for name, metadata in event.materialization.metadata.items()
         }
-        for event in made.get_asset_materialization_events()
+        for event in sample_run.get_asset_materialization_events()
         if event.asset_key
     }
 
 
 @pytest.fixture(scope="module")
-def checked(made: dg.ExecuteInProcessResult) -> Mapping[tuple[str, str], dg.AssetCheckEvaluation]:
+def checked(
+    sample_run: dg.ExecuteInProcessResult,
+) -> Mapping[tuple[str, str], dg.AssetCheckEvaluation]:
     return {
         (result.asset_key.to_user_string(), result.check_name): result
-        for result in made.get_asset_check_evaluations()
+        for result in sample_run.get_asset_check_evaluations()
     }
 
 
@@ -149,20 +151,20 @@ def test_every_asset_was_made(shown: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def test_row_counts_are_those_of_the_files(
-    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]], said: Sample
+    sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]], expected: Sample
 ) -> None:
     counts = {name: of.get("dagster/row_count") for name, of in shown.items()}
-    report = files_dir(made, shown)
-    assert counts["store_status"] == said.polls
-    assert counts["business_hours"] == len(said.hours)
-    assert counts["store_timezones"] == len(said.zones)
-    assert counts["polled_stores"] == counts["uptime_report"] == len(said.last)
+    report = files_dir(sample_run, shown)
+    assert counts["store_status"] == expected.polls
+    assert counts["business_hours"] == len(expected.hours)
+    assert counts["store_timezones"] == len(expected.zones)
+    assert counts["polled_stores"] == counts["uptime_report"] == len(expected.last)
     assert counts["downtime_events"] == len(rows(report / "downtime_events.csv"))
     assert counts["downtime_by_hour"] == len(rows(report / "downtime_by_hour.csv"))
     assert counts["open_hours"] > 0
     assert counts["status_intervals"] > 0
-    assert shown["store_status"]["rows_read_now"] == said.rows
-    assert shown["store_status"]["bad_rows_in_files"] == said.bad_rows
+    assert shown["store_status"]["rows_read_now"] == expected.rows
+    assert shown["store_status"]["bad_rows_in_files"] == expected.bad_rows
     ongoing = [row for row in rows(report / "downtime_events.csv") if row["ongoing"] == "true"]
     assert shown["downtime_events"]["ongoing_events"] == len(ongoing)
 
@@ -180,9 +182,9 @@ def test_a_table_has_a_preview_of_its_first_rows(
 
 
 def test_the_columns_told_are_those_of_the_file(
-    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+    sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    report = files_dir(made, shown)
+    report = files_dir(sample_run, shown)
     schema = shown["uptime_report"]["dagster/column_schema"]
     header = (report / "report_full.csv").read_text().splitlines()[0]
     assert [column.name for column in schema.columns] == header.split(",")
@@ -190,7 +192,7 @@ def test_the_columns_told_are_those_of_the_file(
 
 @pytest.mark.parametrize("asset", ["uptime_report", "downtime_events", "downtime_by_hour"])
 def test_a_report_has_the_plot_of_its_page_with_words_for_those_who_cannot_see_it(
-    made: dg.ExecuteInProcessResult, asset: str, shown: Mapping[str, Mapping[str, Any]]
+    sample_run: dg.ExecuteInProcessResult, asset: str, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     found = re.fullmatch(
         r"\*\*(?P<title>.{10,})\*\*\n\n"
@@ -205,21 +207,21 @@ def test_a_report_has_the_plot_of_its_page_with_words_for_those_who_cannot_see_i
     assert int(image.attrib["height"]) > 200
     # there is no page around it to take colours from, and nothing is loaded
     assert not re.search(r"var\(|currentColor|href|url\(", svg)
-    page = html.unescape((files_dir(made, shown) / "report.html").read_text())
+    page = html.unescape((files_dir(sample_run, shown) / "report.html").read_text())
     assert found["title"] in page
     assert found["told"] in page
 
 
 def test_a_report_has_a_link_to_its_page(
-    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+    sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    assert shown["uptime_report"]["page"] == f"http://127.0.0.1:8000/reports/{made.run_id}"
+    assert shown["uptime_report"]["page"] == f"http://127.0.0.1:8000/reports/{sample_run.run_id}"
 
 
 def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(
-    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+    sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    figures = rows(files_dir(made, shown) / "report_full.csv")
+    figures = rows(files_dir(sample_run, shown) / "report_full.csv")
     for window, unit in (("last_hour", 60), ("last_day", 1), ("last_week", 1)):
         total = {
             figure: sum(float(row[f"{figure}_{window}"]) for row in figures) / unit
@@ -235,18 +237,18 @@ def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(
 
 
 def test_the_request_is_shown_with_every_question_answered(
-    shown: Mapping[str, Mapping[str, Any]], said: Sample
+    shown: Mapping[str, Mapping[str, Any]], expected: Sample
 ) -> None:
     request = shown["report_request"]["request"]
-    assert datetime.fromisoformat(request["as_of"]) == said.newest
+    assert datetime.fromisoformat(request["as_of"]) == expected.newest
     assert request["windows"] == ["hour", "day", "week"]
-    assert shown["report_request"]["as_of"] == said.newest.timestamp()
+    assert shown["report_request"]["as_of"] == expected.newest.timestamp()
 
 
 def test_worst_stores_are_those_with_the_least_uptime(
-    made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
+    sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    figures = rows(files_dir(made, shown) / "report_full.csv")
+    figures = rows(files_dir(sample_run, shown) / "report_full.csv")
     known = [row for row in figures if row["uptime_pct_last_week"]]
     least = sorted(known, key=lambda row: float(row["uptime_pct_last_week"]))[:5]
     told = shown["uptime_report"]["worst_stores_last_week"].splitlines()[2:]
@@ -266,56 +268,59 @@ def test_bad_rows_are_a_warning_with_their_share_and_the_first_of_them(
     bad: int,
     of: str,
     checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation],
-    said: Sample,
+    expected: Sample,
 ) -> None:
     result = checked[asset, "no_bad_rows"]
     metadata = {name: metadata.value for name, metadata in result.metadata.items()}
     assert not result.passed
     assert result.severity is dg.AssetCheckSeverity.WARN
     assert metadata["bad_rows"] == bad
-    assert metadata["bad_share"] == pytest.approx(bad / getattr(said, of))
+    assert metadata["bad_share"] == pytest.approx(bad / getattr(expected, of))
     assert metadata["accepted_share"] == 0.05
     first = metadata["first_bad_rows"].records
     assert len(first) == bad
     assert all(record.data["reason"] and record.data["line_number"] for record in first)
 
 
-def test_the_number_of_bad_polls_is_that_of_the_file(said: Sample) -> None:
-    assert said.bad_rows == 8
+def test_the_number_of_bad_polls_is_that_of_the_file(expected: Sample) -> None:
+    assert expected.bad_rows == 8
 
 
 def test_silent_stores_are_named(
-    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], expected: Sample
 ) -> None:
-    assert said.silent
-    assert named(checked["store_status", "polled_within_a_day"], said) == said.silent
+    assert expected.silent
+    assert named(checked["store_status", "polled_within_a_day"], expected) == expected.silent
 
 
 def test_stores_without_hours_are_named(
-    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], expected: Sample
 ) -> None:
-    assert said.without_hours
-    assert named(checked["business_hours", "every_store_has_hours"], said) == said.without_hours
+    assert expected.without_hours
+    assert (
+        named(checked["business_hours", "every_store_has_hours"], expected)
+        == expected.without_hours
+    )
 
 
 def test_stores_with_weekdays_without_hours_are_named(
-    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], expected: Sample
 ) -> None:
     result = checked["business_hours", "every_weekday_has_hours"]
-    assert said.weekdays_missing
-    assert named(result, said) == set(said.weekdays_missing)
+    assert expected.weekdays_missing
+    assert named(result, expected) == set(expected.weekdays_missing)
     told = result.metadata["first_stores"].value.records
     assert {
         record.data["store_id"]: record.data["weekdays_without_hours"] for record in told
-    } == said.weekdays_missing
+    } == expected.weekdays_missing
 
 
 def test_stores_without_a_known_time_zone_are_named(
-    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], said: Sample
+    checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], expected: Sample
 ) -> None:
     result = checked["store_timezones", "every_store_has_a_timezone"]
-    assert len(said.without_zone) == 5
-    assert named(result, said) == said.without_zone
+    assert len(expected.without_zone) == 5
+    assert named(result, expected) == expected.without_zone
 
 
 def test_files_that_are_not_there_name_no_stranger(
@@ -446,7 +451,7 @@ def gaps(stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame) -> dict
             tuple(value for value in row if not isinstance(value, datetime))
             for row in found.itertuples(index=False)
         ]
-        for check, found in find_gaps(stores, hours, zones).items()
+        for check, found in find_incomplete_stores(stores, hours, zones).items()
         if len(found)
     }
 

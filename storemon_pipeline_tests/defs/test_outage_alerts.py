@@ -17,16 +17,16 @@ import pandas as pd
 import pytest
 from sqlalchemy import RowMapping
 
-from storemon_pipeline import webhook
-from storemon_pipeline.defs import alerts
-from storemon_pipeline.defs.resources import Storemon
+from storemon_pipeline.clients import webhook
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.sensors import outage_alerts
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.ingest_log import IngestRecord, record_file
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
-from storemon_pipeline.storage.ingested import IngestedFile, record_file
 from storemon_pipeline.storage.polls import upsert_polls
-from storemon_pipeline.storage.snapshots import replace_snapshot
-from storemon_pipeline.storage.tables import business_hours, store_timezone
-from storemon_pipeline_tests.defs.running import table
+from storemon_pipeline.storage.reference_data import replace_snapshot
+from storemon_pipeline.storage.schema import business_hours, store_timezone
+from storemon_pipeline_tests.defs.runner import table
 
 SECRET = "known to both, of some length"
 DAY = "2023-01-25"  # a Wednesday
@@ -97,9 +97,9 @@ class Sensor:
     def tick(self) -> str:
         """One tick; what it said."""
         with dg.build_sensor_context(
-            self.instance, cursor=self.cursor, resources={"storemon": Storemon()}
+            self.instance, cursor=self.cursor, resources={"storemon": StoremonResource()}
         ) as context:
-            said = alerts.outage_alert_sensor(context)
+            said = outage_alerts.outage_alert_sensor(context)
             # as the daemon does, when the tick has not failed
             self.cursor = context.cursor
         assert isinstance(said, dg.SkipReason)
@@ -129,7 +129,7 @@ def sensor(
         def now(cls, tz=None):  # noqa: ARG003
             return sensor.now
 
-    monkeypatch.setattr(alerts, "datetime", Clock)
+    monkeypatch.setattr(outage_alerts, "datetime", Clock)
     hours = [
         {
             "store_id": "day",
@@ -139,7 +139,7 @@ def sensor(
         }
         for day in range(7)
     ]
-    with Storemon().database.write_data() as connection:
+    with StoremonResource().database.data_transaction() as connection:
         replace_snapshot(connection, business_hours, pd.DataFrame(hours))
         zones = {"store_id": ["day", "always"], "timezone_str": ["UTC", "UTC"]}
         replace_snapshot(connection, store_timezone, pd.DataFrame(zones))
@@ -158,9 +158,9 @@ def poll(*polls: str, day: str = DAY) -> None:
             "status": pd.Series([row[2] for row in rows], dtype="str"),
         }
     )
-    with Storemon().database.write_data() as connection:
+    with StoremonResource().database.data_transaction() as connection:
         upsert_polls(connection, frame)
-        read = IngestedFile("store_status.csv", "store_status", "", 1, 1, 1, len(rows), 0)
+        read = IngestRecord("store_status.csv", "store_status", "", 1, 1, 1, len(rows), 0)
         record_file(connection, read, ingested_at=datetime.now(UTC), run_id="")
 
 
@@ -369,7 +369,7 @@ def test_where_nothing_has_changed_nothing_is_looked_at(
     assert sensor.tick() == "Sent 0 alerts; 0 wait"  # not even a poll
     poll("always 10:00 inactive", "day 11:00 active")
     sensor.tick()
-    monkeypatch.setattr(alerts, "read_states", None)
+    monkeypatch.setattr(outage_alerts, "read_store_states", None)
     assert sensor.tick() == "Sent 0 alerts; 0 wait"
     assert receiver.told == [("always", "down")]
 
@@ -474,7 +474,7 @@ def test_a_tick_stops_sending_in_time_and_the_next_goes_on(
     receiver.seconds = 0.05
     poll(*(f"s{number:02} 10:00 inactive" for number in range(20)), "day 11:00 active")
     with monkeypatch.context() as short:
-        short.setattr(alerts, "SEND_SECONDS", 0.3)
+        short.setattr(outage_alerts, "DELIVERY_SECONDS", 0.3)
         sensor.tick()
     assert 0 < len(receiver.requests) < 20
     receiver.seconds = 0
@@ -498,7 +498,7 @@ def test_a_sensor_that_ends_between_noticing_and_sending_loses_nothing(
 ) -> None:
     poll("always 10:00 inactive", "day 11:00 active")
     with monkeypatch.context() as patch:
-        patch.setattr(alerts, "send", killed)
+        patch.setattr(outage_alerts, "deliver_alerts", killed)
         with pytest.raises(KilledError):
             sensor.tick()
     assert sensor.cursor is None
@@ -512,14 +512,14 @@ def test_a_sensor_that_ends_while_it_notices_has_noticed_nothing(
     sensor: Sensor, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poll("always 10:00 inactive", "day 11:00 active")
-    keep = alerts.keep_alerts
+    keep = outage_alerts.insert_alerts
 
     def keep_and_end(*arguments: object) -> None:
         keep(*arguments)
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(alerts, "keep_alerts", keep_and_end)
+        patch.setattr(outage_alerts, "insert_alerts", keep_and_end)
         with pytest.raises(KilledError):
             sensor.tick()
     assert alert_rows() == []
@@ -531,7 +531,7 @@ def test_a_sensor_that_ends_between_sending_and_recording_repeats_itself_with_th
 ) -> None:
     poll("always 10:00 inactive", "day 11:00 active")
     with monkeypatch.context() as patch:
-        patch.setattr(alerts, "record_sent", killed)
+        patch.setattr(outage_alerts, "mark_sent", killed)
         with pytest.raises(KilledError):
             sensor.tick()
     # whoever sent it may be at it still
@@ -588,16 +588,16 @@ def test_a_slow_tick_that_knows_less_does_not_contradict(
     poll("always 10:00 inactive", "day 11:00 active")
     sensor.tick()
     poll("day 12:00 active")
-    read = alerts.read_states
+    read = outage_alerts.read_store_states
 
     def overtaken(database: Database, *arguments: object) -> pd.DataFrame:
         states = read(database, *arguments)
-        monkeypatch.setattr(alerts, "read_states", read)
+        monkeypatch.setattr(outage_alerts, "read_store_states", read)
         poll("always 12:30 active")
         Sensor(sensor.instance, sensor.now, sensor.cursor).tick()
         return states
 
-    monkeypatch.setattr(alerts, "read_states", overtaken)
+    monkeypatch.setattr(outage_alerts, "read_store_states", overtaken)
     sensor.tick()
     assert receiver.told == [("always", "down"), ("always", "recovered")]
 
@@ -606,7 +606,7 @@ def test_a_slow_tick_that_knows_less_does_not_contradict(
 
 
 def ingest(run_id: str, at: datetime, error: str | None = None) -> None:
-    with Storemon().database.write_registry() as connection:
+    with StoremonResource().database.registry_transaction() as connection:
         start_ingest_run(connection, run_id, {"store_status.csv": [1, 1]}, at)
         finish_ingest_run(connection, run_id, at, error=error)
 
@@ -651,7 +651,7 @@ def test_without_a_secret_nothing_is_sent_and_the_tick_fails_with_the_reason(
 ) -> None:
     monkeypatch.delenv("STOREMON_ALERT_SECRET")
     poll("always 10:00 inactive", "day 11:00 active")
-    with pytest.raises(alerts.NoSecretError, match="STOREMON_ALERT_SECRET is not set"):
+    with pytest.raises(outage_alerts.MissingSecretError, match="STOREMON_ALERT_SECRET is not set"):
         sensor.tick()
     assert receiver.requests == []
 

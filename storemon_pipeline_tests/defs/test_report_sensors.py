@@ -8,45 +8,45 @@ import pytest
 from dagster._core.utils import make_new_run_id
 
 from storemon_pipeline.definitions import defs
-from storemon_pipeline.defs.report_sensors import (
-    OFFER_SECONDS,
-    Ending,
-    ending,
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.sensors.report_requests import (
+    LAUNCH_TIMEOUT_SECONDS,
+    RunOutcome,
+    partition_requests,
     report_request_sensor,
     report_status_sensor,
-    to_launch,
+    run_outcome,
 )
-from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.launching import HTTP_REQUEST_TAG, REQUEST_TAG, run_config, run_tags
-from storemon_pipeline.storage.registry import ReportState, find_report, start_report
-from storemon_pipeline.storage.requests import (
-    KeptRequest,
+from storemon_pipeline.runs import HTTP_REQUEST_TAG, REQUEST_TAG, report_run_config, report_run_tags
+from storemon_pipeline.storage.report_requests import (
+    StoredRequest,
     cancel_request,
+    create_or_get_request,
     find_request,
-    keep_request,
-    launched,
-    not_launched,
+    mark_launched,
+    release_request,
 )
-from storemon_pipeline.uptime.request import AskedReport
-from storemon_pipeline_tests.defs.running import failure, report_dir, report_row, run, table
+from storemon_pipeline.storage.reports import ReportRecord, find_report, start_report
+from storemon_pipeline.uptime.report_request import ReportSpec
+from storemon_pipeline_tests.defs.runner import failure, report_dir, report_row, run, table
 
 Status = dg.DagsterRunStatus
 LONG_AGO = datetime(2023, 1, 25, 12, tzinfo=UTC)
-ASKED = AskedReport(windows=("day",), store_ids=("s1",))
+ASKED = ReportSpec(windows=("day",), store_ids=("s1",))
 
 
 # What is decided
 
 
-def request(request_id: str) -> KeptRequest:
-    return KeptRequest(request_id, "Waiting", ASKED, LONG_AGO, None, None, None, None)
+def request(request_id: str) -> StoredRequest:
+    return StoredRequest(request_id, "Waiting", ASKED, LONG_AGO, None, None, None, None)
 
 
 def test_a_request_is_launched_unless_it_has_a_run() -> None:
     one, two, three = waiting = [request(each) for each in "123"]
-    assert to_launch(waiting, {}) == (waiting, [])
-    assert to_launch(waiting, {"2": "run", "9": "other"}) == ([one, three], [(two, "run")])
-    assert to_launch([], {"2": "run"}) == ([], [])
+    assert partition_requests(waiting, {}) == (waiting, [])
+    assert partition_requests(waiting, {"2": "run", "9": "other"}) == ([one, three], [(two, "run")])
+    assert partition_requests([], {"2": "run"}) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_request_is_launched_unless_it_has_a_run() -> None:
 def test_how_a_report_ends_is_how_its_run_does(
     status: Status, messages: list[str], error: str | None
 ) -> None:
-    assert ending("a-run", status, messages) == Ending("a-run", error)
+    assert run_outcome("a-run", status, messages) == RunOutcome("a-run", error)
 
 
 @pytest.mark.parametrize(
@@ -75,28 +75,28 @@ def test_how_a_report_ends_is_how_its_run_does(
     [each for each in Status if each not in (Status.CANCELED, Status.FAILURE, Status.SUCCESS)],
 )
 def test_a_run_that_has_not_ended_ends_no_report(status: Status) -> None:
-    assert ending("a-run", status, ["whatever"]) is None
+    assert run_outcome("a-run", status, ["whatever"]) is None
 
 
 # What is done
 
 
-def keep(request_id: str, asked: AskedReport = ASKED, *, now: datetime = LONG_AGO) -> KeptRequest:
-    with Storemon().database.write_registry(alone="requests") as connection:
-        return keep_request(
-            connection, asked, request_id, now, most_queued=99, http_request_id=f"http-{request_id}"
+def keep(request_id: str, asked: ReportSpec = ASKED, *, now: datetime = LONG_AGO) -> StoredRequest:
+    with StoremonResource().database.registry_transaction(lock="requests") as connection:
+        return create_or_get_request(
+            connection, asked, request_id, now, max_queued=99, http_request_id=f"http-{request_id}"
         )
 
 
-def kept(request_id: str) -> KeptRequest:
-    with Storemon().database.read() as connection:
+def kept(request_id: str) -> StoredRequest:
+    with StoremonResource().database.read() as connection:
         found = find_request(connection, request_id)
     assert found is not None
     return found
 
 
-def state(report_id: str) -> ReportState:
-    with Storemon().database.read() as connection:
+def state(report_id: str) -> ReportRecord:
+    with StoremonResource().database.read() as connection:
         found = find_report(connection, report_id)
     assert found is not None
     return found
@@ -104,7 +104,7 @@ def state(report_id: str) -> ReportState:
 
 def looked_for_requests(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     """What the sensor asks to be launched."""
-    with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+    with dg.build_sensor_context(instance, resources={"storemon": StoremonResource()}) as context:
         told = report_request_sensor(context)
     if isinstance(told, dg.SkipReason):
         return []
@@ -114,7 +114,7 @@ def looked_for_requests(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
 
 def looked_at_runs(instance: dg.DagsterInstance) -> str:
     """What the sensor says to have noted."""
-    with dg.build_sensor_context(instance, resources={"storemon": Storemon()}) as context:
+    with dg.build_sensor_context(instance, resources={"storemon": StoremonResource()}) as context:
         told = report_status_sensor(context)
     assert isinstance(told, dg.SkipReason)
     return told.skip_message or ""
@@ -144,9 +144,9 @@ def put_run(
 
 def test_a_request_that_waits_is_launched_as_it_was_asked_for(instance: dg.DagsterInstance) -> None:
     keep("1")
-    keep("2", AskedReport(), now=LONG_AGO + timedelta(seconds=1))
+    keep("2", ReportSpec(), now=LONG_AGO + timedelta(seconds=1))
     one, two = looked_for_requests(instance)
-    assert (one.run_key, one.run_config, two.run_key) == ("1", run_config(ASKED), "2")
+    assert (one.run_key, one.run_config, two.run_key) == ("1", report_run_config(ASKED), "2")
     assert one.tags == {REQUEST_TAG: "1", HTTP_REQUEST_TAG: "http-1"}
     # until a run claims it, or is found, it waits
     assert kept("1").status == "Waiting"
@@ -156,28 +156,28 @@ def test_what_nobody_waits_for_is_not_launched(instance: dg.DagsterInstance) -> 
     assert looked_for_requests(instance) == []
     now = datetime.now(UTC)
     keep("canceled")
-    keep("being launched", AskedReport(), now=now)
-    has_one = keep("launched", AskedReport(windows=("hour",)))
-    with Storemon().database.write_registry() as connection:
+    keep("being launched", ReportSpec(), now=now)
+    has_one = keep("launched", ReportSpec(windows=("hour",)))
+    with StoremonResource().database.registry_transaction() as connection:
         cancel_request(connection, "canceled")
-        launched(connection, has_one, "a-run")
+        mark_launched(connection, has_one, "a-run")
     assert looked_for_requests(instance) == []
-    with Storemon().database.write_registry() as connection:
-        not_launched(connection, "being launched")
+    with StoremonResource().database.registry_transaction() as connection:
+        release_request(connection, "being launched")
     assert [each.run_key for each in looked_for_requests(instance)] == ["being launched"]
 
 
 def test_who_began_to_launch_and_did_not_come_back_is_not_waited_for(
     instance: dg.DagsterInstance,
 ) -> None:
-    keep("1", now=datetime.now(UTC) - timedelta(seconds=OFFER_SECONDS + 1))
+    keep("1", now=datetime.now(UTC) - timedelta(seconds=LAUNCH_TIMEOUT_SECONDS + 1))
     assert [each.run_key for each in looked_for_requests(instance)] == ["1"]
 
 
 def test_a_run_that_was_launched_and_not_noted_is_found(instance: dg.DagsterInstance) -> None:
     keep("1")
-    first = put_run(instance, Status.FAILURE, tags=run_tags("1", None))
-    put_run(instance, Status.NOT_STARTED, tags=run_tags("1", None))
+    first = put_run(instance, Status.FAILURE, tags=report_run_tags("1", None))
+    put_run(instance, Status.NOT_STARTED, tags=report_run_tags("1", None))
     assert looked_for_requests(instance) == []
     assert (kept("1").status, kept("1").run_id) == ("Launched", first)
     assert (state("1").report_id, state("1").requested_at) == (first, LONG_AGO)
@@ -187,7 +187,7 @@ def test_a_run_that_is_queued_is_a_report_that_is(instance: dg.DagsterInstance) 
     by_hand = put_run(instance, Status.NOT_STARTED)
     put_run(instance, Status.NOT_STARTED, job="ingest_job")
     # what was asked for over REST is noted with its request, and a retry is of a report that is
-    put_run(instance, Status.NOT_STARTED, tags=run_tags("a-request", None))
+    put_run(instance, Status.NOT_STARTED, tags=report_run_tags("a-request", None))
     put_run(instance, Status.NOT_STARTED, retries=put_run(instance, Status.FAILURE))
     looked_at_runs(instance)
     (row,) = table("report")
@@ -211,7 +211,7 @@ def test_a_report_ends_with_its_run(
     run_id = put_run(instance, status)
     elsewhere = make_new_run_id()
     for each in (run_id, elsewhere):
-        with Storemon().database.write_registry() as connection:
+        with StoremonResource().database.registry_transaction() as connection:
             start_report(connection, each, None, LONG_AGO)
     looked_at_runs(instance)
     row = report_row(run_id)
@@ -225,7 +225,7 @@ def test_the_reason_is_what_dagster_said_before_it_gave_the_run_up(
     instance: dg.DagsterInstance,
 ) -> None:
     run_id = put_run(instance, Status.STARTED)
-    with Storemon().database.write_registry() as connection:
+    with StoremonResource().database.registry_transaction() as connection:
         start_report(connection, run_id, None, LONG_AGO)
     one = instance.get_run_by_id(run_id)
     assert one is not None
@@ -251,8 +251,8 @@ def make(instance: dg.DagsterInstance, request_id: str) -> dg.ExecuteInProcessRe
     """Run the job as the API and the sensor launch it."""
     return defs.resolve_job_def("report_job").execute_in_process(
         instance=instance,
-        run_config=run_config(ASKED),
-        tags=run_tags(request_id, None),
+        run_config=report_run_config(ASKED),
+        tags=report_run_tags(request_id, None),
         raise_on_error=False,
     )
 
@@ -283,7 +283,7 @@ def test_a_run_whose_request_was_canceled_or_removed_stops(
     assert run(instance, "ingest_job").success
     if asked:
         keep("1")
-        with Storemon().database.write_registry() as connection:
+        with StoremonResource().database.registry_transaction() as connection:
             cancel_request(connection, "1")
     assert "canceled" in failure(make(instance, "1"), "report_request")
     assert table("report") == []

@@ -11,9 +11,9 @@ from sqlalchemy import insert, update
 
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs import retention
-from storemon_pipeline.defs.resources import Storemon
-from storemon_pipeline.storage import tables
-from storemon_pipeline_tests.defs.running import (
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.storage import schema
+from storemon_pipeline_tests.defs.runner import (
     failure,
     materialize,
     report_dir,
@@ -27,9 +27,9 @@ OPS = ("drop_old_polls", "drop_old_quarantined_rows", "drop_old_reports")
 
 
 @pytest.fixture
-def instance(own_place: Path) -> Iterator[dg.DagsterInstance]:
+def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance with a home of its own, with all the files that a real one has."""
-    home = own_place / "dagster_home"
+    home = isolated_environment / "dagster_home"
     home.mkdir()
     with dg.DagsterInstance.local_temp(
         str(home), overrides={"telemetry": {"enabled": False}}
@@ -96,9 +96,9 @@ def event_file(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 def put_report(report_id: str, status: str) -> None:
-    with Storemon().database.write_registry() as connection:
+    with StoremonResource().database.registry_transaction() as connection:
         connection.execute(
-            insert(tables.report).values(
+            insert(schema.report).values(
                 report_id=report_id, status=status, requested_at=LONG_AGO, finished_at=None
             )
         )
@@ -347,14 +347,14 @@ def test_a_report_of_another_dagster_goes_too(
 
 
 def test_an_id_that_leads_elsewhere_is_left_alone(
-    instance: dg.DagsterInstance, own_place: Path, in_a_hundred_days: None
+    instance: dg.DagsterInstance, isolated_environment: Path, in_a_hundred_days: None
 ) -> None:
-    (own_place / "precious").mkdir()
-    (own_place / "reports").mkdir()
+    (isolated_environment / "precious").mkdir()
+    (isolated_environment / "reports").mkdir()
     put_report("../precious", "Complete")
     put_report("..", "Failed")
     assert dropped(instance)["drop_old_reports"] == counts(0, 0, 0, 0)
-    assert (own_place / "precious").is_dir()
+    assert (isolated_environment / "precious").is_dir()
     assert report_ids() == {"../precious", ".."}
     assert "'..' is no id of a report: it is left alone" in logged(instance)
 
@@ -394,7 +394,7 @@ def test_a_directory_that_cannot_be_removed_does_not_keep_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stuck, other, newest = (run(instance, "ingest_and_report_job").run_id for _ in range(3))
-    drop_directory = retention.drop_directory
+    drop_directory = retention.delete_report_files
 
     def refuses(reports_dir, report_id):
         if report_id == stuck:
@@ -402,7 +402,7 @@ def test_a_directory_that_cannot_be_removed_does_not_keep_the_others(
         return drop_directory(reports_dir, report_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "drop_directory", refuses)
+        patch.setattr(retention, "delete_report_files", refuses)
         failed = run(instance, "retention_job")
     assert failure(failed, "drop_old_reports") == (
         f"1 report could not be dropped, and will be tried again the next time: {stuck}: not yours"
@@ -443,17 +443,19 @@ def test_the_runs_of_another_project_with_the_same_names_are_not_its_own() -> No
         )
 
     this = of("retention_job", "__repository__@here")
-    assert retention._is_own(of("report_job", "__repository__@here"), this)
-    assert retention._is_own(of("report_job"), this)
-    assert not retention._is_own(of("report_job", "__repository__@there"), this)
-    assert retention._is_own(of("__ASSET_JOB", None, "open_hours", "uptime_report"), this)
-    assert not retention._is_own(of("__ASSET_JOB", None, "open_hours", "orders"), this)
-    assert not retention._is_own(of("__ASSET_JOB"), this)
+    assert retention._belongs_to_project(of("report_job", "__repository__@here"), this)
+    assert retention._belongs_to_project(of("report_job"), this)
+    assert not retention._belongs_to_project(of("report_job", "__repository__@there"), this)
+    assert retention._belongs_to_project(
+        of("__ASSET_JOB", None, "open_hours", "uptime_report"), this
+    )
+    assert not retention._belongs_to_project(of("__ASSET_JOB", None, "open_hours", "orders"), this)
+    assert not retention._belongs_to_project(of("__ASSET_JOB"), this)
 
 
 def test_its_own_assets_are_those_of_the_graph() -> None:
     keys = defs.resolve_asset_graph().get_all_asset_keys()
-    assert {key.to_user_string() for key in keys} == retention.OWN_ASSETS
+    assert {key.to_user_string() for key in keys} == retention.PROJECT_ASSETS
 
 
 def test_more_runs_than_are_looked_at_together(
@@ -475,10 +477,10 @@ def test_a_report_is_as_old_as_its_end(
     old, newer = (run(instance, "ingest_and_report_job").run_id for _ in range(2))
     run(instance)
     for run_id, days in ((old, 31), (newer, 29)):
-        with Storemon().database.write_registry() as connection:
+        with StoremonResource().database.registry_transaction() as connection:
             connection.execute(
-                update(tables.report)
-                .where(tables.report.c.report_id == run_id)
+                update(schema.report)
+                .where(schema.report.c.report_id == run_id)
                 .values(finished_at=datetime.now(UTC) - timedelta(days=days))
             )
     assert dropped(instance)["drop_old_reports"] == counts(1, 1, 1, 0)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from storemon_pipeline.storage.history import fleet_history, kept_windows, store_history
+from storemon_pipeline.storage.report_history import fleet_history, store_history, stored_windows
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.running import Storemon, report_dir, rows, run
+from storemon_pipeline_tests.defs.runner import StoremonResource, report_dir, rows, run
 
 ALL = {
     "windows": [window.value for window in Window],
@@ -26,15 +26,15 @@ def test_all_windows_are_made_kept_and_told(instance: dg.DagsterInstance, two_st
     assert run(instance, "ingest_job").success
     made = run(instance, "report_job", **ALL)
     assert made.success
-    columns = [window.column for window in Window]
+    columns = [window.suffix for window in Window]
     report = rows(report_dir(made.run_id) / "report.csv")
     assert list(report[0]) == [
         "store_id",
         *(f"{figure}_{column}" for column in columns for figure in ("uptime", "downtime")),
     ]
     full = rows(report_dir(made.run_id) / "report_full.csv")
-    with Storemon().database.read() as connection:
-        assert kept_windows(connection, made.run_id) == sorted(columns)
+    with StoremonResource().database.read() as connection:
+        assert stored_windows(connection, made.run_id) == sorted(columns)
         for window in columns:
             unit = 60 if window == "last_hour" else 1
             for row in full:
@@ -60,8 +60,8 @@ def test_a_report_of_some_stores_is_not_kept_for_trends(
     store = rows(two_stores / "store_status.csv")[0]["store_id"]
     made = run(instance, "report_job", store_ids=[store], windows=["yesterday"])
     assert made.success
-    with Storemon().database.read() as connection:
-        assert kept_windows(connection, made.run_id) == []
+    with StoremonResource().database.read() as connection:
+        assert stored_windows(connection, made.run_id) == []
         assert fleet_history(connection, "yesterday").empty
 
 

@@ -12,18 +12,23 @@ import pytest
 from markupsafe import Markup
 from upath import UPath
 
-from storemon_pipeline.defs.summary import report_summary
+from storemon_pipeline.defs.report_summary import report_summary
 from storemon_pipeline.pages import charts
-from storemon_pipeline.pages.data_quality import DataQuality, quality_lines
-from storemon_pipeline.pages.drawing import Chart
-from storemon_pipeline.pages.fleet import MOST_DOWN, MOST_STORES, FleetCharts, report_page
-from storemon_pipeline.pages.layout import Frame, linked, main_of
-from storemon_pipeline.pages.notes import login_page, problem_page
-from storemon_pipeline.pages.reports import data_now, fleet_page, ingest_failed, shown_page
+from storemon_pipeline.pages.quality_notices import DataQuality, quality_lines
+from storemon_pipeline.pages.rendering import (
+    PageContext,
+    extract_main,
+    link_stores,
+    login_page,
+    problem_page,
+)
+from storemon_pipeline.pages.report import MOST_DOWN, MOST_STORES, ReportCharts, render_report_html
+from storemon_pipeline.pages.reports import data_notices, fleet_page, ingest_failed, report_page
 from storemon_pipeline.pages.store import stores_page
-from storemon_pipeline.uptime.assumptions import Assumptions, assumptions
-from storemon_pipeline.uptime.fleet import Fleet
-from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.pages.vega import Chart
+from storemon_pipeline.uptime.assumptions import Assumptions, summarize_assumptions
+from storemon_pipeline.uptime.fleet import FleetSummary
+from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.rules import MissingDay
 
 AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
@@ -52,12 +57,12 @@ class Attributes(HTMLParser):
 
 def request(**asked: object) -> ReportRequest:
     whole = {"windows": ("day", "week")} | asked
-    return resolve(AskedReport.model_validate(whole), newest_poll=AS_OF, now=AS_OF)
+    return resolve_spec(ReportSpec.model_validate(whole), newest_poll=AS_OF, now=AS_OF)
 
 
-def written_page(fleet: Fleet, report_id: str, *, bad_rows: dict[str, int]) -> str:
+def written_page(fleet: FleetSummary, report_id: str, *, bad_rows: dict[str, int]) -> str:
     quality = DataQuality(bad_rows=bad_rows)
-    return report_page(fleet, FleetCharts(fleet), report_id, quality=quality)
+    return render_report_html(fleet, ReportCharts(fleet), report_id, quality=quality)
 
 
 def fleet_of(
@@ -66,7 +71,7 @@ def fleet_of(
     down_now: int = 0,
     before_span: bool = False,
     asked: ReportRequest | None = None,
-) -> Fleet:
+) -> FleetSummary:
     """A fleet of stores with so many hours up and down, of which the first are down now."""
     asked = asked or request()
     ids = sorted(stores)
@@ -76,7 +81,7 @@ def fleet_of(
     totals = {}
     with np.errstate(invalid="ignore"):
         share = np.round(100 * up / (up + down), 2)
-    for window in (each.column for each in asked.windows):
+    for window in (each.suffix for each in asked.windows):
         left = (up + down) / 10 - down
         levels |= {f"met_{window}": left >= 0, f"budget_left_{window}": left}
         levels |= {f"outages_{window}": np.full(len(ids), 3)}
@@ -104,16 +109,16 @@ def fleet_of(
             "ongoing": pd.Series([True] * down_now, dtype="bool"),
         }
     )
-    fleet = Fleet(
+    fleet = FleetSummary(
         asked,
-        figures=[pd.DataFrame(figures)],
+        metrics=[pd.DataFrame(figures)],
         events=[events],
-        levels=[pd.DataFrame(levels)],
+        slo=[pd.DataFrame(levels)],
         down_now=[events],
         stores_now=Counter(down=down_now, up=len(ids) - down_now),
     )
     # the last window is the wider of two
-    totals[f"open_time_{asked.windows[0].column}"] /= len(asked.windows)
+    totals[f"open_time_{asked.windows[0].suffix}"] /= len(asked.windows)
     fleet._totals = pd.Series(totals)
     return fleet
 
@@ -179,7 +184,7 @@ def test_summary_leaves_out_stores_at_100_pct():
 
 def test_service_levels_and_silent_stores_are_told():
     fleet = fleet_of({"a": (150, 10), "b": (30, 10)})
-    fleet.figures[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
+    fleet.metrics[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
     fleet.targets_met["last_week"], fleet.targets_known["last_week"] = 1, 2
     told = text_of(written_page(fleet, "the-run", bad_rows={}))
     # in the tile of the window
@@ -250,13 +255,13 @@ EVIL_DATA = DataQuality(bad_rows={EVIL: 2}, unread={EVIL: EVIL}, unmatched=[EVIL
 
 
 def pages() -> dict[str, str]:
-    frame = Frame("../", leaves=True)
+    frame = PageContext("../", show_logout=True)
     written = written_page(fleet_of({EVIL: (1, 1)}, down_now=1), EVIL, bad_rows={EVIL: 2})
-    notices = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, quality=EVIL_DATA)
+    notices = data_notices(now=AS_OF, newest_poll=AS_OF, stores=1, silent=1, quality=EVIL_DATA)
     notices.append(ingest_failed(1, AS_OF, EVIL))
     return {
         "report": written,
-        "shown": shown_page(written, files={EVIL: EVIL}, frame=frame),
+        "shown": report_page(written, files={EVIL: EVIL}, frame=frame),
         "fleet": fleet_page(written, EVIL, notices, NO_HISTORY, frame=frame),
         "stores": stores_page(
             [(EVIL, AS_OF)], found=1, further="q=x&after=y", asked=EVIL, frame=frame
@@ -293,16 +298,17 @@ def test_a_page_loads_nothing(name: str):
 def test_stores_are_links_where_there_are_pages_of_stores():
     content = '<span class="store">a&amp;b/c d</span>'
     assert (
-        linked(content, "../") == '<a class="store" href="../stores/a%26b%2Fc%20d">a&amp;b/c d</a>'
+        link_stores(content, "../")
+        == '<a class="store" href="../stores/a%26b%2Fc%20d">a&amp;b/c d</a>'
     )
 
 
 def test_the_content_of_a_page_is_what_is_within_its_frame():
     page = written_page(fleet_of({"a": (1, 1)}), "the-run", bad_rows={})
-    content = main_of(page)
+    content = extract_main(page)
     assert content.strip().startswith("<h1>")
     assert content.strip().endswith("</section>")
-    assert main_of("something else") == ""
+    assert extract_main("something else") == ""
 
 
 def test_an_outage_that_was_there_before_the_span_is_not_told_to_begin_with_it():
@@ -341,7 +347,7 @@ def test_of_reports_as_of_one_time_the_newest_is_in_the_trend():
     chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.5, 90.0, 99.25]}))
     assert chart is not None
     assert "in 2 reports" in chart.title
-    assert chart.told.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
+    assert chart.description.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
     # of one, there is none
     assert charts.trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
     assert charts.trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
@@ -353,7 +359,7 @@ def test_the_trend_goes_from_the_first_report_to_the_last():
     history = pd.DataFrame({"as_of": at, "uptime_pct": [97.5, np.nan, 99.25]})
     svg = Markup(charts.trend(history))
     assert "From 24 Jan 2023 00:00 UTC: 97.50 % to 26 Jan 2023 00:00 UTC: 99.25 %." in svg
-    page = fleet_page(None, None, [], history, frame=Frame("./"))
+    page = fleet_page(None, None, [], history, frame=PageContext("./"))
     assert "Uptime over the last week, in 2 reports" in page
     assert "No report of all stores is complete yet" in page
 
@@ -391,7 +397,9 @@ def test_how_many_stores_were_down_at_once():
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
     # what goes on at the end has not ended by then
-    assert re.search(r"At most 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.told)
+    assert re.search(
+        r"At most 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
+    )
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
     # it is drawn from 0 to 2, and half way up at its end
@@ -408,7 +416,7 @@ def test_an_outage_that_is_shorter_than_a_pixel_is_drawn_and_counted():
         }
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))
-    assert chart.told == "At most 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
+    assert chart.description == "At most 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     assert len(set(re.findall(r",([\d.]+)", line))) == 2
 
@@ -428,7 +436,9 @@ def test_stores_are_counted_in_whole_numbers(stores: int, ticks: list[str]):
     chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
     told = texts(chart)
     assert told[told.index("uptime, % of observed open time") + 1 : -1] == ticks
-    assert f"{stores:,} of {stores:,} store{'' if stores == 1 else 's'} were up" in chart.told
+    assert (
+        f"{stores:,} of {stores:,} store{'' if stores == 1 else 's'} were up" in chart.description
+    )
 
 
 @pytest.mark.parametrize(("stores", "logarithmic"), [(100, False), (101, True)])
@@ -436,7 +446,7 @@ def test_histogram_on_a_logarithmic_scale_says_so(stores: int, logarithmic: bool
     chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
     title = "stores (logarithmic scale)" if logarithmic else "stores"
     assert title in texts(chart)
-    assert ("The scale of stores is logarithmic." in chart.told) == logarithmic
+    assert ("The scale of stores is logarithmic." in chart.description) == logarithmic
 
 
 def test_failed_ingest_is_told_in_a_bounded_sentence():
@@ -448,13 +458,13 @@ def test_failed_ingest_is_told_in_a_bounded_sentence():
 
 def test_old_data_are_told_to_be_old():
     newest = AS_OF - timedelta(days=2)
-    old = data_now(now=AS_OF, newest_poll=newest, stores=5, silent=0, quality=DataQuality())
+    old = data_notices(now=AS_OF, newest_poll=newest, stores=5, silent=0, quality=DataQuality())
     assert [(notice.kind, notice.text) for notice in old] == [
         ("warn", "The newest poll is 2 d old"),
         ("good", "0 of 5 stores not polled in the day before it"),
         ("good", "No row was set aside"),
     ]
-    (empty,) = data_now(now=AS_OF, newest_poll=None, stores=0, silent=0, quality=DataQuality())
+    (empty,) = data_notices(now=AS_OF, newest_poll=None, stores=0, silent=0, quality=DataQuality())
     assert empty.kind == "warn"
 
 
@@ -479,8 +489,8 @@ SENTENCES = [
 
 def test_assumptions_are_shown_where_the_figures_are():
     fleet = fleet_of({"a": (1, 1)})
-    page = text_of(report_page(fleet, FleetCharts(fleet), "a-run", quality=QUALITY))
-    now = data_now(now=AS_OF, newest_poll=AS_OF, stores=1, silent=0, quality=QUALITY)
+    page = text_of(render_report_html(fleet, ReportCharts(fleet), "a-run", quality=QUALITY))
+    now = data_notices(now=AS_OF, newest_poll=AS_OF, stores=1, silent=0, quality=QUALITY)
     log = report_summary(fleet, UPath("/"), [], QUALITY).splitlines()
     for sentence in SENTENCES:
         assert sentence in page
@@ -504,4 +514,6 @@ def test_stores_with_assumptions_are_counted():
     )
     week = [("a", day) for day in range(7)] + [("b", 0), ("b", 0), ("x", 1)]
     hours = pd.DataFrame(week, columns=["store_id", "day_of_week"])
-    assert assumptions(stores, hours, MissingDay.OPEN) == Assumptions(4, 2, 2, 1, MissingDay.OPEN)
+    assert summarize_assumptions(stores, hours, MissingDay.OPEN) == Assumptions(
+        4, 2, 2, 1, MissingDay.OPEN
+    )

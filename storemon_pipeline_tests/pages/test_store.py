@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from storemon_pipeline.pages.layout import Frame
-from storemon_pipeline.pages.store import StoreFacts, StoreWeek, store_page
+from storemon_pipeline.pages.rendering import PageContext
+from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page
 from storemon_pipeline.uptime.fleet import store_results
-from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.report import observe
-from storemon_pipeline.uptime.request import AskedReport, resolve
-from storemon_pipeline_tests.pages.test_hours import hours_of
+from storemon_pipeline.uptime.metrics import observe_open_time
+from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
+from storemon_pipeline_tests.pages.test_opening_hours import hours_of
 from storemon_pipeline_tests.pages.test_pages import NO_HISTORY, text_of
 
 AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
@@ -31,7 +31,7 @@ def page_of(
 
     `now` is its status at as_of itself, where that is not the one before it.
     """
-    request = resolve(AskedReport(), newest_poll=AS_OF, now=AS_OF)
+    request = resolve_spec(ReportSpec(), newest_poll=AS_OF, now=AS_OF)
     start, end = request.span
     stores = pd.DataFrame(
         {
@@ -61,11 +61,11 @@ def page_of(
     )
     week = StoreWeek(
         request,
-        observe(stores, opened, status, request),
+        observe_open_time(stores, opened, status, request),
         store_results(stores, opened, status, current, request),
     )
-    facts = StoreFacts("s", "UTC", True, 99, first_poll, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
-    return text_of(store_page(facts, week, NO_HISTORY, frame=Frame("./")))
+    facts = StoreView("s", "UTC", True, 99, first_poll, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
+    return text_of(store_page(facts, week, NO_HISTORY, frame=PageContext("./")))
 
 
 def test_a_store_that_has_been_down_all_week_was_down_before():

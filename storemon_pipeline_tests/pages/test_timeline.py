@@ -9,29 +9,29 @@ import pytest
 from markupsafe import Markup
 
 from storemon_pipeline.pages.charts import store_timeline
-from storemon_pipeline.pages.timeline import local_days, states_of_store, timeline
-from storemon_pipeline.uptime.intervals import Intervals, Line
-from storemon_pipeline.uptime.report import OpenTime
-from storemon_pipeline.uptime.tables import instants_of
+from storemon_pipeline.pages.timeline import local_days, store_states_over_time, timeline
+from storemon_pipeline.uptime.conversions import to_microseconds
+from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
+from storemon_pipeline.uptime.metrics import ObservedTime
 
 ZONE = "America/New_York"
 
 
 def of(*spans: tuple[str, str]) -> Intervals:
     start, end = (
-        instants_of(pd.to_datetime([span[side] for span in spans], utc=True)) for side in (0, 1)
+        to_microseconds(pd.to_datetime([span[side] for span in spans], utc=True)) for side in (0, 1)
     )
     return Intervals(np.zeros(len(spans), np.int64), start, end)
 
 
-def open_time(span: tuple[str, str], opened, up, down) -> OpenTime:
+def open_time(span: tuple[str, str], opened, up, down) -> ObservedTime:
     whole = of(span)
-    line = Line(int(whole.start[0]), int(whole.end[0]), 1)
-    return OpenTime(line, of(*opened), of(*up), of(*down))
+    line = StoreTimeKey(int(whole.start[0]), int(whole.end[0]), 1)
+    return ObservedTime(line, of(*opened), of(*up), of(*down))
 
 
 @pytest.fixture
-def two_days() -> OpenTime:
+def two_days() -> ObservedTime:
     """Open 12 to 22 h UTC, which is 7 to 17 h in New York; first day down 2 h, then not polled."""
     return open_time(
         ("2023-01-24 05:00", "2023-01-25 20:00"),
@@ -46,7 +46,7 @@ def rows(bars: pd.DataFrame) -> list[tuple[str, float, float, str]]:
     return [tuple(row) for row in bars[columns].itertuples(index=False)]
 
 
-def test_each_bar_is_at_the_hours_of_its_local_day(two_days: OpenTime):
+def test_each_bar_is_at_the_hours_of_its_local_day(two_days: ObservedTime):
     assert rows(timeline(two_days, ZONE)) == [
         ("Tue 24 Jan", 0, 7, "closed"),
         ("Tue 24 Jan", 7, 10, "up"),
@@ -114,8 +114,8 @@ def test_every_instant_of_a_long_day_has_a_place_of_its_own():
     ]
 
 
-def test_states_are_without_gaps(two_days: OpenTime):
-    states = states_of_store(two_days)
+def test_states_are_without_gaps(two_days: ObservedTime):
+    states = store_states_over_time(two_days)
     assert states["start"].iloc[0] == two_days.line.start
     assert states["end"].iloc[-1] == two_days.line.end
     assert all(one == other for one, other in pairwise(_edges(states)))
@@ -126,7 +126,7 @@ def _edges(states: pd.DataFrame) -> list[int]:
     return [edge for pair in zip(ends, starts, strict=True) for edge in pair][:2]
 
 
-def test_the_chart_draws_the_bars_at_their_hours(two_days: OpenTime):
+def test_the_chart_draws_the_bars_at_their_hours(two_days: ObservedTime):
     bars = timeline(two_days, ZONE)
     svg = Markup(store_timeline(bars, ZONE))
     drawn = re.findall(r'<path d="M([\d.]+),[\d.]+h([\d.]+)v[^"]*" fill="var\(--(\w+)\)"', svg)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import create_engine, insert, inspect, make_url, select, text
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.faults import DatabaseUnavailableError
-from storemon_pipeline.storage.migrate import VERSION, current_version
-from storemon_pipeline.storage.tables import metadata, store_timezone
+from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.schema import metadata, store_timezone
+from storemon_pipeline.storage.schema_version import VERSION, current_version
 
 
 def zones(database: Database) -> list[tuple[str, str]]:
@@ -23,11 +23,11 @@ def add(connection, store: str) -> None:
 
 
 def test_the_tables_are_made_once_and_kept(database: Database, database_url):
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         add(connection, "1")
         assert current_version(connection) == VERSION
         held = set(inspect(connection).get_table_names())
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         assert current_version(connection) == VERSION
         held |= set(inspect(connection).get_table_names())
     assert held >= set(metadata.tables)
@@ -44,7 +44,7 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
             for table in ("store_status", "store_timezone", "business_hours")
         }
         keys = inspector.get_pk_constraint("store_status")["constrained_columns"]
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         report = [column["name"] for column in inspect(connection).get_columns("report")]
     assert columns["store_status"] == ["store_id", "timestamp_utc", "status"]
     assert columns["store_timezone"] == ["store_id", "timezone_str"]
@@ -70,7 +70,7 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
 
 def test_an_error_undoes_everything_within_a_transaction(database: Database):
     def fail() -> None:
-        with database.write_data() as connection:
+        with database.data_transaction() as connection:
             add(connection, "1")
             raise KeyboardInterrupt
 
@@ -88,7 +88,7 @@ def test_who_reads_changes_nothing(database: Database):
 def test_who_reads_sees_one_state_while_another_writes(database: Database):
     with database.read() as connection:
         assert connection.execute(select(store_timezone)).all() == []
-        with database.write_data() as writer:
+        with database.data_transaction() as writer:
             add(writer, "1")
         assert connection.execute(select(store_timezone)).all() == []
     assert zones(database) == [("1", "Asia/Tokyo")]
@@ -168,7 +168,7 @@ def test_a_connection_that_the_server_has_closed_is_replaced(postgresql_url: str
             )
         )
     other.dispose()
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         add(connection, "1")
     assert zones(database) == [("1", "Asia/Tokyo")]
     database.close()
@@ -180,12 +180,12 @@ def test_a_server_that_goes_away_during_a_bulk_read_is_told_without_its_password
     url = make_url(postgresql_url).set(password="so-secret")
     database = Database(url.render_as_string(hide_password=False))
     with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
-        database.fetch("SELECT pg_terminate_backend(pg_backend_pid())", {})
+        database.fetch_arrow("SELECT pg_terminate_backend(pg_backend_pid())", {})
     assert "so-secret" not in str(told.value)
     # as it is after the server has moved
     database._url = url.set(host="127.0.0.1", port=9, query={})
     with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
-        database.fetch("SELECT 1", {})
+        database.fetch_arrow("SELECT 1", {})
     assert "so-secret" not in str(told.value)
     database.close()
 
@@ -193,6 +193,6 @@ def test_a_server_that_goes_away_during_a_bulk_read_is_told_without_its_password
 def test_a_question_that_is_wrong_is_no_server_that_is_away(postgresql_url: str):
     database = Database(postgresql_url)
     with pytest.raises(Exception, match="no_such_table") as told:
-        database.fetch("SELECT * FROM no_such_table", {})
+        database.fetch_arrow("SELECT * FROM no_such_table", {})
     assert not isinstance(told.value, DatabaseUnavailableError)
     database.close()

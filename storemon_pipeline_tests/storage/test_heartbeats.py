@@ -8,34 +8,34 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.heartbeats import (
     PROCESS_DIED,
     STALE_AFTER,
-    beat,
-    drop_heartbeats,
+    delete_heartbeats,
+    end_heartbeat,
     expire_stale_reports,
+    record_heartbeat,
     stale_heartbeats,
-    stop_beating,
 )
 from storemon_pipeline.storage.ingest_runs import (
-    drop_ingest_runs,
+    delete_ingest_runs,
     finish_ingest_run,
     ingest_failures,
     latest_success,
     start_ingest_run,
 )
-from storemon_pipeline.storage.registry import (
-    ReportState,
+from storemon_pipeline.storage.report_requests import create_or_get_request, mark_launched
+from storemon_pipeline.storage.reports import (
+    ReportRecord,
     complete_report,
     find_report,
     start_report,
 )
-from storemon_pipeline.storage.requests import keep_request, launched
-from storemon_pipeline.uptime.request import AskedReport
+from storemon_pipeline.uptime.report_request import ReportSpec
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 LATER = NOON + STALE_AFTER + timedelta(seconds=1)
 FILES = {"store_status.csv": [100, 1]}
 
 
-def state(database: Database, report_id: str) -> ReportState:
+def state(database: Database, report_id: str) -> ReportRecord:
     with database.read() as connection:
         found = find_report(connection, report_id)
     assert found is not None
@@ -45,23 +45,23 @@ def state(database: Database, report_id: str) -> ReportState:
 @pytest.fixture
 def running(database: Database) -> Database:
     """A report and an ingest that are Running by `a-run`, which beat at noon."""
-    with database.write_registry() as connection:
-        beat(connection, "a-run", NOON)
+    with database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", NOON)
         start_report(connection, "a-run", None, NOON)
         start_ingest_run(connection, "a-run", FILES, NOON)
     return database
 
 
 def test_report_with_a_fresh_heartbeat_stays_running(running: Database):
-    with running.write_registry() as connection:
+    with running.registry_transaction() as connection:
         assert expire_stale_reports(connection, NOON + STALE_AFTER) == []
-        beat(connection, "a-run", LATER)
+        record_heartbeat(connection, "a-run", LATER)
         assert expire_stale_reports(connection, LATER + STALE_AFTER) == []
     assert state(running, "a-run").status == "Running"
 
 
 def test_report_without_a_heartbeat_is_failed_with_reason(running: Database):
-    with running.write_registry() as connection:
+    with running.registry_transaction() as connection:
         assert expire_stale_reports(connection, LATER, ["another"]) == []
         assert expire_stale_reports(connection, LATER) == ["a-run"]
         assert expire_stale_reports(connection, LATER) == []
@@ -77,15 +77,15 @@ def test_report_without_a_heartbeat_is_failed_with_reason(running: Database):
 
 
 def test_process_that_was_suspended_completes_its_report(running: Database):
-    with running.write_registry() as connection:
+    with running.registry_transaction() as connection:
         expire_stale_reports(connection, LATER)
-        beat(connection, "a-run", LATER)
+        record_heartbeat(connection, "a-run", LATER)
         complete_report(connection, "a-run", stores=2, finished_at=LATER)
     assert (state(running, "a-run").status, state(running, "a-run").error) == ("Complete", None)
 
 
 def test_complete_report_never_expires(running: Database):
-    with running.write_registry() as connection:
+    with running.registry_transaction() as connection:
         complete_report(connection, "a-run", stores=2, finished_at=NOON)
         assert expire_stale_reports(connection, LATER) == []
     assert state(running, "a-run").status == "Complete"
@@ -93,12 +93,12 @@ def test_complete_report_never_expires(running: Database):
 
 def test_equal_request_does_not_get_an_expired_report(running: Database):
     def ask(request_id: str, now: datetime) -> str:
-        with running.write_registry(alone="requests") as connection:
+        with running.registry_transaction(lock="requests") as connection:
             expire_stale_reports(connection, now)
-            kept = keep_request(connection, AskedReport(), request_id, now, most_queued=9)
+            kept = create_or_get_request(connection, ReportSpec(), request_id, now, max_queued=9)
             if kept.is_new:
-                launched(connection, kept, f"run-{request_id}")
-                beat(connection, f"run-{request_id}", now)
+                mark_launched(connection, kept, f"run-{request_id}")
+                record_heartbeat(connection, f"run-{request_id}", now)
                 start_report(connection, f"run-{request_id}", None, now)
             return kept.request_id
 
@@ -106,32 +106,32 @@ def test_equal_request_does_not_get_an_expired_report(running: Database):
 
 
 def test_end_of_a_process_removes_its_heartbeat(database: Database):
-    with database.write_registry() as connection:
-        beat(connection, "a-run", NOON)
-        stop_beating(connection, "a-run")
+    with database.registry_transaction() as connection:
+        record_heartbeat(connection, "a-run", NOON)
+        end_heartbeat(connection, "a-run")
         assert stale_heartbeats(connection, LATER) == {}
 
 
 def test_end_that_is_not_on_record_leaves_the_heartbeat(running: Database):
-    with running.write_registry() as connection:
-        stop_beating(connection, "a-run")
+    with running.registry_transaction() as connection:
+        end_heartbeat(connection, "a-run")
         assert stale_heartbeats(connection, LATER) == {"a-run": NOON}
         finish_ingest_run(connection, "a-run", NOON)
         complete_report(connection, "a-run", stores=2, finished_at=NOON)
-        stop_beating(connection, "a-run")
+        end_heartbeat(connection, "a-run")
         assert stale_heartbeats(connection, LATER) == {}
 
 
 def test_heartbeats_of_ended_runs_are_dropped(running: Database):
-    with running.write_registry() as connection:
-        beat(connection, "another", NOON)
-        drop_heartbeats(connection, ["a-run"])
+    with running.registry_transaction() as connection:
+        record_heartbeat(connection, "another", NOON)
+        delete_heartbeats(connection, ["a-run"])
         assert stale_heartbeats(connection, LATER) == {"another": NOON}
 
 
 def test_failures_count_since_the_last_success(database: Database):
     hour = timedelta(hours=1)
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         for number, error in enumerate(["first", None, "second", "x" * 10_000]):
             start_ingest_run(connection, str(number), FILES, NOON + number * hour)
             finish_ingest_run(connection, str(number), NOON + number * hour, error=error)
@@ -139,7 +139,7 @@ def test_failures_count_since_the_last_success(database: Database):
         start_ingest_run(connection, "some", None, NOON + 9 * hour)
         finish_ingest_run(connection, "some", NOON + 9 * hour)
         failures, success = ingest_failures(connection), latest_success(connection)
-        assert drop_ingest_runs(connection, NOON + 99 * hour) == 1
+        assert delete_ingest_runs(connection, NOON + 99 * hour) == 1
         assert (ingest_failures(connection), latest_success(connection)) == (failures, success)
     assert failures is not None
     assert success is not None

@@ -14,11 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, inspect, select, text
 from sqlalchemy.engine import Engine
 
-from storemon_pipeline.storage import migrate
+from storemon_pipeline.storage import schema_version
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.ingested import bad_rows_by_file, newest_reading
-from storemon_pipeline.storage.registry import find_report, list_reports, start_report
-from storemon_pipeline.storage.tables import (
+from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file, latest_ingest_id
+from storemon_pipeline.storage.reports import find_report, read_reports, start_report
+from storemon_pipeline.storage.schema import (
     REGISTRY_TABLES,
     metadata,
     polled_store,
@@ -31,9 +31,12 @@ def writers(database: Database) -> list[tuple[Callable[[], Any], set[str]]]:
     """How each file of a database is written, and the tables that it is to have."""
     every = set(metadata.tables)
     if not database.is_sqlite:
-        return [(database.write_data, every)]
+        return [(database.data_transaction, every)]
     registry = {table.name for table in REGISTRY_TABLES}
-    return [(database.write_data, every - registry), (database.write_registry, registry)]
+    return [
+        (database.data_transaction, every - registry),
+        (database.registry_transaction, registry),
+    ]
 
 
 def test_migrations_and_declared_tables_are_the_same(database: Database):
@@ -44,14 +47,15 @@ def test_migrations_and_declared_tables_are_the_same(database: Database):
                 table.to_metadata(expected)
         with write() as connection:
             context = MigrationContext.configure(
-                connection, opts={"include_name": migrate.is_declared, "compare_type": True}
+                connection,
+                opts={"include_name": schema_version.include_in_autogenerate, "compare_type": True},
             )
             assert compare_metadata(context, expected) == []
 
 
 def test_checks_and_partitions_are_those_declared(database: Database):
     # what Alembic does not compare
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         if not database.is_sqlite:
             key = connection.execute(
                 text("SELECT pg_get_partkeydef('store_status'::regclass)")
@@ -68,17 +72,17 @@ def test_checks_and_partitions_are_those_declared(database: Database):
 
 def test_the_newest_migration_is_the_version_that_is_looked_for():
     config = Config()
-    folder = str(migrate.Path(migrate.__file__).parent / "migrations")
+    folder = str(schema_version.Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
-    assert ScriptDirectory.from_config(config).get_current_head() == migrate.VERSION
+    assert ScriptDirectory.from_config(config).get_current_head() == schema_version.VERSION
 
 
 @pytest.mark.parametrize("part", ["data", "registry"])
 def test_a_database_of_a_newer_version_is_refused(database: Database, database_url: str, part: str):
-    write = database.write_data if part == "data" else database.write_registry
+    write = database.data_transaction if part == "data" else database.registry_transaction
     with write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(migrate.NewerDatabaseError, match="9999"):
+    with pytest.raises(schema_version.NewerDatabaseError, match="9999"):
         Database(database_url)
 
 
@@ -120,7 +124,7 @@ def test_polls_before_2000_are_moved_to_quarantine(database_url: str):
         polls = connection.execute(select(store_status).order_by("store_id", "timestamp_utc")).all()
         polled = connection.execute(select(polled_store).order_by("store_id")).all()
         bad = connection.execute(select(quarantined_row).order_by("quarantined_row_id")).all()
-        assert bad_rows_by_file(connection) == {}
+        assert count_bad_rows_by_file(connection) == {}
         tables = inspect(connection).get_table_names()
     kept = [poll for poll in OLD_POLLS if poll[1] >= "2000"]
     assert [(store, f"{at:%Y-%m-%d %H:%M:%S.%f}", status) for store, at, status in polls] == kept
@@ -142,14 +146,14 @@ def test_without_polls_before_2000_nothing_is_recorded(database_url: str):
     _at_version(database_url, "0003").dispose()
     database = Database(database_url)
     with database.read() as connection:
-        assert newest_reading(connection) == 0
+        assert latest_ingest_id(connection) == 0
     database.close()
 
 
 def _at_version(database_url: str, version: str) -> Engine:
     """An engine to a database that an earlier version of the project made."""
     config = Config()
-    folder = str(migrate.Path(migrate.__file__).parent / "migrations")
+    folder = str(schema_version.Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
     engine = create_engine(database_url)
     with engine.begin() as connection:
@@ -161,7 +165,7 @@ def _at_version(database_url: str, version: str) -> Engine:
 def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(database_url: str):
     config = Config()
     config.set_main_option(
-        "script_location", str(migrate.Path(migrate.__file__).parent / "migrations")
+        "script_location", str(schema_version.Path(schema_version.__file__).parent / "migrations")
     )
     engine = create_engine(database_url)
     noon = "2023-01-25 12:00:00.000000" + ("" if engine.dialect.name == "sqlite" else "+00")
@@ -177,14 +181,14 @@ def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(d
     with engine.begin() as connection:
         config.attributes.update(connection=connection, part="all")
         command.upgrade(config, "0001")
-        assert migrate.current_version(connection) == "0001"
+        assert schema_version.current_version(connection) == "0001"
         for row in old:
             connection.execute(insert, row | {"noon": noon})
     engine.dispose()
     database = Database(database_url)
     with database.read() as connection:
-        assert migrate.current_version(connection) == migrate.VERSION
-        two, one = list_reports(connection, limit=9)
+        assert schema_version.current_version(connection) == schema_version.VERSION
+        two, one = read_reports(connection, limit=9)
         assert find_report(connection, "one") == one
     at = datetime(2023, 1, 25, 12, tzinfo=UTC)
     assert (one.report_id, one.run_id, one.status, one.stores) == ("one", "one", "Complete", 2)
@@ -192,7 +196,7 @@ def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(d
     assert (two.run_id, two.error, two.request) == ("two", "no polls", None)
     assert one.as_of == one.requested_at == one.finished_at == at
     # and a retry goes on with it
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         start_report(connection, "retry", None, at, root_run_id="two")
     with database.read() as connection:
         assert find_report(connection, "retry") == find_report(connection, "two")

@@ -6,19 +6,19 @@ import pandas as pd
 import pytest
 from sqlalchemy import inspect
 
-from storemon_pipeline.storage import bulk
+from storemon_pipeline.storage import bulk_load
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.poll_estimate import estimate_polls
 from storemon_pipeline.storage.polls import (
+    filter_unknown_stores,
     newest_poll,
     oldest_poll,
-    polled_stores,
+    read_poll_ranges,
+    read_polled_stores,
     read_polls,
-    read_polls_of_each,
-    unknown_stores,
     upsert_polls,
 )
-from storemon_pipeline.uptime.request import MOST_STORES
+from storemon_pipeline.uptime.report_request import MOST_STORES
 
 # in the order of their code points, which is no language's own
 IDS = [
@@ -55,7 +55,7 @@ def put(database: Database, *polls: Poll) -> int:
     table = pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"]).astype(
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         return upsert_polls(connection, table)
 
 
@@ -86,8 +86,8 @@ def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 99, 100, 101, 250])
 def test_polls_go_in_however_many_there_are(database: Database, monkeypatch, count):
-    monkeypatch.setattr(bulk, "_COPIED_ROWS", 60)
-    monkeypatch.setattr(bulk, "_LISTED_ROWS", 110)
+    monkeypatch.setattr(bulk_load, "_COPIED_ROWS", 60)
+    monkeypatch.setattr(bulk_load, "ROWS_PER_LIST", 110)
     ids = [f"{n:03}" for n in range(count)]
     for status in ("active", "inactive"):  # new ones, then such as are known
         polls = [(store, NOON, status) for store in ids]
@@ -118,7 +118,7 @@ def test_ids_are_sorted_by_code_points_on_both_databases(database: Database):
     put(database, *((store, NOON, "active") for store in reversed(IDS)))
     assert sorted(IDS) == IDS
     with database.read() as connection:
-        assert polled_stores(connection, END)["store_id"].tolist() == IDS
+        assert read_polled_stores(connection, END)["store_id"].tolist() == IDS
     assert [store for store, _, _ in got(database, IDS)] == IDS
 
 
@@ -161,7 +161,7 @@ def test_each_store_can_be_read_over_a_stretch_of_its_own(database: Database):
         [(s, NOON + since * HOUR, NOON + until * HOUR) for s, since, until in stretches],
         columns=["store_id", "since", "until"],
     )
-    polls = read_polls_of_each(database, wanted)
+    polls = read_poll_ranges(database, wanted)
     assert sorted(zip(polls["store_id"], polls["timestamp_utc"], strict=True)) == [
         ("a", NOON),
         ("b", NOON + HOUR),
@@ -188,7 +188,7 @@ def test_as_of_is_an_instant_whatever_clock_tells_it(database: Database):
         as_of_there = as_of.astimezone(kathmandu)
         assert len(got(database, ["1"], as_of_there)) == expected
         with database.read() as connection:
-            assert len(polled_stores(connection, as_of_there)) == expected
+            assert len(read_polled_stores(connection, as_of_there)) == expected
             assert (newest_poll(connection, as_of_there) is not None) == bool(expected)
 
 
@@ -204,16 +204,16 @@ def test_polled_stores_are_those_polled_at_or_before_as_of_with_their_last_poll(
         ("late", NOON + MICROSECOND, "active"),
     )
     with database.read() as connection:
-        stores = polled_stores(connection, NOON)
+        stores = read_polled_stores(connection, NOON)
         assert list(stores.itertuples(index=False, name=None)) == [
             ("early", pd.Timestamp(NOON - HOUR), pd.Timestamp(NOON - HOUR)),
             ("exactly", pd.Timestamp(NOON - 2 * HOUR), pd.Timestamp(NOON)),
         ]
         assert str(stores["last_poll_utc"].dtype) == "datetime64[us, UTC]"
-        some = polled_stores(connection, NOON, ("exactly", "late", "unheard-of"))
+        some = read_polled_stores(connection, NOON, ("exactly", "late", "unheard-of"))
         assert some["store_id"].tolist() == ["exactly"]
-        assert polled_stores(connection, NOON, ()).empty
-        none = polled_stores(connection, NOON - timedelta(days=1))
+        assert read_polled_stores(connection, NOON, ()).empty
+        none = read_polled_stores(connection, NOON - timedelta(days=1))
         assert none.dtypes.tolist() == stores.dtypes.tolist()
 
 
@@ -221,7 +221,7 @@ def test_many_stores_can_be_asked_for(database: Database):
     put(database, ("1", NOON, "active"))
     asked = ("1", *(f"unheard-of-{number}" for number in range(40_000)))
     with database.read() as connection:
-        assert polled_stores(connection, NOON, asked)["store_id"].tolist() == ["1"]
+        assert read_polled_stores(connection, NOON, asked)["store_id"].tolist() == ["1"]
 
 
 def test_the_newest_and_the_oldest_poll(database: Database):
@@ -240,7 +240,7 @@ def test_the_newest_and_the_oldest_poll(database: Database):
 def test_stores_that_were_never_polled_are_told(database: Database):
     put(database, ("1", NOON, "active"))
     with database.read() as connection:
-        assert unknown_stores(connection, ["2", "1", "01"]) == ["2", "01"]
+        assert filter_unknown_stores(connection, ["2", "1", "01"]) == ["2", "01"]
 
 
 def test_a_poll_that_is_known_is_corrected(database: Database):
@@ -256,7 +256,7 @@ def test_a_poll_that_is_known_is_corrected(database: Database):
 
 
 def test_polls_are_put_several_times_in_one_transaction(database: Database):
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         for status in ("active", "inactive"):
             polls = pd.DataFrame(
                 {
@@ -288,5 +288,5 @@ def test_as_many_stores_as_may_be_named_are_looked_up(database: Database):
     ids = tuple(f"x{number}" for number in range(MOST_STORES))
     put(database, ("x7", NOON, "active"))
     with database.read() as connection:
-        assert len(unknown_stores(connection, ids)) == MOST_STORES - 1
-        assert polled_stores(connection, NOON, ids)["store_id"].tolist() == ["x7"]
+        assert len(filter_unknown_stores(connection, ids)) == MOST_STORES - 1
+        assert read_polled_stores(connection, NOON, ids)["store_id"].tolist() == ["x7"]

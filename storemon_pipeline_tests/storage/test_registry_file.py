@@ -12,10 +12,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, select
 
-from storemon_pipeline.storage import migrate, sqlite
+from storemon_pipeline.storage import schema_version, sqlite
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.registry import list_reports, start_report
-from storemon_pipeline.storage.tables import (
+from storemon_pipeline.storage.reports import read_reports, start_report
+from storemon_pipeline.storage.schema import (
     REGISTRY_TABLES,
     alert,
     idempotency_key,
@@ -53,12 +53,12 @@ def path(tmp_path: Path) -> Path:
 def old(path: Path) -> Path:
     """A single file with all tables and a row in each of the registry's, as before the split."""
     config = Config()
-    folder = str(Path(migrate.__file__).parent / "migrations")
+    folder = str(Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config.attributes.update(connection=connection, part="all")
-        command.upgrade(config, f"{migrate.SPLIT}-1")
+        command.upgrade(config, f"{schema_version.SPLIT}-1")
         for statement in OLD_ROWS.split(";\n"):
             connection.exec_driver_sql(statement)
     engine.dispose()
@@ -96,19 +96,21 @@ def test_each_table_is_in_one_of_the_two_files(opened: Database, path: Path):
 
 
 def test_a_request_is_written_while_an_ingest_writes(opened: Database):
-    with opened.write_data() as ingest:
+    with opened.data_transaction() as ingest:
         ingest.execute(store_timezone.insert().values(store_id="1", timezone_str="UTC"))
-        with opened.write_registry(alone="requests") as connection:
+        with opened.registry_transaction(lock="requests") as connection:
             start_report(connection, "run", None, NOON)
         with opened.read() as connection:
-            assert [state.report_id for state in list_reports(connection, limit=9)] == ["run"]
+            assert [state.report_id for state in read_reports(connection, limit=9)] == ["run"]
             assert connection.execute(select(store_timezone)).all() == []
 
 
 @pytest.mark.parametrize("target", ["data", "registry"])
 def test_a_table_of_the_other_file_cannot_be_written(opened: Database, target: str):
     write, table = (
-        (opened.write_data, alert) if target == "data" else (opened.write_registry, store_timezone)
+        (opened.data_transaction, alert)
+        if target == "data"
+        else (opened.registry_transaction, store_timezone)
     )
     with (
         pytest.raises(Exception, match=f"no such table: {table.name}"),
@@ -137,7 +139,7 @@ def test_a_split_that_is_killed_is_resumed(
     old: Path, monkeypatch: pytest.MonkeyPatch, commits: int
 ):
     done = 0
-    step = migrate.migrate
+    step = schema_version.migrate
 
     def killed(*args: object, **options: object) -> None:
         nonlocal done
@@ -154,7 +156,7 @@ def test_a_split_that_is_killed_is_resumed(
     monkeypatch.setattr(sqlite, "migrate", step)
     database = Database(url)
     assert set(counts(database).values()) == {1}
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         connection.execute(alert.delete())
     database.close()
     database = Database(url)

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.ingested import bad_rows_by_file, newest_reading
+from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file, latest_ingest_id
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.removal import remove_polls
-from storemon_pipeline.storage.tables import polled_store, quarantined_row, store_status
+from storemon_pipeline.storage.schema import polled_store, quarantined_row, store_status
 
 NOW = datetime(2023, 2, 1, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def filled(database: Database) -> Database:
     """Store a at 10, 11 and 12 o'clock of two days; store b once."""
     polls = [("a", at(hour, day=day), "active") for day in (24, 25) for hour in (10, 11, 12)]
     polls += [("a", at(11, microsecond=5), "inactive"), ("b", at(11), "active")]
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         upsert_polls(
             connection, pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"])
         )
@@ -32,7 +32,7 @@ def filled(database: Database) -> Database:
 
 
 def remove(database: Database, store: str, start: datetime, end: datetime) -> int:
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         return remove_polls(connection, store, start, end, removed_at=NOW, run_id="a-run")
 
 
@@ -80,7 +80,7 @@ def test_where_there_is_no_such_poll_nothing_changes(filled: Database, store: st
     before = polled(filled)
     assert remove(filled, store, at(13), at(14)) == 0
     with filled.read() as connection:
-        assert newest_reading(connection) == 0
+        assert latest_ingest_id(connection) == 0
         assert connection.execute(select(quarantined_row)).all() == []
     assert polled(filled) == before
 
@@ -88,5 +88,5 @@ def test_where_there_is_no_such_poll_nothing_changes(filled: Database, store: st
 def test_a_removal_is_seen_as_a_change_and_no_bad_file(filled: Database):
     remove(filled, "a", at(11), at(12))
     with filled.read() as connection:
-        assert newest_reading(connection) == 1
-        assert bad_rows_by_file(connection) == {}
+        assert latest_ingest_id(connection) == 1
+        assert count_bad_rows_by_file(connection) == {}

@@ -9,22 +9,21 @@ from sqlalchemy import func, insert, inspect, select
 from upath import UPath
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.ingested import IngestedFile, quarantine, record_file
-from storemon_pipeline.storage.polls import oldest_poll, polled_stores, upsert_polls
+from storemon_pipeline.storage.ingest_log import IngestRecord, quarantine, record_file
+from storemon_pipeline.storage.polls import oldest_poll, read_polled_stores, upsert_polls
+from storemon_pipeline.storage.report_writer import delete_report_files, is_valid_report_id
 from storemon_pipeline.storage.retention import (
     DroppedPolls,
     ReportAges,
-    drop_directory,
+    classify_reports,
     drop_polls,
     drop_quarantined,
     drop_report_row,
-    first_month_kept,
-    is_report_id,
-    kept_since,
-    report_ages,
+    first_kept_month,
     reports_to_drop,
+    retention_cutoff,
 )
-from storemon_pipeline.storage.tables import (
+from storemon_pipeline.storage.schema import (
     ingested_file,
     polled_store,
     quarantined_row,
@@ -41,12 +40,12 @@ def put(database: Database, *polls: tuple[str, datetime]) -> None:
     table = pd.DataFrame(
         [(*poll, "active") for poll in polls], columns=["store_id", "timestamp_utc", "status"]
     ).astype({"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"})
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         upsert_polls(connection, table)
 
 
 def drop(database: Database, before: datetime) -> DroppedPolls:
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         return drop_polls(connection, before)
 
 
@@ -76,8 +75,8 @@ def count(database: Database, table) -> int:
 
 
 def test_days_are_counted_back_from_now_and_without_days_there_is_no_end():
-    assert kept_since(MARCH, 1) == MARCH - DAY
-    assert kept_since(MARCH, None) is None
+    assert retention_cutoff(MARCH, 1) == MARCH - DAY
+    assert retention_cutoff(MARCH, None) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_days_are_counted_back_from_now_and_without_days_there_is_no_end():
     ],
 )
 def test_months_are_those_of_utc(before: datetime, first: datetime):
-    assert first_month_kept(before) == first
+    assert first_kept_month(before) == first
 
 
 # Polls
@@ -117,7 +116,7 @@ def test_months_that_are_wholly_older_are_dropped_to_the_microsecond(database: D
     }
     with database.read() as connection:
         assert oldest_poll(connection) == MARCH
-        assert polled_stores(connection, MARCH)["store_id"].tolist() == ["a"]
+        assert read_polled_stores(connection, MARCH)["store_id"].tolist() == ["a"]
     months = ["store_status_2023_03", "store_status_2023_04"]
     assert partitions(database) == ([] if database.is_sqlite else months)
 
@@ -154,7 +153,7 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
     before = polls(database), stores(database), partitions(database)
 
     def fail() -> None:
-        with database.write_data() as connection:
+        with database.data_transaction() as connection:
             drop_polls(connection, MARCH)
             raise RuntimeError("after all")
 
@@ -168,13 +167,13 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
 
 def test_old_quarantined_rows_go_and_the_files_stay_known(database: Database):
     bad = pd.DataFrame({"line_number": [2, 3], "row_text": ["x", "y"], "reason": ["r", "r"]})
-    read = IngestedFile("store_status.csv", "store_status", "0" * 64, 1, 10, 3, 2, 2)
-    with database.write_data() as connection:
+    read = IngestRecord("store_status.csv", "store_status", "0" * 64, 1, 10, 3, 2, 2)
+    with database.data_transaction() as connection:
         for at in (MARCH - MICROSECOND, MARCH):
             number = record_file(connection, read, ingested_at=at, run_id="r")
             quarantine(connection, bad, ingested_file_id=number, file=read.file, quarantined_at=at)
     for expected in (2, 0):
-        with database.write_data() as connection:
+        with database.data_transaction() as connection:
             assert drop_quarantined(connection, MARCH) == expected
     with database.read() as connection:
         left = connection.execute(select(quarantined_row.c.quarantined_at)).scalars().all()
@@ -194,7 +193,7 @@ def test_reports_are_old_recent_or_unfinished(database: Database):
         ("running", "Running", None),
         ("queued", "Queued", None),
     ]
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         for report_id, status, finished_at in rows:
             connection.execute(
                 insert(report).values(
@@ -205,11 +204,11 @@ def test_reports_are_old_recent_or_unfinished(database: Database):
                 )
             )
     with database.read() as connection:
-        ages = report_ages(connection, MARCH)
+        ages = classify_reports(connection, MARCH)
     assert ages.old == {"complete", "failed", "canceled"}
     assert ages.recent == {"on_the_day"}
     assert ages.unfinished == {"running", "queued"}
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         assert drop_report_row(connection, "failed")
         assert not drop_report_row(connection, "failed")
     assert count(database, report) == len(rows) - 1
@@ -235,9 +234,9 @@ IDS = ["..", ".", "", "a/b", "/", "../a", "a\\b", ".newest_intermediate", "a\0b"
 @pytest.mark.parametrize("report_id", IDS)
 def test_what_is_not_one_segment_of_a_path_is_no_id_of_a_report(tmp_path: Path, report_id: str):
     (tmp_path / "reports").mkdir()
-    assert not is_report_id(report_id)
+    assert not is_valid_report_id(report_id)
     with pytest.raises(ValueError, match="cannot be the name"):
-        drop_directory(UPath(tmp_path / "reports"), report_id)
+        delete_report_files(UPath(tmp_path / "reports"), report_id)
     assert (tmp_path / "reports").is_dir()
 
 
@@ -253,15 +252,15 @@ def fill(reports_dir: UPath) -> None:
 def test_a_directory_goes_with_all_that_is_in_it_and_no_other(tmp_path: Path, remote: bool):
     reports_dir = UPath(f"memory://{tmp_path.name}/reports" if remote else tmp_path / "reports")
     fill(reports_dir)
-    assert drop_directory(reports_dir, "one")
-    assert not drop_directory(reports_dir, "one")
+    assert delete_report_files(reports_dir, "one")
+    assert not delete_report_files(reports_dir, "one")
     assert sorted(path.name for path in reports_dir.iterdir()) == ["other", "report.csv"]
     assert (reports_dir / "other" / "intermediate" / "open_hours.parquet").exists()
 
 
 def test_a_file_with_the_name_of_a_report_stays(tmp_path: Path):
     fill(UPath(tmp_path))
-    assert not drop_directory(UPath(tmp_path), "report.csv")
+    assert not delete_report_files(UPath(tmp_path), "report.csv")
     assert (tmp_path / "report.csv").exists()
 
 
@@ -271,7 +270,7 @@ def test_a_link_goes_and_what_it_leads_to_stays(tmp_path: Path):
     (reports_dir / "one").mkdir(parents=True)
     (reports_dir / "one" / "linked").symlink_to(elsewhere, target_is_directory=True)
     (reports_dir / "linked").symlink_to(elsewhere, target_is_directory=True)
-    assert drop_directory(UPath(reports_dir), "one")
-    assert drop_directory(UPath(reports_dir), "linked")
+    assert delete_report_files(UPath(reports_dir), "one")
+    assert delete_report_files(UPath(reports_dir), "linked")
     assert list(reports_dir.iterdir()) == []
     assert (elsewhere / "one" / "report.csv").exists()

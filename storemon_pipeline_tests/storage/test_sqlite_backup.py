@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.registry import find_report, start_report
-from storemon_pipeline.storage.tables import store_timezone
+from storemon_pipeline.storage.reports import find_report, start_report
+from storemon_pipeline.storage.schema import store_timezone
 from storemon_pipeline_tests.storage.test_registry_file import NOON
 
 README = Path(__file__).parents[2] / "README.md"
@@ -22,8 +22,8 @@ import sys
 from datetime import UTC, datetime
 from sqlalchemy import insert
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.registry import start_report
-from storemon_pipeline.storage.tables import store_timezone
+from storemon_pipeline.storage.reports import start_report
+from storemon_pipeline.storage.schema import store_timezone
 
 database = Database(sys.argv[1])
 with database.write_data() as connection:
@@ -34,9 +34,9 @@ with database.write_registry() as connection:
 
 
 def fill(database: Database) -> None:
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(insert(store_timezone).values(store_id="1", timezone_str="UTC"))
-    with database.write_registry() as connection:
+    with database.registry_transaction() as connection:
         start_report(connection, "run", None, NOON)
 
 
@@ -101,7 +101,7 @@ def test_the_documented_backup_is_restored(tmp_path: Path, commands: dict[str, s
     database = Database(f"sqlite:///{path}")
     fill(database)
     # while it is in use, and somebody writes
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(insert(store_timezone).values(store_id="2", timezone_str="UTC"))
         run_documented(commands["backup"], tmp_path)
     database.close()

@@ -6,17 +6,17 @@ import pandas as pd
 import pytest
 from sqlalchemy import insert
 
+from storemon_pipeline.evaluation.store_inputs import read_store_inputs
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.schema import business_hours, special_hours, store_timezone
 from storemon_pipeline.storage.stores import (
-    FoundStores,
-    StoreRecord,
+    SearchResult,
+    StoreDetails,
     find_store,
-    read_store,
+    read_stored_hours,
     search_stores,
-    written_hours,
 )
-from storemon_pipeline.storage.tables import business_hours, special_hours, store_timezone
 from storemon_pipeline.uptime.rules import UptimeRules
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ def filled(database: Database) -> Database:
     polls = pd.DataFrame(POLLS, columns=["store_id", "timestamp_utc", "status"]).astype(
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         upsert_polls(connection, polls)
         for store_id, zone in [
             ("1", "Asia/Tokyo"),
@@ -70,17 +70,17 @@ def filled(database: Database) -> Database:
     return database
 
 
-def found(database: Database, store_id: str) -> StoreRecord | None:
+def found(database: Database, store_id: str) -> StoreDetails | None:
     with database.read() as connection:
         return find_store(connection, store_id)
 
 
 def test_a_store_is_what_the_tables_hold_of_it(filled: Database):
-    assert found(filled, "1") == StoreRecord(
+    assert found(filled, "1") == StoreDetails(
         "1", NOON, SECOND_POLL, 2, "Asia/Tokyo", timezone_known=True, weekdays_with_hours=2
     )
     early = NOON - 9 * HOUR
-    assert found(filled, "10") == StoreRecord(
+    assert found(filled, "10") == StoreDetails(
         "10", early, early, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=1
     )
 
@@ -88,16 +88,16 @@ def test_a_store_is_what_the_tables_hold_of_it(filled: Database):
 def test_a_zone_that_is_not_known_is_the_default_and_without_hours_there_are_none(
     filled: Database,
 ):
-    assert found(filled, "a") == StoreRecord(
+    assert found(filled, "a") == StoreDetails(
         "a", NOON, NOON, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=0
     )
-    assert found(filled, "NA") == StoreRecord(
+    assert found(filled, "NA") == StoreDetails(
         "NA", NOON, NOON, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=0
     )
 
 
 def test_the_default_zone_is_known_where_it_is_named(filled: Database):
-    with filled.write_data() as connection:
+    with filled.data_transaction() as connection:
         connection.execute(
             insert(store_timezone).values(store_id="NA", timezone_str="America/Chicago")
         )
@@ -108,8 +108,12 @@ def test_the_default_zone_is_known_where_it_is_named(filled: Database):
 
 def test_the_hours_of_a_store_are_told_as_they_are_written(filled: Database):
     with filled.read() as connection:
-        hours = written_hours(connection, "1")
-        assert written_hours(connection, "a").weekly == written_hours(connection, "a").special == []
+        hours = read_stored_hours(connection, "1")
+        assert (
+            read_stored_hours(connection, "a").weekly
+            == read_stored_hours(connection, "a").special
+            == []
+        )
     assert hours.weekly == [
         (0, "09:00:00", "12:00:00"),
         (0, "13:00:00", "17:00:00"),
@@ -121,16 +125,16 @@ def test_the_hours_of_a_store_are_told_as_they_are_written(filled: Database):
     ]
 
 
-def searched(database: Database, part: str, limit: int, after: str | None = None) -> FoundStores:
+def searched(database: Database, part: str, limit: int, after: str | None = None) -> SearchResult:
     with database.read() as connection:
         return search_stores(connection, part, limit, after=after)
 
 
 def test_stores_are_found_those_first_that_begin_so(filled: Database):
-    assert searched(filled, "A", 10) == FoundStores(2, [("a", NOON), ("NA", NOON)])
-    assert searched(filled, "", 2) == FoundStores(4, [("1", SECOND_POLL), ("10", NOON - 9 * HOUR)])
+    assert searched(filled, "A", 10) == SearchResult(2, [("a", NOON), ("NA", NOON)])
+    assert searched(filled, "", 2) == SearchResult(4, [("1", SECOND_POLL), ("10", NOON - 9 * HOUR)])
     for none in ("%", "_", "\0", "a\0"):
-        assert searched(filled, none, 2) == FoundStores(0, [])
+        assert searched(filled, none, 2) == SearchResult(0, [])
 
 
 @pytest.mark.parametrize("part", ["", "a", "1", "0", "A", "x"])
@@ -154,7 +158,7 @@ def test_what_is_read_of_a_store_is_its_own(filled: Database):
     store = found(filled, "1")
     assert store is not None
     start, end = pd.Timestamp(NOON - HOUR), pd.Timestamp(NOON + 2 * HOUR)
-    read = read_store(filled, store, start, end, UptimeRules())
+    read = read_store_inputs(filled, store, start, end, UptimeRules())
     assert read.stores["store_id"].tolist() == ["1"]
     assert read.stores["timezone"].tolist() == ["Asia/Tokyo"]
     assert set(read.polls["store_id"]) == {"1"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from storemon_pipeline_tests.conftest import new_database
-from storemon_pipeline_tests.defs.running import PROJECT, execute, told_path
-from storemon_pipeline_tests.system.parts import System, wait_for
+from storemon_pipeline_tests.defs.runner import PROJECT, execute, told_path
+from storemon_pipeline_tests.system.deployment import System, wait_for
 
 
 @pytest.fixture(scope="package")

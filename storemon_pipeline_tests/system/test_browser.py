@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from storemon_pipeline_tests.browsing import chromium
+from storemon_pipeline_tests.browser import chromium
 from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.parts import System, wait_for
+from storemon_pipeline_tests.system.deployment import System, wait_for
 
 PAGE_SECONDS = 90
 

@@ -217,7 +217,8 @@ def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
     if window == "today":
         return first_instant(today, zone), as_of
     if window == "yesterday":
-        # By its date: where that was skipped (Apia had no 30 December 2011), there is nothing of it.
+        # By its date: where that was skipped (Apia had no 30 December 2011), there is nothing of
+        # it.
         return first_instant(today - DAY, zone), first_instant(today, zone)
     if window == "last_calendar_week":
         return first_instant(this_monday - 7 * DAY, zone), first_instant(this_monday, zone)

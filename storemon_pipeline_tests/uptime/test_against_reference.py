@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.fleet import StoreResults, store_results
-from storemon_pipeline.uptime.open_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.request import AskedReport, ReportRequest, resolve
+from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status import status_intervals
-from storemon_pipeline.uptime.tables import instants_of
-from storemon_pipeline.uptime.timezones import effective_timezone
+from storemon_pipeline.uptime.status_intervals import status_intervals
+from storemon_pipeline.uptime.time_zones import resolve_timezone
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.uptime.reference import (
     CALENDAR_WINDOWS,
@@ -44,7 +44,7 @@ def microseconds(instant: datetime) -> int:
 
 def request_of(case: Case) -> ReportRequest:
     ranged = case.windows.get("range")
-    asked = AskedReport(
+    asked = ReportSpec(
         as_of="latest" if ranged else case.as_of,
         windows=list(case.windows),
         start=ranged[0] if ranged else None,
@@ -58,7 +58,7 @@ def request_of(case: Case) -> ReportRequest:
             before_first_poll=case.rules.before_first_poll,
         ),
     )
-    return resolve(asked, newest_poll=case.as_of, now=case.as_of)
+    return resolve_spec(asked, newest_poll=case.as_of, now=case.as_of)
 
 
 def target_of(position: int) -> Fraction:
@@ -75,7 +75,7 @@ def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
     known = polls[polls["timestamp_utc"] <= case.as_of]
     last = known.groupby("store_id")["timestamp_utc"].max().sort_index()
     stores = pd.DataFrame({"store_id": last.index.astype("str"), "last_poll_utc": last.array})
-    stores["timezone"] = [effective_timezone(case.zones.get(s)) for s in stores["store_id"]]
+    stores["timezone"] = [resolve_timezone(case.zones.get(s)) for s in stores["store_id"]]
     stores["target_pct"] = [float(target_of(place)) for place in range(len(stores))]
     weekly = pd.DataFrame(
         case.hours, columns=["store_id", "day_of_week", "start_time_local", "end_time_local"]
@@ -130,22 +130,22 @@ def agrees(case: Case) -> None:
 def figures_agree(
     expected: ReferenceStore, results: StoreResults, position: int, request: ReportRequest
 ) -> None:
-    exact, shown = results.exact.iloc[position], results.figures.iloc[position]
+    exact, shown = results.metrics_us.iloc[position], results.metrics.iloc[position]
     for window in request.windows:
         of = expected.figures[window.value]
         got = [
-            exact[f"{figure}_{window.column}"]
+            exact[f"{figure}_{window.suffix}"]
             for figure in ("uptime", "downtime", "unobserved", "open_time")
         ]
         assert got == [of.uptime, of.downtime, of.unobserved, of.open_time]
         unit = MINUTE if window.value == "hour" else HOUR
-        assert shown[f"uptime_{window.column}"] == rounded(of.uptime, unit)
-        assert shown[f"unobserved_{window.column}"] == rounded(of.unobserved, unit)
+        assert shown[f"uptime_{window.suffix}"] == rounded(of.uptime, unit)
+        assert shown[f"unobserved_{window.suffix}"] == rounded(of.unobserved, unit)
         observed = of.uptime + of.downtime
         if observed:
-            assert shown[f"uptime_pct_{window.column}"] == rounded(100 * of.uptime, observed)
+            assert shown[f"uptime_pct_{window.suffix}"] == rounded(100 * of.uptime, observed)
         else:
-            assert pd.isna(shown[f"uptime_pct_{window.column}"])
+            assert pd.isna(shown[f"uptime_pct_{window.suffix}"])
     assert shown["last_poll_utc"] == expected.last_poll
     assert results.current["status"].iloc[position] == expected.now
 
@@ -179,10 +179,10 @@ def outages_agree(expected: ReferenceStore, results: StoreResults, store_id: str
 def levels_agree(
     expected: ReferenceStore, results: StoreResults, position: int, store_id: str, case: Case
 ) -> None:
-    shown = results.levels.iloc[position]
+    shown = results.slo.iloc[position]
     assert shown["target_pct"] == float(target_of(position))
     for name, window in case.windows.items():
-        column, unit = Window(name).column, MINUTE if name == "hour" else HOUR
+        column, unit = Window(name).suffix, MINUTE if name == "hour" else HOUR
         limits = bounds(window, case.as_of, zone_of(store_id, case.zones))
         figures = expected.figures[name]
         level = service_level(expected, name, limits, target_of(position))
@@ -212,10 +212,10 @@ def events_sum_to_downtime(
     code = stores["store_id"].searchsorted(events["store_id"].astype("str"))
     for window in request.windows:
         start, end = request.bounds(window, stores["timezone"])
-        first = np.maximum(instants_of(events["start_utc"]), start[code])
-        last = np.minimum(instants_of(events["end_utc"]), end[code])
+        first = np.maximum(to_microseconds(events["start_utc"]), start[code])
+        last = np.minimum(to_microseconds(events["end_utc"]), end[code])
         within = np.bincount(code, np.maximum(last - first, 0), minlength=len(stores))
-        assert within.tolist() == results.exact[f"downtime_{window.column}"].tolist()
+        assert within.tolist() == results.metrics_us[f"downtime_{window.suffix}"].tolist()
 
 
 @pytest.mark.parametrize("minutes", [-60, 0, 30, 1440])
@@ -224,8 +224,8 @@ def test_calendar_windows_agree_near_every_change_of_clocks(minutes: int) -> Non
     for zone, change in CLOCK_CHANGES:
         for off in (-MICROSECOND, timedelta()):
             as_of = change + timedelta(minutes=minutes) + off
-            asked = AskedReport(as_of=as_of, windows=[Window(name) for name in CALENDAR_WINDOWS])
-            request = resolve(asked, newest_poll=as_of, now=as_of)
+            asked = ReportSpec(as_of=as_of, windows=[Window(name) for name in CALENDAR_WINDOWS])
+            request = resolve_spec(asked, newest_poll=as_of, now=as_of)
             for name in CALENDAR_WINDOWS:
                 start, end = bounds(name, as_of, ZoneInfo(zone))
                 got = request.bounds(Window(name), pd.Series([zone]))

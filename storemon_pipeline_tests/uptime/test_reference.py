@@ -1,7 +1,7 @@
 """The reference against the worked cases, against days that a calendar can settle, and itself.
 
 What belongs here: all that says `reference.py` can be trusted. It reads the golden files with a CSV
-reader of its own, so that no mistake of the package's intake can hide in the comparison. How the
+reader of its own, so that no mistake of the package's ingestion can hide in the comparison. How the
 package's own figures compare is for the tests beside this one.
 """
 

@@ -1,1 +1,1 @@
-"""Alembic's migrations of the tables; run by :mod:`storemon_pipeline.storage.migrate`."""
+"""Alembic's migrations of the tables; run by :mod:`storemon_pipeline.storage.schema_version`."""

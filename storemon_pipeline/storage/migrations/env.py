@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from storemon_pipeline.storage.migrate import is_declared
-from storemon_pipeline.storage.tables import metadata
+from storemon_pipeline.storage.schema import metadata
+from storemon_pipeline.storage.schema_version import include_in_autogenerate
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    include_name=is_declared,
+    include_name=include_in_autogenerate,
 )
 context.run_migrations()

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from storemon_pipeline.storage.migrate import holds
+from storemon_pipeline.storage.schema_version import holds
 
 revision = "0008"
 down_revision = "0007"

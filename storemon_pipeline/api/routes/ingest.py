@@ -1,0 +1,92 @@
+"""POST /ingest: start ``ingest_job``, or give the run of it that waits already.
+
+An endpoint of the systems that came before; its answer has their shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+
+from storemon_pipeline.api import models
+from storemon_pipeline.api.dependencies import AppStateDep
+from storemon_pipeline.api.errors import ProblemError, dagster_unavailable, problem_responses
+from storemon_pipeline.clients.dagster_graphql import (
+    DagsterGraphQLClient,
+    DagsterUnavailableError,
+    LaunchRejectedError,
+)
+from storemon_pipeline.runs import HTTP_REQUEST_TAG, INGEST_JOB
+
+router = APIRouter(tags=["older clients"])
+
+_MAX_PENDING = 200
+_RETRY_SECONDS = 5
+
+
+class IngestQueue:
+    """Lets one request at a time look for a waiting run and launch one.
+
+    Attributes
+    ----------
+    lock : asyncio.Lock
+        Who waits for it holds no thread, which others need.
+    pending : int
+        How many requests wait for it or hold it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.pending = 0
+
+
+_queue = IngestQueue()
+
+
+@router.post(
+    "/ingest",
+    summary="Bring the tables up to date with the raw files",
+    responses=problem_responses(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+)
+async def start_ingest(services: AppStateDep, request: Request) -> models.Launched:
+    """Start ``ingest_job``. While a run of it waits to start, that one is given."""
+    if _queue.pending >= _MAX_PENDING:
+        raise ProblemError(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"{_MAX_PENDING} requests for {INGEST_JOB} wait for Dagster: try again in "
+            f"{_RETRY_SECONDS} seconds",
+            type_slug="too-many-queued",
+            headers={"Retry-After": str(_RETRY_SECONDS)},
+        )
+    _queue.pending += 1
+    try:
+        async with _queue.lock:
+            launch = partial(_launch_or_join, services.dagster, request.state.id)
+            return await to_thread.run_sync(launch, limiter=services.writers)
+    finally:
+        _queue.pending -= 1
+
+
+def _launch_or_join(dagster: DagsterGraphQLClient, http_request_id: str) -> models.Launched:
+    try:
+        run_id = dagster.waiting_run(INGEST_JOB)
+        if run_id is not None:
+            message = f"{INGEST_JOB} waits to start already: this run reads the files as they are"
+            return models.Launched(run_id=run_id, message=message)
+        run_id = dagster.launch(INGEST_JOB, {}, {HTTP_REQUEST_TAG: http_request_id})
+    except DagsterUnavailableError as error:
+        detail = f"Dagster cannot be reached, so nothing was started: {error}"
+        raise dagster_unavailable(detail) from error
+    except LaunchRejectedError as error:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"Dagster refuses to start {INGEST_JOB}: {error}",
+            type_slug="launch-refused",
+        ) from error
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return models.Launched(run_id=run_id, message=f"{INGEST_JOB} was started at {started}")

@@ -1,0 +1,1 @@
+"""Assets, a module for each group of the UI."""

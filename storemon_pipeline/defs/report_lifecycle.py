@@ -1,0 +1,76 @@
+"""State of a report in the table `report`, as its run starts and fails."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from storemon_pipeline.defs.errors import ReportError
+from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.runs import REQUEST_TAG
+from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.heartbeats import record_heartbeat
+from storemon_pipeline.storage.report_requests import claim_request
+from storemon_pipeline.storage.reports import fail_report, start_report
+from storemon_pipeline.storage.schema_version import NewerDatabaseError
+from storemon_pipeline.uptime.messages import shorten
+from storemon_pipeline.uptime.report_request import ReportRequest
+
+_REPORT_JOBS = ("report_job", "ingest_and_report_job")
+
+
+def is_report_run(run: dg.DagsterRun) -> bool:
+    """Whether a run makes a report, as soon as it comes so far."""
+    if run.asset_selection:  # asked for by name, in the UI
+        return dg.AssetKey("uptime_report") in run.asset_selection
+    return run.job_name in _REPORT_JOBS
+
+
+def mark_report_started(
+    storemon: StoremonResource, run: dg.DagsterRun, request: ReportRequest | None
+) -> None:
+    """Record that a run makes a report, if it does, and what that was asked for.
+
+    Raises
+    ------
+    CannotReportError
+        Where another run makes the report of the same request, or nobody wants it any more.
+    """
+    if not is_report_run(run):
+        return
+    request_id = run.tags.get(REQUEST_TAG)
+    with storemon.database.registry_transaction() as connection:
+        if request_id and not claim_request(connection, request_id, run.run_id, run.root_run_id):
+            msg = (
+                f"the report of request {request_id} is made by another run, or was canceled: "
+                "this run stops"
+            )
+            raise ReportError(msg)
+        now = datetime.now(UTC)
+        # a report that is Running has a heartbeat from its first moment on
+        record_heartbeat(connection, run.run_id, now)
+        start_report(connection, run.run_id, request, now, root_run_id=run.root_run_id)
+
+
+def failure_reason(error: BaseException | None) -> str:
+    """Return what is kept as the error of a report that failed."""
+    if isinstance(error, dg.Failure):
+        return error.description or "the run failed"
+    return shorten(f"{type(error).__name__}: {error}")
+
+
+# every step has this hook: so the heartbeat begins with the run
+@dg.failure_hook(required_resource_keys={"storemon", "heartbeat"})
+def mark_report_failed(context: dg.HookContext) -> None:
+    """Mark the run's report Failed, with the cause, where the run makes one."""
+    storemon: StoremonResource = context.resources.storemon
+    try:
+        with storemon.database.registry_transaction() as connection:
+            fail_report(
+                connection,
+                context.run_id,
+                error=failure_reason(context.op_exception),
+                failed_at=datetime.now(UTC),
+            )
+    except (DatabaseUnavailableError, NewerDatabaseError) as error:
+        # report_status_sensor does it, from Dagster's own record of the run
+        context.log.error("The report is not marked as Failed yet: %s", error)  # noqa: TRY400

@@ -1,0 +1,1 @@
+"""Sensors; their decisions are pure functions beside them."""

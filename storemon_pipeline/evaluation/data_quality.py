@@ -1,0 +1,23 @@
+"""What the tables know about the quality of the files, for pages and reports."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from storemon_pipeline.pages.quality_notices import DataQuality
+from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file
+from storemon_pipeline.storage.unmatched_snapshots import unmatched_snapshots
+from storemon_pipeline.storage.unread_files import unread_files
+from storemon_pipeline.uptime.assumptions import Assumptions
+
+
+def read_data_quality(
+    connection: Connection, assumptions: Assumptions | None = None
+) -> DataQuality:
+    """Read what is known of the files as they were ingested last."""
+    return DataQuality(
+        bad_rows=count_bad_rows_by_file(connection),
+        unread=unread_files(connection),
+        unmatched=[each.sentence for each in unmatched_snapshots(connection)],
+        assumptions=assumptions,
+    )

@@ -1,0 +1,131 @@
+"""How stores are now, and since when, from as few polls as say it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from storemon_pipeline.evaluation.poll_lookback import (
+    read_polls_with_lookback,
+    with_estimated_polls,
+)
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.polls import read_poll_ranges, read_polled_stores, read_polls
+from storemon_pipeline.storage.reference_data import (
+    read_business_hours,
+    read_special_hours,
+    read_timezones,
+)
+from storemon_pipeline.uptime.batches import batch_stores
+from storemon_pipeline.uptime.current_status import current_status, max_poll_age
+from storemon_pipeline.uptime.metrics import observe_open_time
+from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.outage_alerts import needs_longer_lookback, store_states
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.status_intervals import status_intervals
+from storemon_pipeline.uptime.time_zones import resolve_timezones
+from storemon_pipeline.uptime.windows import Window
+
+LOOKBACK = pd.Timedelta(days=1)
+LOOKBACK_FACTOR = 4
+_INSTANT = pd.Timedelta(microseconds=1)
+_RULES = UptimeRules()
+
+
+def read_current_status(
+    database: Database,
+    stores: pd.DataFrame,
+    hours: OpeningHours,
+    as_of: pd.Timestamp,
+    rules: UptimeRules,
+    no_data_after: timedelta,
+) -> pd.DataFrame:
+    """How some stores are at ``as_of`` (rule 7), from the polls that are new enough to say it.
+
+    Parameters and what is returned are those of
+    :func:`~storemon_pipeline.uptime.current_status.current_status`, without the polls.
+    """
+    since = as_of - max_poll_age(rules, no_data_after)
+    polls = read_polls(database, stores["store_id"], since, as_of)
+    return current_status(stores, polls, hours, as_of, rules, no_data_after)
+
+
+def read_store_states(
+    database: Database,
+    as_of: datetime,
+    latest_alerts: pd.DataFrame,
+    evaluated_until: datetime | None,
+    no_data_after: timedelta,
+) -> pd.DataFrame:
+    """How all stores are at ``as_of``, by the default rules.
+
+    The last day tells of nearly all. Of those that have been down for longer, and are not on
+    record so, longer spans are read, each four times as long as the one before.
+
+    Parameters
+    ----------
+    database : Database
+    as_of : datetime
+        The newest poll. It counts: the states are those of its instant.
+    on_record, seen
+        As for :func:`~storemon_pipeline.uptime.outage_alerts.new_alerts`.
+    no_data_after : timedelta
+        As for :func:`read_current_status`.
+
+    Returns
+    -------
+    DataFrame
+        Of :func:`~storemon_pipeline.uptime.outage_alerts.store_states`, in no order.
+    """
+    with database.read() as connection:
+        stores = read_polled_stores(connection, as_of)
+        zones = read_timezones(connection)
+        hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
+    names = stores.merge(zones, on="store_id", how="left")["timezone_str"]
+    stores["timezone"] = resolve_timezones(names)
+
+    at = pd.Timestamp(as_of)
+    end = at + _INSTANT
+    length = LOOKBACK
+    decided = []
+    while not stores.empty:
+        # no further than the first poll: nothing is known before, and the calendar has a beginning
+        start = max(end - length, stores["first_poll_utc"].min())
+        left = []
+        stores = with_estimated_polls(database, stores, start, end)
+        for some in batch_stores(stores, (start, end)):
+            current = read_current_status(database, some, hours, at, _RULES, no_data_after)
+            polls = (
+                read_polls_with_lookback(database, some, hours, start, end, _RULES)
+                if length == LOOKBACK
+                # few out of all, one by one; what carries into the span is within a longer one
+                else read_poll_ranges(database, some.assign(since=start, until=end))
+            )
+            states = _states(some, polls, hours, start, end, current)
+            more = needs_longer_lookback(states, latest_alerts, start, evaluated_until)
+            decided.append(states[~more])
+            left.append(some[more])
+        stores, length = pd.concat(left, ignore_index=True), length * LOOKBACK_FACTOR
+    return pd.concat(decided, ignore_index=True)
+
+
+def _states(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    hours: OpeningHours,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    current: pd.DataFrame,
+) -> pd.DataFrame:
+    opened = open_hours(stores, hours, start, end, _RULES)
+    status = status_intervals(stores, polls, opened, hours, start, end, _RULES)
+    request = ReportRequest(
+        as_of=end.to_pydatetime(),
+        windows=(Window.RANGE,),
+        start=start.to_pydatetime(),
+        store_ids=None,
+        rules=_RULES,
+    )
+    return store_states(stores, observe_open_time(stores, opened, status, request), current)

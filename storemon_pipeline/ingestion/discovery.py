@@ -1,0 +1,268 @@
+"""Which files of a data directory are read, and which are not, with the reason.
+
+A file with one of the known names is read. Where a kind has no such file, one whose header has the
+columns of that kind is read in its place: a name is a hint, the header decides. Every other file
+that looks like data is named, so that none is overlooked silently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storemon_pipeline.ingestion.csv_parser import find_columns, header_names, other_separator
+from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.line_reader import LineReader
+from storemon_pipeline.ingestion.raw_file import RawFile
+from storemon_pipeline.ingestion.sources import ENDINGS, SOURCES, SourceFile, named_files
+from storemon_pipeline.uptime.messages import shorten
+
+_TEXT_ENDING = ".txt"
+MAX_LISTED_FILES = 10
+_UNSUPPORTED_FORMATS = {
+    ".xlsx": "a spreadsheet: save it as CSV",
+    ".xls": "a spreadsheet: save it as CSV",
+    ".ods": "a spreadsheet: save it as CSV",
+    ".zip": "an archive: unpack it here",
+    ".tar": "an archive: unpack it here",
+    ".tgz": "an archive: unpack it here",
+    ".gz": "compressed, but its name does not end with .csv.gz",
+    ".zst": "compressed, but its name does not end with .csv.zst",
+    ".tsv": "separated by tabs: save it with commas, as .csv",
+    ".json": "JSON: save it as CSV",
+    ".jsonl": "JSON: save it as CSV",
+    ".parquet": "Parquet: save it as CSV",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that looks like data and is not read.
+
+    Attributes
+    ----------
+    file : str
+        Its name.
+    reason : str
+        Why, and what to do if it is meant.
+    """
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    """What the header of a file says of it: the kind whose columns it has, or what is wrong."""
+
+    kind: SourceFile | None
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class SourceFiles:
+    """The files of one kind.
+
+    Attributes
+    ----------
+    paths : list of Path
+        Those to read, in the order in which later ones correct earlier ones.
+    by_header : bool
+        Whether the file was recognised by its header, its name being another one.
+    candidates : list of str
+        Two or more files that could be meant, so that none of them is read.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    by_header: bool = False
+    candidates: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DataDirectory:
+    """What a data directory holds.
+
+    Attributes
+    ----------
+    sources : dict
+        Table name -> SourceFiles.
+    unread : list of UnreadFile
+        Sorted by name.
+    """
+
+    sources: dict[str, SourceFiles]
+    unread: list[UnreadFile]
+
+
+def scan_data_dir(data_dir: Path, kinds: Collection[SourceFile] = SOURCES) -> DataDirectory:
+    """Decide for every file of a data directory whether it is read, and as what.
+
+    Parameters
+    ----------
+    data_dir : Path
+    kinds : collection of FileKind
+        Only these; the files of the others count as known.
+
+    Raises
+    ------
+    IntakeError
+        Where there is no such directory, or it cannot be read.
+    """
+    names, undecodable = _file_names(data_dir)
+    sources: dict[str, SourceFiles] = {}
+    passed_over: dict[str, SourceFile] = {}
+    taken: set[str] = set()
+    for kind in SOURCES:
+        read, rest = named_files(names, kind)
+        sources[kind.table_name] = SourceFiles([data_dir / name for name in read])
+        taken |= {*read, *rest}
+        passed_over |= dict.fromkeys(rest, kind)
+    others = [name for name in names if name not in taken and not name.startswith(".")]
+    inspected = {
+        name: _inspect(data_dir / name)
+        for name in others
+        if name.lower().endswith((*ENDINGS, _TEXT_ENDING))
+    }
+    for kind in SOURCES:
+        source = sources[kind.table_name]
+        fitting = [name for name, each in inspected.items() if each.kind is kind and _is_csv(name)]
+        if not source.paths and len(fitting) == 1:
+            source.paths, source.by_header = [data_dir / fitting[0]], True
+        elif not source.paths:
+            source.candidates = fitting
+    read_names = {path.name for source in sources.values() for path in source.paths}
+    unread = [
+        UnreadFile(name, f"{sources[kind.table_name].paths[0].name} was found first")
+        for name, kind in passed_over.items()
+    ]
+    unread += [
+        UnreadFile(name, reason)
+        for name in others
+        if name not in read_names and (reason := _reason(name, inspected.get(name), sources))
+    ]
+    unread += [
+        UnreadFile(name, "its name is not UTF-8: rename it")
+        for name in undecodable
+        if _is_csv(name) or Path(name).suffix.lower() in _UNSUPPORTED_FORMATS
+    ]
+    wanted = {kind.table_name for kind in kinds}
+    return DataDirectory(
+        {table: source for table, source in sources.items() if table in wanted},
+        sorted(unread, key=lambda each: each.file),
+    )
+
+
+def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) -> None:
+    """Refuse a directory in which several files could be meant for one table.
+
+    Raises
+    ------
+    IntakeError
+        It names them all.
+    """
+    for kind in kinds:
+        if candidates := directory.sources[kind.table_name].candidates:
+            named = shorten(" and ".join(candidates), 500)
+            msg = (
+                f"there is no {kind.names[0]}.csv, and the headers of {named} "
+                f"all fit: rename the one to read to {kind.names[0]}.csv"
+            )
+            if kind.is_append_only:
+                msg += f", or all of them to {kind.names[0]}_….csv"
+            raise IngestionError(msg)
+
+
+def list_unread(unread: Sequence[UnreadFile]) -> str:
+    """The first files that were not read, each with its reason, as a part of a message."""
+    named = [f"{each.file}, {each.reason}" for each in unread[:MAX_LISTED_FILES]]
+    if (others := len(unread) - len(named)) > 0:
+        named.append(f"and {others:,} more")
+    return "; ".join(named)
+
+
+def fingerprint(data_dir: Path) -> dict[str, list[int]]:
+    """Size and time of change of every raw file: differs when one is new or was written to.
+
+    Files of which it is not clear which one is meant are among them, so that a run says so.
+
+    Returns
+    -------
+    dict
+        File name -> [bytes, nanoseconds since 1970].
+
+    Raises
+    ------
+    IntakeError
+        As :func:`scan_data_dir`: a directory that cannot be read is not an empty one.
+    """
+    prints: dict[str, list[int]] = {}
+    for source in scan_data_dir(data_dir).sources.values():
+        for path in [*source.paths, *(data_dir / name for name in source.candidates)]:
+            stat = path.stat()
+            prints[path.name] = [stat.st_size, stat.st_mtime_ns]
+    return prints
+
+
+def _file_names(data_dir: Path) -> tuple[list[str], list[str]]:
+    """The names of the files, and those that are not UTF-8, with their bytes escaped."""
+    try:
+        names = sorted(path.name for path in data_dir.iterdir() if path.is_file())
+    except FileNotFoundError as error:
+        msg = (
+            f"there is no data directory {data_dir}: make it, or set STOREMON_DATA_DIR to the one "
+            "with store_status.csv"
+        )
+        raise IngestionError(msg) from error
+    except OSError as error:
+        msg = (
+            f"the data directory {data_dir} cannot be read: {error.strerror}. "
+            "Set STOREMON_DATA_DIR to a directory that can be"
+        )
+        raise IngestionError(msg) from error
+    plain = [os.fsencode(name).decode(errors="backslashreplace") for name in names]
+    decodable = [name for name, escaped in zip(names, plain, strict=True) if name == escaped]
+    return decodable, sorted(set(plain) - set(decodable))
+
+
+def _is_csv(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
+
+
+def _inspect(path: Path) -> _Inspected:
+    try:
+        with RawFile(path) as file, LineReader(file) as content:
+            names = header_names(content.header(), path.name)
+    except IngestionError as error:
+        return _Inspected(None, f"it {str(error).removeprefix(path.name).lstrip()}")
+    fitting = [kind for kind in SOURCES if find_columns(names, kind).is_complete]
+    if len(fitting) == 1:
+        return _Inspected(fitting[0])
+    if fitting:
+        files = " and ".join(f"{kind.names[0]}.csv" for kind in fitting)
+        return _Inspected(None, f"its header fits {files}: rename it to the one it is")
+    if separator := other_separator(names):
+        return _Inspected(None, f"its columns are separated by {separator!r}, not by commas")
+    return _Inspected(None, "its name and its header are those of no raw file")
+
+
+def _reason(name: str, inspected: _Inspected | None, sources: dict[str, SourceFiles]) -> str | None:
+    """Why a file is not read; None where it does not look like data."""
+    if inspected is None:
+        ending = Path(name).suffix.lower()
+        return f"it is {_UNSUPPORTED_FORMATS[ending]}" if ending in _UNSUPPORTED_FORMATS else None
+    kind = inspected.kind
+    if not _is_csv(name):
+        return f"its header fits {kind.names[0]}.csv: rename it to that" if kind else None
+    if kind is None:
+        return inspected.fault
+    source = sources[kind.table_name]
+    if source.candidates:
+        others = " or ".join(each for each in source.candidates if each != name)
+        others = shorten(others, 500)
+        return f"it is not clear whether it or {others} is meant"
+    read = source.paths[0].name
+    if kind.is_append_only:
+        return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"
+    return f"{read} is read in its place"

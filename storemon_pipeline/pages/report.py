@@ -1,0 +1,219 @@
+"""``report.html``: what a report says of all stores together, as one page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.formatting import format_utc, window_label
+from storemon_pipeline.pages.quality_notices import DataQuality, quality_notices
+from storemon_pipeline.pages.rendering import Notice, WindowFigures, render
+from storemon_pipeline.pages.vega import Chart
+from storemon_pipeline.uptime.current_status import CurrentStatus
+from storemon_pipeline.uptime.fleet import FULL_UPTIME_PCT, FleetSummary
+from storemon_pipeline.uptime.messages import pluralize
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.windows import Window
+
+MOST_STORES, MOST_DOWN = 200, 100
+"""How many of the worst stores and of those that are down now are on the page."""
+
+SILENT_AFTER = timedelta(days=1)
+_NAMED = 10
+
+
+class ReportCharts:
+    """The charts of all stores together, each drawn once, when it is first asked for.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    """
+
+    def __init__(self, fleet: FleetSummary) -> None:
+        self._fleet = fleet
+
+    @cached_property
+    def uptime_distribution(self) -> Chart:
+        """How many stores have which uptime in the widest window."""
+        widest = self._fleet.widest_window
+        uptime_pct = pd.concat([each[f"uptime_pct_{widest}"] for each in self._fleet.metrics])
+        return charts.uptime_distribution(uptime_pct, window_label(widest))
+
+    @cached_property
+    def stores_down(self) -> Chart:
+        """How many stores were down at once."""
+        events = pd.concat(self._fleet.events, ignore_index=True)
+        return charts.stores_down(events, self._fleet.span)
+
+    @cached_property
+    def heat_map(self) -> Chart:
+        """On which weekday, at which hour they were down."""
+        return charts.heat_map(
+            self._fleet.open_minutes, self._fleet.downtime_minutes, of="by weekday and hour"
+        )
+
+
+def render_report_html(
+    fleet: FleetSummary, drawn: ReportCharts, report_id: str, *, quality: DataQuality
+) -> str:
+    """The page of a report.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    drawn : FleetCharts
+        Of that fleet.
+    report_id : str
+    quality : DataQuality
+    """
+    request = fleet.request
+    figures = pd.concat(fleet.metrics, ignore_index=True)
+    widest = fleet.widest_window
+    columns = [window.suffix for window in request.windows]
+    windows = [
+        WindowFigures(
+            window_label(column),
+            fleet.uptime_pct(column),
+            *(fleet.total_hours(name, column) for name in ("uptime", "downtime", "unobserved")),
+        )
+        for column in columns
+    ]
+    whose = "all stores" if request.store_ids is None else "chosen stores"
+    return render(
+        "report.html",
+        None,
+        title=f"Report as of {format_utc(request.as_of)}",
+        heading=f"Uptime as of {format_utc(request.as_of)}",
+        lead=f"{pluralize(fleet.store_count, 'store')} within "
+        f"{_possessive(fleet.store_count)} opening hours{_range(request)}; "
+        f"report {report_id} of {whose}",
+        as_of=request.as_of,
+        stores=fleet.store_count,
+        windows=windows,
+        levels=[_targets(fleet, column) for column in columns],
+        widest=window_label(widest),
+        stores_down=fleet.stores_down,
+        without_data=fleet.stores_now[CurrentStatus.NO_DATA],
+        notices=notices(fleet, figures, widest, quality),
+        charts=drawn,
+        down_now=_ongoing_rows(pd.concat(fleet.down_now, ignore_index=True)),
+        worst=_worst_rows(figures, pd.concat(fleet.slo, ignore_index=True), columns, widest),
+        below_full=int((figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT).sum()),
+        observed=bool(figures[f"uptime_pct_{widest}"].notna().any()),
+    )
+
+
+def _range(request: ReportRequest) -> str:
+    if Window.RANGE not in request.windows or request.start is None:
+        return ""
+    return f"; range from {format_utc(request.start)} to {format_utc(request.as_of)}"
+
+
+def _targets(fleet: FleetSummary, window: str) -> str:
+    known = fleet.targets_known[window]
+    met = f"{fleet.targets_met[window]:,} of {pluralize(known, 'store')}"
+    return f"{met} met {_possessive(known)} target" if known else ""
+
+
+def _possessive(stores: int) -> str:
+    return "its" if stores == 1 else "their"
+
+
+def notices(
+    fleet: FleetSummary, figures: pd.DataFrame, window: str, quality: DataQuality
+) -> list[Notice]:
+    """What a reader of the figures should know of the data they were made from.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    figures : DataFrame
+        All of the fleet's.
+    window : str
+        The column name of the window that is told of.
+    quality : DataQuality
+    """
+    if figures.empty:
+        return [Notice("warn", "Empty", "The report has no stores")]
+    silent = figures[figures["last_poll_utc"] < fleet.request.as_of - SILENT_AFTER]
+    found = [
+        _store_notice(silent, "Silent", "not polled in the last day, whose last status is kept")
+        or Notice("good", "Polled", "Every store was polled within a day")
+    ]
+    unknown = figures[figures[f"uptime_pct_{window}"].isna()]
+    text = f"without observed open time, {window_label(window)}"
+    if (notice := _store_notice(unknown, "Unobserved", text)) is not None:
+        found.append(notice)
+    found += quality_notices(quality)
+    for file, rows in quality.bad_rows.items():
+        said = "1 row was" if rows == 1 else f"{rows:,} rows were"
+        text = f"In {file}, {said} set aside; the table quarantined_row has the reasons"
+        found.append(Notice("warn", "Bad rows", text))
+    if not quality.bad_rows:
+        found.append(Notice("good", "Files", "No row was set aside"))
+    return found
+
+
+def _store_notice(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
+    if stores.empty:
+        return None
+    named = stores["store_id"].head(_NAMED).tolist()
+    return Notice(
+        "warn", label, f"{pluralize(len(stores), 'store')} {text}", named, more=len(stores) > _NAMED
+    )
+
+
+def _ongoing_rows(stores: pd.DataFrame) -> list[dict[str, Any]]:
+    """The stores that are down now, the longest outage first, closing time left out."""
+    shown = stores.nlargest(MOST_DOWN, "down_minutes")
+    local = shown["down_since_utc"].dt.tz_localize(None) + shown["down_since_offset"]
+    return [
+        {
+            "store_id": store_id,
+            "start": f"{start:%Y-%m-%dT%H:%M:%S}",
+            "since": f"{'before ' if before else ''}{clock:%a %-d %b %H:%M}",
+            "before": before,
+            "minutes": minutes,
+        }
+        for store_id, start, clock, before, minutes in zip(
+            shown["store_id"],
+            shown["down_since_utc"],
+            local,
+            shown["down_before"],
+            shown["down_minutes"],
+            strict=True,
+        )
+    ]
+
+
+def _worst_rows(
+    figures: pd.DataFrame, levels: pd.DataFrame, windows: list[str], widest: str
+) -> list[dict[str, Any]]:
+    """Rows of the table of the worst stores: those below 100 %, lowest uptime first."""
+    below = figures[figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT]
+    worst = below.sort_values(
+        [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
+    ).head(MOST_STORES)
+    level = levels.loc[worst.index]
+    shares = worst[[f"uptime_pct_{window}" for window in windows]].to_numpy()
+    per_hour = 60 if widest == Window.HOUR.suffix else 1
+    columns = {
+        "store_id": worst["store_id"],
+        "shares": [[None if share != share else share for share in each] for each in shares],  # noqa: PLR0124 - NaN
+        "downtime": worst[f"downtime_{widest}"] / per_hour,
+        "unobserved": worst[f"unobserved_{widest}"] / per_hour,
+        "target": level["target_pct"],
+        # what has uptime or downtime has either met its target or missed it
+        "met": level[f"met_{widest}"].astype(bool),
+        "left": level[f"budget_left_{widest}"] / per_hour,
+        "outages": level[f"outages_{widest}"],
+        "last_poll": worst["last_poll_utc"].dt.strftime("%Y-%m-%d %H:%M").str.split(),
+        "timezone": worst["timezone"],
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]

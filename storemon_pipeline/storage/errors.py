@@ -1,0 +1,104 @@
+"""Database faults in words: what happened, to what, and what to do about it.
+
+A fault is not a bug in a query: an unreachable server, a full disk, a file that may not be
+written. Each becomes a :class:`DatabaseUnavailableError`; all other errors stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
+
+_ELSEWHERE = "or set STOREMON_DATABASE_URL to another place"
+_SQLITE = {
+    "SQLITE_FULL": "there is no space left for {file}: free some on its disk, " + _ELSEWHERE,
+    "SQLITE_READONLY": (
+        "{file} may not be written: let this user write the file and its directory, " + _ELSEWHERE
+    ),
+    "SQLITE_IOERR": (
+        "{file} cannot be read or written ({why}): check its disk, the space on it and the limits "
+        "of this user, " + _ELSEWHERE
+    ),
+    "SQLITE_BUSY": (
+        "{file} is being written by another process, for longer than is waited for: try again"
+    ),
+    "SQLITE_LOCKED": "{file} is locked by this process: try again",
+    "SQLITE_CORRUPT": "{file} is damaged: restore it from a backup, " + _ELSEWHERE,
+}
+_UNAVAILABLE = (
+    "the database {url} cannot be reached: {why}. Is it running, and is STOREMON_DATABASE_URL "
+    "right?"
+)
+_SERVER = {
+    "53100": "the database server of {url} has no disk space left: free some there ({why})",
+    "25006": "the database {url} takes no changes: it is a standby, or set to read only ({why})",
+}
+# connection exceptions, too few resources, intervention by an operator
+_UNAVAILABLE_STATES = re.compile(r"08|53|57P|58")
+_TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database cannot be worked with; the message says why and what to do.
+
+    Attributes
+    ----------
+    is_transient : bool
+        Whether the same may succeed a little later.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = True) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+def classify_error(error: Exception, url: URL) -> DatabaseUnavailableError | None:
+    """The fault that an error comes from; None where it is the fault of the query.
+
+    Parameters
+    ----------
+    error : Exception
+        Of SQLAlchemy.
+    url : URL
+        Of the database; its password is not shown.
+    """
+    if isinstance(error, NoConnectionError):
+        return unreachable(error, url)
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_fault(error.orig, url)
+    state = getattr(error.orig, "pgcode", None)
+    if state in _SERVER:
+        message = _SERVER[state].format(url=url.render_as_string(), why=_first_line(error.orig))
+        return DatabaseUnavailableError(message, is_transient=False)
+    is_connection = type(error.orig).__name__ in ("OperationalError", "InterfaceError")
+    if error.connection_invalidated or (
+        _UNAVAILABLE_STATES.match(state) if state else is_connection
+    ):
+        return unreachable(error.orig or error, url)
+    return None
+
+
+def _sqlite_fault(error: sqlite3.Error, url: URL) -> DatabaseUnavailableError | None:
+    name = getattr(error, "sqlite_errorname", "")
+    kind = next((kind for kind in _SQLITE if name.startswith(kind)), None)
+    if kind is None:
+        return unreachable(error, url) if name.startswith("SQLITE_CANTOPEN") else None
+    message = _SQLITE[kind].format(file=url.database, why=error)
+    return DatabaseUnavailableError(message, is_transient=kind in _TRANSIENT)
+
+
+def unreachable(error: Exception, url: URL) -> DatabaseUnavailableError:
+    """An error of opening the database, in words."""
+    why = _first_line(error)  # the other lines guess at the reason, as we do
+    message = _UNAVAILABLE.format(url=url.render_as_string(), why=why)
+    return DatabaseUnavailableError(message, is_transient=url.get_backend_name() != "sqlite")
+
+
+def _first_line(error: object) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,159 @@
+"""The snapshots, each replaced whole: business and special hours, time zones, service levels."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
+from sqlalchemy import Connection, Table, delete, func, select
+
+from storemon_pipeline.storage import bulk_load
+from storemon_pipeline.storage.schema import (
+    business_hours,
+    polled_store,
+    service_level,
+    special_hours,
+    store_timezone,
+)
+from storemon_pipeline.uptime.opening_hours import OpeningHours
+
+_TIMES = ("start_time_local", "end_time_local")
+
+
+def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -> int:
+    """Put ``rows`` in place of all that the table holds.
+
+    Parameters
+    ----------
+    connection : Connection
+        Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
+    table : Table
+        One of the snapshots.
+    rows : DataFrame
+        The table's columns; of rows with one key the last counts.
+
+    Returns
+    -------
+    int
+        How many rows the table has now.
+    """
+    keys = [column.name for column in table.primary_key]
+    unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
+    connection.execute(delete(table))
+    columns = bulk_load.arrow_schema(table)
+    arrow = pa.Table.from_pandas(unique, columns, preserve_index=False)
+    bulk_load.insert_rows(connection, table.name, arrow)
+    return len(unique)
+
+
+def count_weekdays_with_hours(connection: Connection) -> pd.DataFrame:
+    """On how many weekdays each store has opening hours.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``weekdays`` (int64).
+    """
+    store = business_hours.c.store_id
+    weekdays = func.count(business_hours.c.day_of_week.distinct()).label("weekdays")
+    return pd.read_sql(select(store, weekdays).group_by(store), connection)
+
+
+def count_rows(connection: Connection, table: Table) -> int:
+    """How many rows a table holds."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def count_polled_stores(connection: Connection, table: Table) -> int:
+    """How many of the stores that were ever polled have a row in a table with ``store_id``."""
+    polled = polled_store.c.store_id
+    query = select(func.count()).where(polled.in_(select(table.c.store_id)))
+    return connection.execute(query).scalar_one()
+
+
+def read_opening_hours(connection: Connection, store_id: str) -> OpeningHours:
+    """The weekly and the special openings of one store."""
+    return OpeningHours(
+        read_business_hours(connection, store_id), read_special_hours(connection, store_id)
+    )
+
+
+def read_business_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
+    """All weekly openings, or those of one store.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``day_of_week`` (int64, 0 = Monday), ``start_time_local``,
+        ``end_time_local`` (``timedelta64[us]`` since midnight), sorted.
+    """
+    hours = _read(connection, business_hours, store_id)
+    hours["day_of_week"] = hours["day_of_week"].astype("int64")
+    for column in _TIMES:
+        hours[column] = _parse_times(hours[column])
+    return hours.sort_values(["store_id", "day_of_week", *_TIMES], ignore_index=True)
+
+
+def _parse_times(text: pd.Series) -> pd.TimedeltaIndex:
+    # the same few hundred times of day again and again, each read once
+    which, texts = pd.factorize(text)
+    return pd.to_timedelta(texts).as_unit("us").take(which)
+
+
+def read_special_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
+    """All openings of single dates, or those of one store.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``date`` (``datetime64[us]``), ``start_time_local``,
+        ``end_time_local`` (``timedelta64[us]`` since midnight, both NaT: closed), sorted.
+    """
+    hours = _read(connection, special_hours, store_id)
+    hours["date"] = pd.to_datetime(hours["date"], format="%Y-%m-%d").astype("datetime64[us]")
+    for column in _TIMES:
+        hours[column] = _parse_times(hours[column].mask(hours[column] == "", "NaT"))
+    return hours.sort_values(["store_id", "date", *_TIMES], ignore_index=True)
+
+
+def read_service_levels(connection: Connection) -> pd.DataFrame:
+    """The targets of stores that have one of their own.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``target_pct`` (float64).
+    """
+    return _read(connection, service_level)
+
+
+def read_timezones(connection: Connection) -> pd.DataFrame:
+    """Each store's time zone as the file names it.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``timezone_str`` (text).
+    """
+    return _read(connection, store_timezone)
+
+
+def _read(connection: Connection, table: Table, store_id: str | None = None) -> pd.DataFrame:
+    if store_id is not None:
+        return pd.read_sql(select(table).where(table.c.store_id == store_id), connection)
+    if connection.dialect.name == "sqlite":
+        return pd.read_sql(select(table), connection)
+    # all at once, several times as fast as row by row
+    rows = BytesIO()
+    cursor = connection.connection.cursor()
+    cursor.copy_expert(f"COPY {table.name} TO STDOUT (FORMAT csv, HEADER)", rows)
+    cursor.close()
+    rows.seek(0)
+    read: pd.DataFrame = csv.read_csv(
+        rows,
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=bulk_load.arrow_schema(table)),
+    ).to_pandas()
+    return read

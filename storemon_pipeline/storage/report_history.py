@@ -1,0 +1,212 @@
+"""The figures of past reports: kept with each, and read as trends and comparisons.
+
+Only complete reports of all stores are kept: of these alone one can be held against another. They
+are microseconds, as exact as they were when the report was made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import Connection, Select, Table, delete, null, select
+
+from storemon_pipeline.storage import bulk_load
+from storemon_pipeline.storage.reports import AS_OF_IN_PAST
+from storemon_pipeline.storage.schema import fleet_figure, fleet_hour, report, report_figure
+from storemon_pipeline.uptime.fleet import FleetSummary
+from storemon_pipeline.uptime.metrics import percentage, round_to_hundredths
+from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.windows import Window
+
+METRICS = ("uptime", "downtime", "unobserved")
+
+
+def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> None:
+    """Keep the figures of the report that a run makes, in place of those it had.
+
+    Parameters
+    ----------
+    connection : Connection
+        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`: the
+        transaction that marks the report Complete.
+    run_id : str
+    fleet : Fleet
+        A report of all stores.
+    """
+    report_id = connection.execute(
+        select(report.c.report_id).where(report.c.run_id == run_id)
+    ).scalar_one()
+    for table in (report_figure, fleet_figure, fleet_hour):
+        connection.execute(delete(table).where(table.c.report_id == report_id))
+    for window in fleet.request.windows:
+        for figures, exact in zip(fleet.metrics, fleet.metrics_us, strict=True):
+            rows = _rows(report_id, window.suffix, figures["store_id"], exact)
+            bulk_load.insert_rows(connection, report_figure.name, rows)
+    of_all = [
+        {"report_id": report_id, "window_name": window.suffix}
+        | {figure: fleet.total_us(figure, window.suffix) for figure in METRICS}
+        for window in fleet.request.windows
+    ]
+    connection.execute(fleet_figure.insert(), of_all)
+    by_hour = [
+        {
+            "report_id": report_id,
+            "day_of_week": day,
+            "hour": hour,
+            "open_minutes": float(opened),
+            "downtime_minutes": float(fleet.downtime_minutes[day, hour]),
+        }
+        for (day, hour), opened in np.ndenumerate(fleet.open_minutes)
+        if opened
+    ]
+    if by_hour:
+        connection.execute(fleet_hour.insert(), by_hour)
+
+
+def _rows(report_id: str, window: str, store_id: pd.Series, exact: pd.DataFrame) -> pa.Table:
+    same = pa.array(np.zeros(len(exact), dtype=np.int8))
+    return pa.table(
+        {
+            "report_id": pa.DictionaryArray.from_arrays(same, pa.array([report_id])),
+            "window_name": pa.DictionaryArray.from_arrays(same, pa.array([window])),
+            "store_id": pa.array(store_id, pa.string()),
+        }
+        | {figure: pa.array(exact[f"{figure}_{window}"]) for figure in METRICS}
+    )
+
+
+def store_history(
+    connection: Connection, store_id: str, window: str, limit: int = 100
+) -> pd.DataFrame:
+    """The figures of a store in the newest reports of all stores.
+
+    Parameters
+    ----------
+    connection : Connection
+    store_id : str
+    window : str
+        As in the names of the report's columns, such as ``last_week``.
+    limit : int
+        How many reports at most.
+
+    Returns
+    -------
+    DataFrame
+        ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``start`` (text, the beginning of a
+        range; None for all other windows), ``uptime_pct`` (float64, NaN where nothing was
+        observed), ``uptime_hours``, ``downtime_hours``, ``unobserved_hours`` (float64, two
+        decimals), oldest first.
+    """
+    query = _history(report_figure, window).where(report_figure.c.store_id == store_id)
+    return _to_frame(connection, query, limit)
+
+
+def fleet_history(connection: Connection, window: str, limit: int = 100) -> pd.DataFrame:
+    """The figures of all stores together in the newest reports of all stores.
+
+    Parameters and columns are those of :func:`store_history`.
+    """
+    return _to_frame(connection, _history(fleet_figure, window), limit)
+
+
+def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
+    figures = [table.c[figure] for figure in METRICS]
+    # two ranges may be of different lengths; the other windows have their name
+    is_range = window == Window.RANGE.suffix
+    start = report.c.request["start"].as_string() if is_range else null()
+    return (
+        select(report.c.report_id, report.c.as_of, start, *figures)
+        .join_from(report, table, table.c.report_id == report.c.report_id)
+        .where(table.c.window_name == window, AS_OF_IN_PAST)
+        # of two reports as of one instant, the one that was made later comes later
+        .order_by(report.c.as_of.desc(), report.c.finished_at.desc(), report.c.report_id.desc())
+    )
+
+
+def _to_frame(
+    connection: Connection, query: Select[tuple[object, ...]], limit: int
+) -> pd.DataFrame:
+    newest_first = connection.execute(query.limit(limit)).all()
+    rows = pd.DataFrame(newest_first[::-1], columns=["report_id", "as_of", "start", *METRICS])
+    exact = {figure: rows[figure].to_numpy(np.int64) for figure in METRICS}
+    told = {
+        "report_id": rows["report_id"].astype("str"),
+        "as_of": pd.to_datetime(rows["as_of"], utc=True).astype("datetime64[us, UTC]"),
+        "start": rows["start"].astype(object),
+        "uptime_pct": percentage(exact["uptime"], exact["uptime"] + exact["downtime"]),
+    }
+    return pd.DataFrame(
+        told
+        | {f"{figure}_hours": round_to_hundredths(exact[figure], HOUR) / 100 for figure in METRICS}
+    )
+
+
+def stored_windows(connection: Connection, report_id: str) -> list[str]:
+    """The windows, by their column names, that a report's figures are kept of; sorted."""
+    table = fleet_figure.c
+    query = select(table.window_name).where(table.report_id == report_id)
+    return list(connection.execute(query.order_by(table.window_name)).scalars())
+
+
+def read_comparison(connection: Connection, a: str, b: str, window: str) -> pd.DataFrame:
+    """How each store's uptime changed from one report to another.
+
+    Parameters
+    ----------
+    connection : Connection
+    a, b : str
+        The reports' ids.
+    window : str
+        As in the names of the report's columns.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id``, ``uptime_pct_a``, ``uptime_pct_b``, ``change`` (b - a, percentage points, two
+        decimals): a row for each store of either report, the one that got worst first; NaN, and
+        last, where a report does not have the store or observed nothing.
+    """
+    of_a, of_b = (_uptime_pct(connection, each, window) for each in (a, b))
+    both = of_a.merge(of_b, on="store_id", how="outer", suffixes=("_a", "_b"))
+    both["change"] = (both["uptime_pct_b"] - both["uptime_pct_a"]).round(2)
+    return both.sort_values(["change", "store_id"], ignore_index=True)
+
+
+def _uptime_pct(connection: Connection, report_id: str, window: str) -> pd.DataFrame:
+    table = report_figure.c
+    query = select(table.store_id, table.uptime, table.downtime).where(
+        table.report_id == report_id, table.window_name == window
+    )
+    rows = pd.DataFrame(connection.execute(query).all(), columns=["store_id", "uptime", "downtime"])
+    up, down = (rows[figure].to_numpy(np.int64) for figure in ("uptime", "downtime"))
+    return pd.DataFrame(
+        {"store_id": rows["store_id"].astype("str"), "uptime_pct": percentage(up, up + down)}
+    )
+
+
+def fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
+    """Open time and downtime by local hour of all stores of a report together.
+
+    Returns
+    -------
+    DataFrame
+        ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64), ``open_minutes``,
+        ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for each hour with
+        open time, sorted.
+    """
+    table = fleet_hour.c
+    query = (
+        select(table.day_of_week, table.hour, table.open_minutes, table.downtime_minutes)
+        .where(table.report_id == report_id)
+        .order_by(table.day_of_week, table.hour)
+    )
+    types = {
+        "day_of_week": "int64",
+        "hour": "int64",
+        "open_minutes": "float64",
+        "downtime_minutes": "float64",
+    }
+    hours = pd.DataFrame(connection.execute(query).all(), columns=list(types)).astype(types)
+    hours["downtime_pct"] = 100 * hours["downtime_minutes"] / hours["open_minutes"]
+    return hours.round(2)

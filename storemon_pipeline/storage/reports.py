@@ -1,0 +1,313 @@
+"""report: every report that was started, whoever started it, and what became of it.
+
+A report's id is the id of the Dagster run that was first to make it. A run that retries that one
+makes the same report, unless it is Complete: a report that is Complete stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, insert, null, or_, select, union_all, update
+
+from storemon_pipeline.storage.schema import fleet_figure, report, report_request
+from storemon_pipeline.uptime.messages import shorten
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.windows import Window
+
+QUEUED, RUNNING, COMPLETE, FAILED = "Queued", "Running", "Complete", "Failed"
+CANCELED = "Canceled"
+STATUSES = (QUEUED, RUNNING, COMPLETE, FAILED, CANCELED)
+IN_PROGRESS = (QUEUED, RUNNING)
+
+WAITING, LAUNCHED = "Waiting", "Launched"
+"""A request before and after a run was launched for it; to those who ask, its report is queued."""
+
+
+AS_OF_IN_PAST = report.c.as_of <= report.c.finished_at
+"""Of reports: that all of what they tell of had been, when they were made."""
+
+
+def start_report(
+    connection: Connection,
+    run_id: str,
+    request: ReportRequest | None,
+    requested_at: datetime,
+    *,
+    root_run_id: str | None = None,
+) -> None:
+    """Record that a run makes a report, and what it was asked for once that is resolved.
+
+    Nothing happens for a report that is Complete.
+
+    Parameters
+    ----------
+    connection : Connection
+    run_id : str
+    request : ReportRequest or None
+    requested_at : datetime
+    root_run_id : str, optional
+        The run that this one retries in the end. Its report is the one that is made, unless it is
+        Complete.
+    """
+    report_id = run_id
+    if root_run_id is not None and _status(connection, root_run_id) not in (None, COMPLETE):
+        report_id = root_run_id
+    values = {
+        "status": RUNNING,
+        "run_id": run_id,
+        "request": None if request is None else request.model_dump(mode="json"),
+        "as_of": None if request is None else request.as_of,
+        "finished_at": None,
+        "error": None,
+    }
+    status = _status(connection, report_id)
+    if status is None:
+        connection.execute(
+            insert(report).values(report_id=report_id, requested_at=requested_at, **values)
+        )
+    elif status != COMPLETE:
+        connection.execute(update(report).where(report.c.report_id == report_id).values(**values))
+
+
+def _status(connection: Connection, report_id: str) -> str | None:
+    return connection.execute(
+        select(report.c.status).where(report.c.report_id == report_id)
+    ).scalar_one_or_none()
+
+
+def queue_report(connection: Connection, run_id: str, requested_at: datetime) -> None:
+    """Record that a run that makes a report is queued, unless it is on record already."""
+    if _status(connection, run_id) is None:
+        connection.execute(
+            insert(report).values(
+                report_id=run_id, run_id=run_id, status=QUEUED, requested_at=requested_at
+            )
+        )
+
+
+def complete_report(
+    connection: Connection, run_id: str, *, stores: int, finished_at: datetime
+) -> None:
+    """Mark the report that a run makes Complete: its files are there, whole."""
+    connection.execute(
+        update(report)
+        .where(report.c.run_id == run_id)
+        .values(status=COMPLETE, stores=stores, finished_at=finished_at, error=None)
+    )
+
+
+def fail_report(connection: Connection, run_id: str, *, error: str, failed_at: datetime) -> None:
+    """Mark the report that a run makes as Failed, with the reason, if it is in progress.
+
+    Nothing happens for a run that makes no report.
+    """
+    connection.execute(
+        update(report)
+        .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
+        .values(status=FAILED, finished_at=failed_at, error=shorten(error))
+    )
+
+
+def cancel_report(connection: Connection, run_id: str, *, canceled_at: datetime) -> None:
+    """Mark the report that a run makes as Canceled, if it is in progress."""
+    connection.execute(
+        update(report)
+        .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
+        .values(status=CANCELED, finished_at=canceled_at)
+    )
+
+
+def runs_in_progress(connection: Connection) -> list[str]:
+    """The runs whose reports are said to be Queued or Running."""
+    in_progress = report.c.status.in_(IN_PROGRESS)
+    return list(connection.execute(select(report.c.run_id).where(in_progress)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRecord:
+    """What is known of a report, or of the request for one that no run has been launched for.
+
+    Attributes
+    ----------
+    report_id : str
+        The run's id; the request's where there is no run yet.
+    run_id : str or None
+        The run that makes it now.
+    status : str
+        One of :data:`STATUSES`.
+    request : dict or None
+        What was asked for, with every question answered once the run has begun.
+    as_of, finished_at : datetime or None
+    requested_at : datetime
+    stores : int or None
+    error : str or None
+    """
+
+    report_id: str
+    run_id: str | None
+    status: str
+    request: dict[str, Any] | None
+    as_of: datetime | None
+    requested_at: datetime
+    finished_at: datetime | None
+    stores: int | None
+    error: str | None
+
+
+_REPORTS = select(
+    report.c.report_id,
+    report.c.run_id,
+    report.c.status,
+    report.c.request,
+    report_request.c.asked,
+    report.c.as_of,
+    report.c.requested_at,
+    report.c.finished_at,
+    report.c.stores,
+    report.c.error,
+).join_from(report, report_request, report_request.c.run_id == report.c.report_id, isouter=True)
+_REQUESTS = select(
+    report_request.c.request_id,
+    report_request.c.run_id,
+    report_request.c.status,
+    null(),
+    report_request.c.asked,
+    null(),
+    report_request.c.requested_at,
+    null(),
+    null(),
+    report_request.c.error,
+)
+
+
+def _state(row: Sequence[Any]) -> ReportRecord:
+    report_id, run_id, status, request, asked, *rest = row
+    return ReportRecord(
+        report_id,
+        run_id,
+        QUEUED if status in (WAITING, LAUNCHED) else status,
+        # what was asked for is known before a run has settled what that comes to
+        asked if request is None else request,
+        *rest,
+    )
+
+
+def find_report(connection: Connection, report_id: str) -> ReportRecord | None:
+    """A report by its id, that of a run that retried it, or that of the request for it.
+
+    None where there is none.
+    """
+    by_report = _REPORTS.where(or_(report.c.report_id == report_id, report.c.run_id == report_id))
+    if row := connection.execute(by_report).first():
+        return _state(row)
+    row = connection.execute(_REQUESTS.where(report_request.c.request_id == report_id)).first()
+    if row is None:
+        return None
+    by_run = _REPORTS.where(report.c.report_id == row.run_id)
+    return _state(connection.execute(by_run).first() or row)
+
+
+def read_reports(
+    connection: Connection, *, limit: int, before: tuple[datetime, str] | None = None
+) -> list[ReportRecord]:
+    """Reports, and requests that no run has been launched for, newest first.
+
+    Parameters
+    ----------
+    connection : Connection
+    limit : int
+        How many at most.
+    before : tuple of datetime and str, optional
+        Only those that come after the one with this ``requested_at`` and ``report_id``.
+    """
+    every = union_all(_REPORTS, _REQUESTS.where(report_request.c.run_id.is_(None))).subquery()
+    query = select(every).order_by(every.c.requested_at.desc(), every.c.report_id.desc())
+    if before is not None:
+        requested_at, report_id = before
+        query = query.where(
+            or_(
+                every.c.requested_at < requested_at,
+                (every.c.requested_at == requested_at) & (every.c.report_id < report_id),
+            )
+        )
+    return [_state(row) for row in connection.execute(query.limit(limit))]
+
+
+def latest_complete_report(connection: Connection) -> ReportRecord | None:
+    """The Complete report of all stores that tells of the newest time; None where there is none.
+
+    One that somebody asks for as of last year, of the future, by other rules, or without the last
+    week is not what others look for: it is given only where there is no better one. Of those as of
+    one instant it is the last to be Complete.
+    """
+    rules = report.c.request["rules"]
+    # a rule that is not on record did not exist when the report was made: it had its default
+    usual_rules = [
+        or_(rules[name].as_string().is_(None), rules[name].as_string() == value)
+        for name, value in UptimeRules().model_dump(mode="json").items()
+    ]
+    has_week = (
+        select(fleet_figure.c.report_id)
+        .where(
+            fleet_figure.c.report_id == report.c.report_id,
+            fleet_figure.c.window_name == Window.WEEK.suffix,
+        )
+        .exists()
+    )
+    query = _REPORTS.where(
+        report.c.status == COMPLETE,
+        report.c.request.is_not(None),
+        report.c.request["store_ids"].as_string().is_(None),
+        AS_OF_IN_PAST,
+    ).order_by(
+        case((and_(has_week, *usual_rules), 0), else_=1),
+        report.c.as_of.desc(),
+        report.c.finished_at.desc(),
+    )
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else _state(row)
+
+
+def newest_standard_report(
+    connection: Connection, has_files: Callable[[ReportRecord], bool] = lambda _: True
+) -> ReportRecord | None:
+    """Find the Complete standard report with the greatest ``as_of``.
+
+    Standard: all stores, default windows and default rules
+    (:attr:`~storemon_pipeline.uptime.report_request.ReportRequest.is_standard`). Of several reports
+    with the same ``as_of``, the last one to complete.
+
+    Parameters
+    ----------
+    connection : Connection
+    has_files : callable, optional
+        Skip reports for which this is false.
+    """
+    query = _REPORTS.where(
+        report.c.status == COMPLETE,
+        report.c.request.is_not(None),
+        report.c.request["store_ids"].as_string().is_(None),
+        AS_OF_IN_PAST,
+    ).order_by(report.c.as_of.desc(), report.c.finished_at.desc())
+    with connection.execute(query.execution_options(yield_per=50)) as rows:
+        for row in rows:
+            state = _state(row)
+            if ReportRequest.model_validate(state.request).is_standard and has_files(state):
+                return state
+    return None
+
+
+def count_reports_by_status(connection: Connection) -> dict[str, int]:
+    """How many reports there are of each status, and requests that no run was launched for."""
+    requests = select(report_request.c.status).where(report_request.c.run_id.is_(None))
+    every = union_all(select(report.c.status), requests).subquery()
+    query = select(every.c.status, func.count()).group_by(every.c.status)
+    counts = dict.fromkeys(STATUSES, 0)
+    for status, count in connection.execute(query):
+        counts[QUEUED if status == WAITING else status] += count
+    return counts

@@ -1,0 +1,93 @@
+"""Snapshots that hardly any polled store is in: their ids are not those of the polls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from storemon_pipeline.storage.schema import (
+    business_hours,
+    polled_store,
+    service_level,
+    special_hours,
+    store_timezone,
+)
+from storemon_pipeline.uptime.messages import pluralize
+
+SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
+
+MIN_POLLED_SHARE = 0.05
+"""A snapshot of whose stores fewer were ever polled does not belong to these polls."""
+
+_ROUNDED = re.compile(r"[1-9]\d{11,}0{3,}|\d(?:\.\d+)?[eE]\d{2}")
+_SAMPLED_IDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedSnapshot:
+    """A snapshot of whose stores hardly any was ever polled.
+
+    Attributes
+    ----------
+    table_name : str
+    stores, polled : int
+        How many stores it has rows of, and how many of these were ever polled.
+    example : str
+        One of the others.
+    is_rounded : bool
+        Whether its ids look as if a spreadsheet had rounded them.
+    """
+
+    table_name: str
+    stores: int
+    polled: int
+    example: str
+    is_rounded: bool
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do."""
+        cause = (
+            "its ids look rounded by a spreadsheet: export them as text"
+            if self.is_rounded
+            else "check that its ids are those of the polls"
+        )
+        polled = f"{self.polled or 'none'} {'was' if self.polled <= 1 else 'were'}"
+        return (
+            f"of {pluralize(self.stores, 'store')} in {self.table_name}, {polled} ever polled, "
+            f"so it hardly counts; {self.example} is one that was not: {cause}"
+        )
+
+
+def unmatched_snapshots(connection: Connection) -> list[UnmatchedSnapshot]:
+    """The snapshots of whose stores fewer than :data:`MIN_POLLED_SHARE` were ever polled."""
+    if not connection.execute(select(func.count()).select_from(polled_store)).scalar_one():
+        return []
+    found = []
+    for table in SNAPSHOTS:
+        ids = select(table.c.store_id).distinct().subquery()
+        is_polled = select(polled_store.c.store_id).where(polled_store.c.store_id == ids.c.store_id)
+        stores = connection.execute(select(func.count()).select_from(ids)).scalar_one()
+        matches = select(func.count()).select_from(ids).where(is_polled.exists())
+        polled = connection.execute(matches).scalar_one()
+        if stores and polled < MIN_POLLED_SHARE * stores:
+            others = (
+                select(ids.c.store_id)
+                .where(~is_polled.exists())
+                .order_by(ids.c.store_id)
+                .limit(_SAMPLED_IDS)
+            )
+            examples = list(connection.execute(others).scalars())
+            found.append(
+                UnmatchedSnapshot(table.name, stores, polled, examples[0], _look_rounded(examples))
+            )
+    return found
+
+
+def _look_rounded(store_ids: Sequence[str]) -> bool:
+    """Whether most ids are long numbers that end in zeros, or have an exponent."""
+    rounded = sum(_ROUNDED.fullmatch(store_id) is not None for store_id in store_ids)
+    return 2 * rounded > len(store_ids)

@@ -1,0 +1,243 @@
+"""Open time and status -> downtime events, and downtime by local hour of the week (Outages).
+
+Both are told over each store's whole span: from the earliest start to the latest end of the
+windows asked for. For how long a store was down in a window is told by :mod:`.report`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from storemon_pipeline.uptime.conversions import codes_to_ids, to_microseconds, to_timestamps
+from storemon_pipeline.uptime.current_status import CurrentStatus
+from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enumerate_groups
+from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.rules import DAY, HOUR
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets
+
+_MINUTE = HOUR // 60
+_HOURS_OF_WEEK = 7 * 24
+_NEVER = np.iinfo(np.int64).max
+_MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
+
+
+def _clocks(stores: pd.DataFrame, time: ObservedTime) -> tuple[UtcOffsets, Int]:
+    zone, zones = pd.factorize(stores["timezone"])
+    return UtcOffsets([str(name) for name in zones], time.line.start, time.line.end), zone
+
+
+def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
+    start, end = request.per_store_spans(stores["timezone"])
+    return intervals.clip(start[intervals.code], end[intervals.code])
+
+
+def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[Int, Int]:
+    """Which stretches of downtime are one outage: those between which the store was not up.
+
+    Parameters
+    ----------
+    down, up : Intervals
+        Disjoint, sorted, within the line's span.
+    line : Line
+
+    Returns
+    -------
+    number : int64 array, shape (n,)
+        Of each stretch of downtime: the same for all of an outage, and never less than the one
+        before.
+    up_again : int64 array, shape (n,)
+        When the store is up next, in microseconds since 1970; beyond all spans where it is not.
+    """
+    key = line.encode(up.code, up.start)
+    following = np.searchsorted(key, line.encode(down.code, down.start))
+    # two stores may have as many stretches of uptime before them: one that is never up
+    number = following + down.code
+    up_again = np.full(len(down), _NEVER)
+    known = following < len(up)
+    known[known] = up.code[following[known]] == down.code[known]
+    up_again[known] = up.start[following[known]]
+    return number, up_again
+
+
+def downtime_events(
+    stores: pd.DataFrame, time: ObservedTime, request: ReportRequest, current: pd.DataFrame
+) -> pd.DataFrame:
+    """Every maximal stretch of downtime within one open interval (Outages).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, a row a store.
+    time : OpenTime
+        Of the same stores and request.
+    request : ReportRequest
+    current : DataFrame
+        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of the same stores.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
+        ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of, and the store is
+        down then),
+        ``down_since_utc`` (``datetime64[us, UTC]``: where the outage begins that it is a part of,
+        after the last uptime in the span), ``down_before`` (bool: there is none, so that it may
+        have begun before the span), ``down_minutes`` (float64, two decimals: open time that is down
+        since then, up to its end), and ``start_offset``, ``end_offset``, ``down_since_offset``
+        (``timedelta64[us]``: how far the store's clock is ahead of UTC then), sorted by store and
+        start.
+    """
+    down = _clip_to_spans(time.down, request, stores)
+    clocks, zone = _clocks(stores, time)
+    (as_of,) = to_microseconds([request.as_of]).tolist()
+    # an open store without data is as its newest poll left it: the event that reaches as_of says so
+    is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
+
+    def offset(instant: Int) -> npt.NDArray[np.timedelta64]:
+        return clocks.at(zone[down.code], instant).astype("timedelta64[us]")
+
+    up = _clip_to_spans(time.up, request, stores)
+    number, _ = label_outages(down, up, time.line)
+    _, first, members = np.unique(number, return_index=True, return_counts=True)
+    begun = np.repeat(first, members)
+    since = down.start[begun]
+    before = np.cumsum(down.end - down.start) - (down.end - down.start)
+    return pd.DataFrame(
+        {
+            "store_id": codes_to_ids(down.code, stores["store_id"]),
+            "start_utc": to_timestamps(down.start),
+            "end_utc": to_timestamps(down.end),
+            "start_offset": offset(down.start),
+            "end_offset": offset(down.end),
+            "minutes": round_to_hundredths(down.end - down.start, _MINUTE) / 100,
+            "ongoing": (down.end == as_of) & is_down[down.code],
+            "down_since_utc": to_timestamps(since),
+            "down_since_offset": offset(since),
+            "down_before": number - down.code == np.searchsorted(up.code, down.code),
+            "down_minutes": round_to_hundredths(
+                before + down.end - down.start - before[begun], _MINUTE
+            )
+            / 100,
+        },
+        copy=False,
+    )
+
+
+def stores_down_now(
+    stores: pd.DataFrame,
+    time: ObservedTime,
+    request: ReportRequest,
+    current: pd.DataFrame,
+    events: pd.DataFrame,
+) -> pd.DataFrame:
+    """Which stores are down at as_of, and since when (rule 7, Outages).
+
+    Parameters
+    ----------
+    stores, time, request, current
+        As for :func:`downtime_events`.
+    events : DataFrame
+        Of :func:`downtime_events`.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (text), ``down_since_utc``, ``down_since_offset``, ``down_before`` and
+        ``down_minutes`` as in the events, of the last outage in the span where it is not over; else
+        the outage begins with the poll that says that the store is down. Sorted by store.
+    """
+    down = _clip_to_spans(time.down, request, stores)
+    _, up_again = label_outages(down, _clip_to_spans(time.up, request, stores), time.line)
+    not_over = np.flatnonzero(up_again == _NEVER)
+    newest = np.full(len(stores), -1)
+    newest[down.code[not_over]] = not_over
+    code = np.flatnonzero(current["status"] == CurrentStatus.DOWN)
+    goes_on = newest[code] >= 0
+
+    polled = current["poll_utc"].iloc[code].reset_index(drop=True)
+    instant = to_microseconds(polled)
+    zone, zones = pd.factorize(stores["timezone"])
+    clocks = UtcOffsets(list(zones), min(instant.tolist(), default=time.line.end), time.line.end)
+    begun = pd.DataFrame(
+        {
+            "down_since_utc": polled,
+            "down_since_offset": clocks.at(zone[code], instant).astype("timedelta64[us]"),
+            "down_before": False,
+            "down_minutes": 0.0,
+        }
+    )
+    going_on = events[begun.columns].iloc[newest[code[goes_on]]]
+    going_on.index = begun.index[goes_on]
+    since = pd.concat([begun[~goes_on], going_on]).sort_index()
+    since.insert(0, "store_id", stores["store_id"].iloc[code].to_numpy())
+    return since
+
+
+def _by_local_hour(intervals: Intervals, clocks: UtcOffsets, zone: Int, stores: int) -> Int:
+    """Microseconds of the intervals by store and local hour of the week, from Monday's first.
+
+    Returns
+    -------
+    int64 array, shape (stores * 168,)
+    """
+    # cut where clocks change, so that each piece has one offset ...
+    first, count = clocks.segments(zone[intervals.code], intervals.start, intervals.end)
+    whole, member = enumerate_groups(count)
+    since, offset = clocks.segment(first[whole] + member)
+    until, _ = clocks.segment(first[whole] + np.minimum(member + 1, count[whole] - 1))
+    start = np.maximum(intervals.start[whole], since) + offset
+    is_last = member == count[whole] - 1
+    end = np.where(is_last, intervals.end[whole], until) + offset
+    # ... then at each full hour of the local clock
+    first_hour = start // HOUR
+    piece, nth = enumerate_groups((end - 1) // HOUR - first_hour + 1)
+    hour = first_hour[piece] + nth
+    length = np.minimum(end[piece], (hour + 1) * HOUR) - np.maximum(start[piece], hour * HOUR)
+    hour_of_week = (hour + _MONDAY // HOUR) % _HOURS_OF_WEEK
+    code = intervals.code[whole][piece]
+    # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+    total = np.bincount(
+        code * _HOURS_OF_WEEK + hour_of_week, weights=length, minlength=stores * _HOURS_OF_WEEK
+    )
+    return total.astype(np.int64)
+
+
+def downtime_by_hour(
+    stores: pd.DataFrame, time: ObservedTime, request: ReportRequest
+) -> pd.DataFrame:
+    """Open time and downtime by each store's local weekday and hour (Outages).
+
+    An instant belongs to the hour that the wall clock shows: an hour that it shows twice counts
+    twice.
+
+    Parameters
+    ----------
+    stores, time, request
+        As for :func:`downtime_events`.
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64),
+        ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for
+        each hour with open time, sorted.
+    """
+    clocks, zone = _clocks(stores, time)
+    opened = _by_local_hour(_clip_to_spans(time.open, request, stores), clocks, zone, len(stores))
+    down = _by_local_hour(_clip_to_spans(time.down, request, stores), clocks, zone, len(stores))
+    some = np.flatnonzero(opened)
+    opened, down = opened[some], down[some]
+    return pd.DataFrame(
+        {
+            "store_id": codes_to_ids(some // _HOURS_OF_WEEK, stores["store_id"]),
+            "day_of_week": some % _HOURS_OF_WEEK // 24,
+            "hour": some % 24,
+            "open_minutes": round_to_hundredths(opened, _MINUTE) / 100,
+            "downtime_minutes": round_to_hundredths(down, _MINUTE) / 100,
+            "downtime_pct": percentage(down, opened),
+        },
+        copy=False,
+    )

@@ -1,0 +1,162 @@
+"""Status intervals x open hours x windows -> the figures of each store.
+
+The only place where uptime, downtime and unobserved time are added up and rounded. When a store
+was down, rather than for how long, is told by :mod:`.outages`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.conversions import frame_to_intervals, to_microseconds
+from storemon_pipeline.uptime.intervals import (
+    CumulativeDuration,
+    Int,
+    Intervals,
+    StoreTimeKey,
+    intersect,
+)
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.status_intervals import ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTime:
+    """The open time of some stores over a request's span, and which of it was observed.
+
+    What the figures and the outages are both made from.
+
+    Attributes
+    ----------
+    line : Line
+    open, up, down : Intervals
+        ``up`` and ``down`` lie within ``open``; a stretch of either is within one open interval
+        and as long as it can be.
+    """
+
+    line: StoreTimeKey
+    open: Intervals
+    up: Intervals
+    down: Intervals
+
+
+def observe_open_time(
+    stores: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    status_intervals: pd.DataFrame,
+    request: ReportRequest,
+) -> ObservedTime:
+    """Cut status intervals to open time.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice).
+    open_hours : DataFrame
+        Of :func:`~storemon_pipeline.uptime.opening_hours.open_hours`.
+    status_intervals : DataFrame
+        Of :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
+    request : ReportRequest
+        Both tables must be of its span.
+    """
+    first, last = to_microseconds(request.span).tolist()
+    line = StoreTimeKey(first, last, len(stores))
+    is_open = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
+    status = frame_to_intervals(status_intervals, stores, "start_utc", "end_utc")
+    pieces, _, of_status = intersect(is_open, status, line)
+    active = (status_intervals["status"] == ACTIVE).to_numpy(dtype=bool)[of_status]
+    return ObservedTime(line, is_open, pieces.take(active), pieces.take(~active))
+
+
+def round_to_hundredths(amount: Int, unit: Int | int) -> Int:
+    """``amount / unit`` in hundredths, rounded half up; exact, in integers.
+
+    Examples
+    --------
+    >>> round_to_hundredths(np.array([1_000_000, 3_600_000_000]), 3_600_000_000).tolist()
+    [0, 100]
+    """
+    return (200 * amount + unit) // (2 * np.asarray(unit, dtype=np.int64))
+
+
+def compute_metrics(
+    time: ObservedTime, request: ReportRequest, stores: pd.DataFrame
+) -> pd.DataFrame:
+    """Uptime, downtime and open time of each store and window, in microseconds, unrounded.
+
+    Returns
+    -------
+    DataFrame, int64, a row a store by position
+        For each window ``uptime_…``, ``downtime_…``, ``unobserved_…`` and ``open_time_…`` + the
+        window's column name; the first three add up to the fourth exactly.
+    """
+    code = np.arange(len(stores))
+    measures = {
+        "open_time": CumulativeDuration(time.open, time.line),
+        "uptime": CumulativeDuration(time.up, time.line),
+        "downtime": CumulativeDuration(time.down, time.line),
+    }
+    columns: dict[str, Int] = {}
+    for window in request.windows:
+        start, end = request.bounds(window, stores["timezone"])
+        lengths = {name: of.between(code, start, end) for name, of in measures.items()}
+        lengths["unobserved"] = lengths["open_time"] - lengths["uptime"] - lengths["downtime"]
+        for name in ("uptime", "downtime", "unobserved", "open_time"):
+            columns[f"{name}_{window.suffix}"] = lengths[name]
+    return pd.DataFrame(columns, copy=False)
+
+
+def round_metrics(
+    stores: pd.DataFrame, exact: pd.DataFrame, request: ReportRequest
+) -> pd.DataFrame:
+    """The figures of each store, rounded, under the names of ``report_full.csv`` (Figures).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, ``last_poll_utc``, a row a store.
+    exact : DataFrame
+        Of :func:`compute_metrics`, for the same stores.
+    request : ReportRequest
+
+    Returns
+    -------
+    DataFrame
+        ``store_id``; for each window ``uptime_``, ``downtime_``, ``unobserved_`` (float64, minutes
+        for the hour, hours for all else, two decimals) and ``uptime_pct_`` (float64, NaN where
+        nothing was observed) + the window's column name; ``last_poll_utc``; ``timezone``.
+    """
+    columns: dict[str, object] = {"store_id": stores["store_id"].to_numpy()}
+    for window in request.windows:
+        name = window.suffix
+        for figure in ("uptime", "downtime", "unobserved"):
+            amount = exact[f"{figure}_{name}"].to_numpy()
+            columns[f"{figure}_{name}"] = round_to_hundredths(amount, window.unit) / 100
+        columns[f"uptime_pct_{name}"] = percentage(
+            exact[f"uptime_{name}"].to_numpy(),
+            (exact[f"uptime_{name}"] + exact[f"downtime_{name}"]).to_numpy(),
+        )
+    columns["last_poll_utc"] = stores["last_poll_utc"].to_numpy()
+    columns["timezone"] = stores["timezone"].to_numpy()
+    report = pd.DataFrame(columns)
+    report["last_poll_utc"] = stores["last_poll_utc"].reset_index(drop=True)
+    return report
+
+
+def percentage(part: Int, whole: Int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0.
+
+    Examples
+    --------
+    >>> century = 36_525 * 86_400_000_000
+    >>> percentage(np.array([century - 1, 1, 0]), np.array([century, 3, 0])).tolist()
+    [100.0, 33.33, nan]
+    """
+    some = whole > 0
+    whole = np.where(some, whole, 1)
+    # in two steps: ten thousand times what is more than fourteen years is beyond 64 bits
+    percents, rest = np.divmod(100 * part, whole)
+    return np.where(some, (100 * percents + round_to_hundredths(rest, whole)) / 100, np.nan)

@@ -1,0 +1,389 @@
+"""What a report is asked for, and what that comes to: as_of, windows, stores, rules (rules 1, 2).
+
+An :class:`ReportSpec` is what a person or a program writes; :func:`resolve_spec` makes of it, of
+the newest poll and of the clock, a :class:`ReportRequest`, which has no open question left. Both
+are pydantic models, so that the launchpad, the database and the API say it in the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+from storemon_pipeline.uptime.conversions import to_microseconds
+from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.messages import quote_value
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.windows import (
+    CALENDAR_WINDOWS,
+    ROLLING_WINDOWS,
+    Window,
+    calendar_bounds,
+)
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Between which years a report may be asked for: far from where calendars and clocks end."""
+
+DEFAULT_WINDOWS = (Window.HOUR, Window.DAY, Window.WEEK)
+
+
+def parse_instant(value: object) -> object:
+    """Read an instant as the files write it: ISO 8601 or ``… UTC``; without a zone it is UTC.
+
+    Anything but text is passed on as it is, for pydantic to judge.
+
+    Examples
+    --------
+    >>> parse_instant("2023-01-25 18:13:22.47922 UTC").isoformat()
+    '2023-01-25T18:13:22.479220+00:00'
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    try:
+        instant = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
+        utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        msg = f"{quote_value(value)} is no instant: write it like 2023-01-25T18:00:00Z"
+        raise ValueError(msg) from error
+    if not FIRST_YEAR <= utc.year <= LAST_YEAR:
+        msg = f"{quote_value(value)} is not between the years {FIRST_YEAR} and {LAST_YEAR}"
+        raise ValueError(msg)
+    return utc
+
+
+Instant = Annotated[datetime, BeforeValidator(parse_instant)]
+
+STORE_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+"""What the id of a store is, as a regular expression."""
+
+STORE_ID_DESCRIPTION = "a letter or digit followed by at most 63 letters, digits or ._:-"
+
+
+def _store_id(value: str) -> str:
+    if not re.fullmatch(STORE_ID_PATTERN, value):
+        msg = f"{quote_value(value)} is no id of a store: that is {STORE_ID_DESCRIPTION}"
+        raise ValueError(msg)
+    return value
+
+
+def _quoted(value: object) -> object:
+    """Refuse a number: YAML drops leading zeros, and others digits beyond the sixteenth."""
+    if not isinstance(value, str):
+        msg = f"{quote_value(value)} is not text: put the id of a store in quotes"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic passes on a TypeError as a bug
+    return value
+
+
+StoreId = Annotated[
+    str,
+    BeforeValidator(_quoted),
+    AfterValidator(_store_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID_PATTERN}$"}),
+]
+"""The id of a store: text, whatever number it looks like."""
+
+
+def _parse_as_of(value: object) -> object:
+    if value in ("latest", "now"):
+        return value
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        msg = f"{error}, or latest, or now"
+        raise ValueError(msg) from error
+
+
+MOST_STORES = 10_000
+"""How many stores may be named; a report of more is one of all stores."""
+
+
+def _few_enough(store_ids: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Stores without those that are named again, in the order they were named."""
+    if store_ids is None:
+        return None
+    different = tuple(dict.fromkeys(store_ids))
+    if len(different) > MOST_STORES:
+        msg = (
+            f"store_ids names {len(different):,} stores, and at most {MOST_STORES:,} may be: leave "
+            "it out for a report of all stores"
+        )
+        raise ValueError(msg)
+    return different
+
+
+class ReportSpec(BaseModel):
+    """A report as it is asked for. Everything is optional.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Where the parts contradict each other, or a value is not one of those accepted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: Annotated[Literal["latest", "now"] | datetime, BeforeValidator(_parse_as_of)] = Field(
+        default="latest",
+        description=(
+            "The end of every window. latest: the newest poll in the data. now: the clock. Or an "
+            "instant, such as 2023-01-25T18:00:00Z."
+        ),
+    )
+    windows: tuple[Window, ...] = Field(
+        default=DEFAULT_WINDOWS,
+        description=(
+            "Any of hour, day, week, month (30 days), range with start and end; and, in each "
+            "store's own calendar, today, yesterday, last_calendar_week (Monday to Sunday), "
+            "this_calendar_month, last_calendar_month."
+        ),
+    )
+    start: Instant | None = Field(
+        default=None, description="The beginning of the window `range`, with end."
+    )
+    end: Instant | None = Field(
+        default=None, description="The end of the window `range`; it is then the as_of as well."
+    )
+    store_ids: Annotated[tuple[StoreId, ...] | None, AfterValidator(_few_enough)] = Field(
+        default=None,
+        min_length=1,
+        description=(
+            f"Only these stores, {MOST_STORES:,} at most. Not set: all that were ever polled."
+        ),
+    )
+    rules: UptimeRules = Field(
+        default=UptimeRules(), description="The rules that the figures follow."
+    )
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if (self.start is None) != (self.end is None):
+            msg = "start and end go together: give both, for a range, or neither"
+            raise ValueError(msg)
+        if self.start is not None and self.end is not None:
+            if self.start >= self.end:
+                msg = (
+                    f"start ({self.start.isoformat()}) must be before end ({self.end.isoformat()})"
+                )
+                raise ValueError(msg)
+            if self.as_of not in ("latest", self.end):
+                msg = "a range's end is its as_of: leave as_of out where start and end are given"
+                raise ValueError(msg)
+        elif Window.RANGE in self.windows:
+            msg = "the window 'range' needs start and end"
+            raise ValueError(msg)
+        if not self.windows and self.start is None:
+            msg = "windows is empty: name at least one of " + ", ".join(Window)
+            raise ValueError(msg)
+        return self
+
+
+LONGEST_RANGE = timedelta(days=1830)
+"""Five years: a longer range takes minutes and hundreds of megabytes even for few stores."""
+
+EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
+"""Polls before it are bad rows."""
+
+
+class UnanswerableError(ValueError):
+    """A report requested for a time that it cannot cover.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what is accepted.
+    field : str
+        Which part of the request is wrong: ``as_of``, ``start`` or ``end``.
+    """
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+def refuse_future(field: str, instant: datetime, now: datetime) -> None:
+    """Refuse an instant in the future (rule 1).
+
+    Parameters
+    ----------
+    field : str
+        What the instant is called.
+    instant, now : datetime
+        UTC; ``now`` is the clock.
+
+    Raises
+    ------
+    UnanswerableError
+    """
+    if instant > now:
+        msg = (
+            f"{_in_utc(instant)} is in the future: the clock says {_in_utc(now)}. Give an instant "
+            "that has been"
+        )
+        raise UnanswerableError(msg, field=field)
+
+
+def check_times(spec: ReportSpec, now: datetime) -> None:
+    """Refuse a report of the future, or of a range without bound (rules 1 and 2).
+
+    Not a part of :class:`ReportSpec`, which says what may be written at all: requests that are on
+    record are read whatever the clock says.
+
+    Parameters
+    ----------
+    spec : AskedReport
+    now : datetime
+        The clock; UTC.
+
+    Raises
+    ------
+    UnanswerableError
+    """
+    if isinstance(spec.as_of, datetime):
+        refuse_future("as_of", spec.as_of, now)
+    if spec.start is None or spec.end is None:
+        return
+    refuse_future("start", spec.start, now)
+    refuse_future("end", spec.end, now)
+    if spec.start < EARLIEST_START:
+        msg = f"{_in_utc(spec.start)} is before {_in_utc(EARLIEST_START)}, when data may begin"
+        raise UnanswerableError(msg, field="start")
+    if spec.end - spec.start > LONGEST_RANGE:
+        days = (spec.end - spec.start) / timedelta(days=1)
+        msg = (
+            f"{_in_utc(spec.start)} is {days:,.0f} days before the end, {_in_utc(spec.end)}: a "
+            f"range is of at most {LONGEST_RANGE.days:,} days"
+        )
+        raise UnanswerableError(msg, field="start")
+
+
+def _in_utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class ReportRequest(BaseModel):
+    """A report's request with every question answered.
+
+    Attributes
+    ----------
+    as_of : datetime
+        UTC; the end of every window (rule 1).
+    windows : tuple of Window
+        In the order they were asked for, none twice.
+    start, end : datetime or None
+        The beginning and the end of the window ``range``, where that is one of them.
+    store_ids : tuple of str or None
+        The stores asked for; None is all.
+    rules : UptimeRules
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: Instant
+    windows: tuple[Window, ...] = Field(min_length=1)
+    start: Instant | None
+    end: Instant | None = None
+    store_ids: tuple[str, ...] | None
+    rules: UptimeRules
+
+    def bounds(self, window: Window, timezones: pd.Series) -> tuple[Int, Int]:
+        """Where a window begins and ends for each store (rule 2).
+
+        Parameters
+        ----------
+        window : Window
+        timezones : Series of text, shape (stores,)
+            The stores' zones: known IANA names. Only calendar windows ask for them.
+
+        Returns
+        -------
+        start, end : int64 arrays, shape (stores,)
+            Microseconds since 1970.
+        """
+        (as_of,) = to_microseconds([self.as_of]).tolist()
+        if window in CALENDAR_WINDOWS:
+            return calendar_bounds(window, as_of, timezones)
+        (start,) = to_microseconds([self._earliest_start(window)]).tolist()
+        return np.full(len(timezones), start), np.full(len(timezones), as_of)
+
+    def per_store_spans(self, timezones: pd.Series) -> tuple[Int, Int]:
+        """The whole span of the windows of each store: earliest start, latest end (Outages).
+
+        Returns
+        -------
+        start, end : int64 arrays, shape (stores,)
+        """
+        starts, ends = zip(
+            *(self.bounds(window, timezones) for window in self.windows), strict=True
+        )
+        return np.minimum.reduce(starts), np.maximum.reduce(ends)
+
+    def _earliest_start(self, window: Window) -> datetime:
+        """Where a window begins; for a calendar window, before where it does for any store."""
+        if window is Window.RANGE and self.start is not None:
+            return self.start
+        return self.as_of - (ROLLING_WINDOWS | CALENDAR_WINDOWS)[window]
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether this is a report of all stores with default windows and rules."""
+        return (
+            self.windows == DEFAULT_WINDOWS
+            and self.store_ids is None
+            and self.rules == UptimeRules()
+        )
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """What must be looked at to answer: all windows of all stores are within, up to as_of."""
+        return min(map(self._earliest_start, self.windows)), self.as_of
+
+
+def resolve_spec(spec: ReportSpec, *, newest_poll: datetime, now: datetime) -> ReportRequest:
+    """Settle what was asked for (rules 1 and 2).
+
+    Parameters
+    ----------
+    spec : AskedReport
+    newest_poll : datetime
+        The newest poll in the data at or before ``now``; UTC.
+    now : datetime
+        The clock; UTC.
+
+    Returns
+    -------
+    ReportRequest
+        With start and end given, the window ``range`` is in it, asked for by name or not.
+    """
+    windows: Sequence[Window] = spec.windows
+    if spec.end is not None:
+        as_of = spec.end
+        windows = (*windows, Window.RANGE)
+    elif spec.as_of == "latest":
+        as_of = newest_poll
+    elif spec.as_of == "now":
+        as_of = now
+    else:
+        as_of = spec.as_of
+    return ReportRequest(
+        as_of=as_of,
+        windows=tuple(dict.fromkeys(windows)),
+        start=spec.start,
+        end=spec.end,
+        store_ids=spec.store_ids and tuple(sorted(set(spec.store_ids))),
+        rules=spec.rules,
+    )

@@ -1,0 +1,115 @@
+"""Whether each store met its target, what is left of its downtime budget, and how its outages were.
+
+A target is the least share of a store's observed open time that it is to be up, in percent. An
+outage is downtime without any uptime in between: closing time neither ends it nor begins another,
+so that it may be several downtime events.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from storemon_pipeline.uptime.downtime import label_outages
+from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.rules import HOUR
+
+_SCALE = 100_000  # a target is told to a thousandth of a percent
+_MINUTE = HOUR // 60
+_Float = npt.NDArray[np.float64]
+
+
+def service_levels(
+    stores: pd.DataFrame, time: ObservedTime, exact: pd.DataFrame, request: ReportRequest
+) -> pd.DataFrame:
+    """Service levels of each store and window.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id``, ``timezone``, ``target_pct`` (float64, 0 to 100, at most three decimals).
+    time : OpenTime
+        Of the same stores and request.
+    exact : DataFrame
+        Of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`, for the same.
+    request : ReportRequest
+
+    Returns
+    -------
+    DataFrame
+        ``target_pct``; then for each window, + its column name: ``met_`` (boolean, NA where
+        nothing was observed), ``downtime_budget_`` and ``budget_left_`` (float64, in the unit of
+        the window's figures; less than nothing where it is overdrawn), ``outages_`` (int64),
+        ``mean_minutes_to_recovery_`` (of outages after which it was up again in the window),
+        ``mean_hours_between_outages_`` (uptime by outages) and ``longest_outage_minutes_``
+        (float64, NaN where there is none to tell of). The length of an outage is its downtime.
+    """
+    number, up_again = label_outages(time.down, time.up, time.line)
+    columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
+    for window in request.windows:
+        name = window.suffix
+        up, downtime = (exact[f"{figure}_{name}"].to_numpy() for figure in ("uptime", "downtime"))
+        budget = downtime_budget(up + downtime, stores["target_pct"])
+        columns[f"met_{name}"] = pd.arrays.BooleanArray(downtime <= budget, mask=up + downtime == 0)
+        columns[f"downtime_budget_{name}"] = round_to_hundredths(budget, window.unit) / 100
+        columns[f"budget_left_{name}"] = round_to_hundredths(budget - downtime, window.unit) / 100
+
+        start, end = request.bounds(window, stores["timezone"])
+        down = time.down
+        within = (down.start < end[down.code]) & (down.end > start[down.code])
+        cut = down.take(within).clip(start[down.code[within]], end[down.code[within]])
+        _, first, outage = np.unique(number[within], return_index=True, return_inverse=True)
+        code = cut.code[first]
+        # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+        length = np.bincount(outage, weights=cut.end - cut.start).astype(np.int64)
+        # all stretches of an outage are followed by the same uptime
+        over = up_again[within][first] < end[code]
+        count = np.bincount(code, minlength=len(stores))
+        recovered = np.bincount(code[over], minlength=len(stores))
+        until_over = np.bincount(code[over], weights=length[over], minlength=len(stores)).astype(
+            np.int64
+        )
+        longest = np.zeros(len(stores), dtype=np.int64)
+        np.maximum.at(longest, code, length)
+        columns[f"outages_{name}"] = count
+        columns[f"mean_minutes_to_recovery_{name}"] = _mean_in_unit(until_over, recovered, _MINUTE)
+        columns[f"mean_hours_between_outages_{name}"] = _mean_in_unit(up, count, HOUR)
+        columns[f"longest_outage_minutes_{name}"] = _mean_in_unit(
+            longest, np.minimum(count, 1), _MINUTE
+        )
+    return pd.DataFrame(columns)
+
+
+def downtime_budget(observed: Int, target_pct: pd.Series) -> Int:
+    """For how long targets let stores be down, in microseconds, rounded down.
+
+    Parameters
+    ----------
+    observed : int64 array, shape (stores,)
+        Their observed open time, in microseconds.
+    target_pct : Series of float64, shape (stores,)
+        0 to 100, at most three decimals.
+    """
+    target = np.rint(target_pct.to_numpy(np.float64) * (_SCALE // 100)).astype(np.int64)
+    return _mul_div(observed, _SCALE - target)
+
+
+def _mul_div(whole: Int, part: Int) -> Int:
+    """``whole * part / _SCALE``, rounded down, where the product may exceed 64 bits.
+
+    Examples
+    --------
+    >>> _mul_div(np.array([1_000_001]), np.array([500])).tolist()
+    [5000]
+    """
+    times, rest = np.divmod(whole, _SCALE)
+    return times * part + rest * part // _SCALE
+
+
+def _mean_in_unit(total: Int, count: Int, unit: int) -> _Float:
+    """``total / count`` in a unit, to two decimals; NaN where there is nothing to divide by."""
+    some = count > 0
+    return np.where(some, round_to_hundredths(total, np.where(some, count, 1) * unit) / 100, np.nan)

@@ -1,0 +1,264 @@
+"""Polls + open hours -> when each store is up or down (rules 4 to 7).
+
+A poll says what a store's status was at one instant. Here each poll that counts gets the stretch
+of time for which it speaks; neighbours of one status are one interval, and what no poll speaks for
+is left out: it is unobserved. The intervals are not cut to open time yet, :mod:`.report` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from storemon_pipeline.uptime.conversions import (
+    frame_to_intervals,
+    intervals_to_frame,
+    store_codes,
+    to_microseconds,
+)
+from storemon_pipeline.uptime.intervals import (
+    Bool,
+    Int,
+    Intervals,
+    StoreTimeKey,
+    contains,
+    enumerate_groups,
+)
+from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
+from storemon_pipeline.uptime.rules import BeforeFirstPoll, ClosedPolls, Interpolation, UptimeRules
+
+ACTIVE, INACTIVE = "active", "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Polls:
+    """Polls sorted by store and time, no store twice at one instant.
+
+    Attributes
+    ----------
+    code : int64 array, shape (n,)
+        The store of each poll.
+    at : int64 array, shape (n,)
+        Microseconds since 1970-01-01 UTC.
+    active : bool array, shape (n,)
+    """
+
+    code: Int
+    at: Int
+    active: Bool
+
+    def take(self, which: Bool | Int) -> Polls:
+        """Pick the polls at the positions, or where the mask, ``which``."""
+        return Polls(self.code[which], self.at[which], self.active[which])
+
+
+def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls:
+    """The polls of the stores at or before as_of, sorted; of two at one instant the later row.
+
+    Parameters
+    ----------
+    polls, stores
+        As for :func:`status_intervals`.
+    as_of : int
+        Microseconds since 1970-01-01 UTC.
+    """
+    code = store_codes(polls["store_id"], stores["store_id"])
+    at = to_microseconds(polls["timestamp_utc"])
+    keep = (code >= 0) & (at <= as_of)
+    found = Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
+    ahead = found.code[1:] > found.code[:-1]
+    ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
+    if ahead.all():
+        return found
+    return _sorted_by_value(found) or _sorted_by_position(found)
+
+
+def _sorted_by_value(polls: Polls) -> Polls | None:
+    """Sort polls as numbers that hold all of them, ten times as fast as by their positions.
+
+    None where two polls of one store and instant differ, since only their positions tell which
+    came later; or where 64 bits do not hold a poll.
+    """
+    try:
+        line = StoreTimeKey(
+            int(polls.at.min()), int(polls.at.max()), 2 * (int(polls.code.max()) + 1)
+        )
+    except OverflowError:
+        return None
+    packed = np.sort(2 * line.encode(polls.code, polls.at) + polls.active)
+    key, active = packed >> 1, (packed & 1).astype(bool)
+    same = key[1:] == key[:-1]
+    if (same & (active[1:] != active[:-1])).any():
+        return None
+    kept = np.append(~same, True)
+    return Polls(*line.decode(key[kept]), active[kept])
+
+
+def _sorted_by_position(polls: Polls) -> Polls:
+    """Sort polls; of two of one store and instant the later one stays."""
+    ordered = polls.take(np.lexsort((polls.at, polls.code)))
+    same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
+    return ordered.take(np.append(~same, True))
+
+
+def latest_counted_polls(polls: Polls, openings: OpeningSchedule, rules: UptimeRules) -> Int:
+    """The position of each store's newest poll that counts (rule 4).
+
+    Newest first: a poll is looked at only where all newer ones of its store were made out of
+    hours, twice as many of them in each round.
+
+    Returns
+    -------
+    int64 array
+        At most one position a store, in no order.
+    """
+    last = np.flatnonzero(np.append(polls.code[1:] != polls.code[:-1], True)[: len(polls.code)])
+    if rules.closed_polls is ClosedPolls.USE:
+        return last
+    first = np.append(0, last[:-1] + 1)[: len(last)]
+    found: list[Int] = []
+    take = 1
+    while len(last):
+        count = np.minimum(take, last - first + 1)
+        store, member = enumerate_groups(count)
+        at = (last - count + 1)[store] + member
+        inside = openings.is_open(polls.code[at], polls.at[at])
+        newest = np.full(len(last), -1)
+        np.maximum.at(newest, store[inside], at[inside])
+        found.append(newest[newest >= 0])
+        last = last - count
+        left = (newest < 0) & (last >= first)
+        first, last = first[left], last[left]
+        take *= 2
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+
+def _poll_coverage(
+    polls: Polls, rules: UptimeRules, start: int, end: int
+) -> tuple[Intervals, Bool]:
+    """The stretch within ``[start, end)`` that each poll speaks for (rules 5 and 6)."""
+    before = np.empty(len(polls.at), dtype=np.int64)
+    after = np.empty(len(polls.at), dtype=np.int64)
+    is_first = np.append(True, polls.code[1:] != polls.code[:-1])[: len(polls.at)]
+    is_last = np.append(is_first[1:], True)[: len(polls.at)]
+    gap = np.diff(polls.at, append=0)
+    # where one poll's word ends and the next one's begins
+    turn = polls.at + (gap // 2 if rules.interpolation is Interpolation.NEAREST else gap)
+    after[:] = np.where(is_last, end, turn)
+    before[1:] = turn[:-1]
+    before[is_first] = start
+    if rules.max_carry is not None:
+        carry = rules.max_carry
+        if rules.interpolation is Interpolation.PREVIOUS:
+            # a poll that has no poll within the carry before it speaks backwards as well,
+            # for what the poll before it no longer reaches
+            reach = np.empty(len(polls.at), dtype=np.int64)
+            reach[1:] = polls.at[:-1] + carry
+            reach[is_first] = start
+            before = np.minimum(np.maximum(reach, polls.at - carry), polls.at)
+        else:
+            before = np.maximum(before, polls.at - carry)
+        after = np.minimum(after, polls.at + carry)
+    if rules.before_first_poll is BeforeFirstPoll.UNOBSERVED:
+        before[is_first] = polls.at[is_first]
+    coverage = Intervals(polls.code, np.maximum(before, start), np.minimum(after, end))
+    full = coverage.start < coverage.end
+    return coverage.take(full), polls.active[full]
+
+
+def _merge_adjacent(coverage: Intervals, active: Bool) -> tuple[Intervals, Bool]:
+    """Make one of neighbours that touch and have the same status."""
+    new = np.ones(len(coverage), dtype=bool)
+    new[1:] = (
+        (coverage.code[1:] != coverage.code[:-1])
+        | (coverage.start[1:] > coverage.end[:-1])
+        | (active[1:] != active[:-1])
+    )
+    last = np.append(new[1:], True)[: len(new)]
+    merged = Intervals(coverage.code[new], coverage.start[new], coverage.end[last])
+    return merged, active[new]
+
+
+def stores_without_prior_poll(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    hours: OpeningHours,
+    start: pd.Timestamp,
+    rules: UptimeRules,
+) -> Bool:
+    """Which stores have no poll before ``start`` that counts: an older one, if any, is needed.
+
+    Parameters
+    ----------
+    stores, polls, hours, start, rules
+        As for :func:`status_intervals`.
+
+    Returns
+    -------
+    bool array, a store each
+    """
+    (first,) = to_microseconds([start]).tolist()
+    before = sorted_polls(polls, stores, first - 1)
+    missing = np.ones(len(stores), dtype=bool)
+    newest = latest_counted_polls(before, OpeningSchedule(stores, hours, rules), rules)
+    missing[before.code[newest]] = False
+    return missing
+
+
+def status_intervals(
+    stores: pd.DataFrame,
+    polls: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    hours: OpeningHours,
+    start: pd.Timestamp,
+    as_of: pd.Timestamp,
+    rules: UptimeRules,
+) -> pd.DataFrame:
+    """When each store has which status within ``[start, as_of)`` (rules 4 to 7).
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice) and ``timezone``.
+    polls : DataFrame
+        ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status`` (``active`` or
+        ``inactive``), in any order; of two of one store at one instant the later row counts, and
+        those after ``as_of`` do not exist. Polls before ``start`` may be left out where a later
+        one, also before ``start``, was made in hours.
+    open_hours : DataFrame
+        Of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over ``[start, as_of)``.
+    hours : OpeningHours
+        As given to it; they tell which of the polls before ``start`` were made in hours.
+    start, as_of : Timestamp
+        UTC.
+    rules : UptimeRules
+
+    Returns
+    -------
+    DataFrame
+        ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
+        (category): half-open, sorted, disjoint, neighbours of one status merged. Time without a
+        row is unobserved.
+    """
+    first, last = to_microseconds([start, as_of]).tolist()
+    known = sorted_polls(polls, stores, last)
+    openings = OpeningSchedule(stores, hours, rules)
+    within = known.at >= first
+    past = np.flatnonzero(~within)
+    counts = within.copy()
+    counts[past[latest_counted_polls(known.take(past), openings, rules)]] = True
+    if rules.closed_polls is ClosedPolls.IGNORE:
+        intervals = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
+        line = StoreTimeKey(first, last, len(stores))
+        counts[within] = contains(intervals, line, known.code[within], known.at[within])
+        # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
+        at_end = known.at == last
+        counts[at_end] = openings.is_open(known.code[at_end], known.at[at_end])
+    counted_polls = known.take(counts)
+    coverage, active = _merge_adjacent(*_poll_coverage(counted_polls, rules, first, last))
+    table = intervals_to_frame(coverage, stores, "start_utc", "end_utc")
+    statuses = pd.Index([INACTIVE, ACTIVE])
+    table["status"] = pd.Categorical.from_codes(active.astype(np.int8), statuses)
+    return table

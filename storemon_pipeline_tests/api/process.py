@@ -1,0 +1,109 @@
+"""The API as a process of its own, and how the tests speak to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from storemon_pipeline_tests.defs.runner import PROJECT
+
+SECONDS = 60
+"""For how long anything is waited for."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+@dataclass
+class Api:
+    """``python -m storemon_pipeline.api``, with settings of its own and its log in a file."""
+
+    log: Path
+    settings: Mapping[str, str]
+    port: int = field(default_factory=free_port)
+    dagster_url: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("STOREMON_", "DAGSTER_"))
+        }
+        own = {"STOREMON_API_PORT": str(self.port), "STOREMON_DAGSTER_URL": self.dagster_url}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "storemon_pipeline.api"],
+                cwd=PROJECT,
+                env=kept | own | dict(self.settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.http = httpx.Client(base_url=self.url, timeout=SECONDS)
+        give_up_at = time.monotonic() + SECONDS
+        while True:
+            try:
+                self.http.get("/healthz").raise_for_status()
+            except httpx.TransportError:
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < give_up_at, self.log.read_text()
+                time.sleep(0.05)
+            else:
+                return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        # by SIGINT it ends by itself, and coverage is written down
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log, each line a JSON object."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def line_of(self, request_id: str) -> dict[str, Any]:
+        """The log's line of a request; it is written once the answer is out."""
+        give_up_at = time.monotonic() + SECONDS
+        while time.monotonic() < give_up_at:
+            # the last line may be written in this moment
+            for text in self.log.read_text().rpartition("\n")[0].splitlines():
+                line: dict[str, Any] = json.loads(text)
+                if (line["event"], line.get("request_id")) == ("request", request_id):
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem document that an answer is."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert told["status"] == status
+    assert told["type"].startswith("urn:storemon:problem:")
+    assert told["title"]
+    assert told["detail"]
+    return told

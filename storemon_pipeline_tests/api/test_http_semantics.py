@@ -1,0 +1,119 @@
+"""What surrounds every endpoint: methods, lengths of bodies, and what is no request at all."""
+
+import asyncio
+import json
+import socket
+
+import httpx
+import pytest
+
+from storemon_pipeline.api.app import build_app
+from storemon_pipeline.settings import Settings
+from storemon_pipeline_tests.api.conftest import Place
+from storemon_pipeline_tests.api.process import SECONDS, Api, problem
+
+
+def test_a_method_that_a_path_does_not_take_is_told_with_those_that_it_does(
+    api: Api, api_database: Place
+):
+    for path, method, allowed in [
+        ("/v1/reports", "PUT", {"GET", "HEAD", "POST"}),
+        (f"/v1/reports/{api_database.complete}", "PATCH", {"GET", "HEAD", "DELETE"}),
+        ("/trigger_report", "GET", {"POST"}),
+        ("/trigger_report", "HEAD", {"POST"}),
+        ("/healthz", "OPTIONS", {"GET", "HEAD"}),
+        ("/healthz", "PROPFIND", {"GET", "HEAD"}),
+        ("/docs", "POST", {"GET", "HEAD"}),
+    ]:
+        answer = api.http.request(method, path)
+        assert set(answer.headers["allow"].split(", ")) == allowed, (method, path)
+        if method != "HEAD":
+            detail = problem(answer, 405)["detail"]
+            assert path in detail
+            assert all(each in detail for each in allowed)
+
+
+def test_nothing_is_at_a_path_that_is_unknown(api: Api):
+    assert "/docs" in problem(api.http.get("/nowhere"), 404)["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz", "/v1/reports", "/openapi.json", "/v1/reports/{}", "/v1/reports/{}/report.csv"],
+)
+def test_head_is_answered_as_get_without_a_body(api: Api, api_database: Place, path: str):
+    path = path.format(api_database.complete)
+    headers = {"Accept-Encoding": "identity"}
+    get = api.http.get(path, headers=headers)
+    # parts are of a body
+    head = api.http.head(path, headers=headers | {"Range": "bytes=0-3"})
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    for name in ("content-type", "content-length", "etag"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+def raw(api: Api, head: str, body: bytes = b"") -> bytes:
+    """What comes back for bytes that no client library would send."""
+    with socket.create_connection(("127.0.0.1", api.port), SECONDS) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
+        connection.settimeout(SECONDS)
+        told = b""
+        while b"\r\n\r\n" not in told and (part := connection.recv(65536)):
+            told += part
+    return told
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "1e3", "", "٣", "9" * 5000])
+def test_a_length_that_is_none_is_refused_and_is_no_bug(api: Api, length: str):
+    told = raw(api, f"POST /v1/reports HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {length}")
+    assert told.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("many", 400), ("-1", 400), ("", 400), ("9" * 5000, 413), ("1048577", 413)],
+)
+def test_a_length_that_the_server_lets_pass_is_refused_all_the_same(length: str, status: int):
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(build_app(Settings()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            return await http.post("/v1/reports", headers={"Content-Length": length})
+
+    problem(asyncio.run(ask()), status)
+
+
+def test_a_body_without_a_length_is_refused(api: Api):
+    told = problem(api.http.post("/v1/reports", content=iter([b"{}"])), 411)
+    assert "Content-Length" in told["detail"]
+
+
+def test_a_body_that_is_too_large_is_refused(api: Api):
+    told = problem(api.http.post("/v1/reports", content=b" " * ((1 << 20) + 1)), 413)
+    assert "1,048,576" in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"as_of": "\xff"}', 400),
+        (b"[" * 100_000, 400),
+        (b"{", 400),
+        (b"[]", 422),
+        (b'"x"', 422),
+        (b"1", 422),
+    ],
+)
+def test_a_body_that_is_no_request_is_refused(api: Api, body: bytes, status: int):
+    answer = api.http.post(
+        "/v1/reports", content=body, headers={"Content-Type": "application/json"}
+    )
+    problem(answer, status)
+
+
+def test_a_body_of_another_kind_is_refused(api: Api):
+    answer = api.http.post(
+        "/v1/reports",
+        content=json.dumps({"windows": ["day"]}),
+        headers={"Content-Type": "text/plain"},
+    )
+    problem(answer, 422)

@@ -1,0 +1,99 @@
+"""Runs at the same time do not get in each other's way: not at the database, nor in their files."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from upath import UPath
+
+from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES, RunStorage
+from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline_tests.defs.runner import (
+    CSV_FILES,
+    execute,
+    report_files,
+    report_row,
+    request_config,
+    run,
+    told_path,
+)
+
+MOMENTS = ("2024-11-10T12:00:00Z", "2024-11-12T18:00:00Z")
+
+
+def test_two_reports_at_once_are_each_what_they_are_alone(
+    instance: dg.DagsterInstance,
+    sample: Path,
+    isolated_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # both ingest the same files into a database that neither finds there
+    def report(number: int) -> Path:
+        config = isolated_environment / f"{number}.yaml"
+        config.write_text(yaml.safe_dump(request_config(as_of=MOMENTS[number])))
+        done = execute("ingest_and_report_job", "-c", config, cwd=isolated_environment)
+        assert done.returncode == 0, done.stdout
+        assert f"as of {MOMENTS[number].removesuffix('Z')}" in done.stdout
+        return told_path(done.stdout)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        reports = list(pool.map(report, range(2)))
+
+    for moment, path in zip(MOMENTS, reports, strict=True):
+        row = report_row(path.parent.name)
+        assert (row["status"], row["as_of"].isoformat()) == (
+            "Complete",
+            moment.replace("Z", "+00:00"),
+        )
+    newest = (isolated_environment / "reports" / "report.csv").read_bytes()
+    assert newest in [path.read_bytes() for path in reports]
+
+    monkeypatch.setenv("STOREMON_DATABASE_URL", f"sqlite:///{isolated_environment}/alone.db")
+    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "alone"))
+    assert run(instance, "ingest_job").success
+    for moment, path in zip(MOMENTS, reports, strict=True):
+        alone = report_files(run(instance, "report_job", as_of=moment).run_id)
+        assert {name: (path.parent / name).read_bytes() for name in CSV_FILES} == alone
+    assert reports[0].read_bytes() != reports[1].read_bytes()
+
+
+def test_of_runs_that_finish_together_one_is_the_newest(isolated_environment: Path) -> None:
+    reports_dir = UPath(isolated_environment / "reports")
+    runs = [RunStorage(reports_dir, f"run-{number}") for number in range(8)]
+    for made in runs:
+        made.directory.mkdir(parents=True)
+        for name in (REQUEST_FILE, *TABLE_FILES):
+            (made.directory / name).touch()
+    at_once(*[made.publish for made in runs for _ in range(20)])
+    newest = [path.read_text() for path in reports_dir.iterdir() if path.is_file()]
+    assert len(newest) == 1
+    assert newest[0].startswith("run-")
+
+
+def test_a_new_sqlite_file_that_another_process_is_setting_up_is_waited_for(
+    isolated_environment: Path,
+) -> None:
+    url = Settings().database_url
+    other = sqlite3.connect(
+        isolated_environment / "storemon.db", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+    database = Database(url)
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    database.close()
+    other.close()
+
+
+def at_once(*calls: Callable[[], object]) -> None:
+    """Call functions at the same time; an error of any is raised."""
+    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+        for called in [pool.submit(call) for call in calls]:
+            called.result()

@@ -1,0 +1,23 @@
+"""Places to ingest at. What is read does not depend on the database; that it is stored does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline_tests.ingestion.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(isolated_environment: Path) -> Iterator[Workspace]:
+    """An empty data directory and an empty SQLite database."""
+    database = Database(f"sqlite:///{isolated_environment}/storemon.db")
+    yield Workspace(database, isolated_environment / "data")
+    database.close()
+
+
+@pytest.fixture
+def either_place(database: Database, data_dir: Path) -> Workspace:
+    """An empty data directory and an empty database, once of each kind."""
+    return Workspace(database, data_dir)

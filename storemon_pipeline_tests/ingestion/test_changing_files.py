@@ -1,0 +1,134 @@
+"""Files that change while they are read are read again; lines that are appended are no change."""
+
+import logging
+import os
+from collections.abc import Callable
+
+import pytest
+
+from storemon_pipeline.ingestion import ingest, line_reader
+from storemon_pipeline.ingestion.discovery import fingerprint
+from storemon_pipeline.ingestion.errors import FileChangedError
+from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, Workspace, poll_rows, text
+
+OLD = text(POLLS, *poll_rows(range(100, 110)))
+# as long as the old one, so that the rest of a line may seem to be a line
+NEW = text(POLLS, *poll_rows(range(900, 910)))
+
+
+class WhileReading(logging.Handler):
+    """Does something each time that a block was read."""
+
+    def __init__(self, act: Callable[[], object], times: int = 1) -> None:
+        super().__init__()
+        self.act, self.times = act, times
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "read up to" in record.getMessage() and self.times:
+            self.times -= 1
+            self.act()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, request) -> logging.Logger:
+    """A log of its own; blocks are small, and nothing waits between two tries."""
+    monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(ingest, "SECONDS_BETWEEN_TRIES", 0)
+    log = logging.getLogger(request.node.name)
+    log.setLevel(logging.INFO)
+    return log
+
+
+def replace_file(place: Workspace, name: str, data: bytes) -> None:
+    place.put_bytes("new", data).rename(place.data_dir / name)
+
+
+def stores(place: Workspace) -> list[str]:
+    return [store for store, _, _ in place.polls()]
+
+
+@pytest.mark.parametrize("how", ["put_bytes", "replace"])
+def test_file_changed_while_read_is_read_again(either_place: Workspace, log, how):
+    place = either_place
+    place.put_bytes("store_status.csv", OLD)
+    change = place.put_bytes if how == "put_bytes" else lambda *to: replace_file(place, *to)
+    log.addHandler(WhileReading(lambda: change("store_status.csv", NEW)))
+    (report,) = place.ingest(log=log)["store_status"].files
+    assert stores(place) == [str(store) for store in range(900, 910)]
+    assert report.bad_rows == 0
+    assert len(place.rows("ingested_file")) == 1
+
+
+def test_rewrite_that_keeps_the_time_of_change_is_seen(workspace: Workspace, log):
+    path = workspace.put_bytes("store_status.csv", OLD)
+    stat = path.stat()
+
+    def rewrite() -> None:
+        path.write_bytes(NEW)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    log.addHandler(WhileReading(rewrite))
+    workspace.ingest(log=log)
+    assert stores(workspace) == [str(store) for store in range(900, 910)]
+
+
+def test_snapshot_written_on_while_read_is_read_again(workspace: Workspace, log):
+    workspace.put_all()
+    rows = [f"{store},0,09:00:00,17:00:00" for store in range(10)]
+    workspace.write("menu_hours.csv", HOURS, *rows)
+    log.addHandler(
+        WhileReading(
+            lambda: workspace.write("menu_hours.csv", HOURS, *rows, "x,0,09:00:00,17:00:00"),
+            times=3,
+        )
+    )
+    workspace.ingest(log=log)
+    assert len(workspace.rows("business_hours")) == 11
+
+
+def test_file_that_never_rests_is_refused_with_a_remedy(workspace: Workspace, log):
+    workspace.put_bytes("store_status.csv", OLD)
+    contents = [OLD, NEW]
+
+    def rewrite() -> None:
+        contents.reverse()
+        workspace.put_bytes("store_status.csv", contents[0])
+
+    log.addHandler(WhileReading(rewrite, times=100))
+    with pytest.raises(FileChangedError) as refusal:
+        workspace.ingest(log=log)
+    assert str(refusal.value).endswith(
+        "while it was read. Nothing was changed. Write such a file under another name, rename it "
+        "once it is complete, and ingest again"
+    )
+    assert workspace.polls() == workspace.rows("ingested_file") == []
+
+
+def test_lines_appended_while_read_are_no_change(workspace: Workspace, log, caplog):
+    workspace.put_bytes("store_status.csv", OLD)
+    log.addHandler(
+        WhileReading(lambda: workspace.add("store_status.csv", "\n".join(poll_rows([7]))))
+    )
+    log.addHandler(caplog.handler)
+    workspace.ingest(log=log)
+    assert "read again" not in caplog.text
+    workspace.ingest()
+    assert stores(workspace) == [*(str(store) for store in range(100, 110)), "7"]
+
+
+def test_name_that_is_not_utf8_is_named_and_not_read(either_place: Workspace):
+    place = either_place
+    place.put_all()
+    name = os.fsdecode(b"store_status_caf\xe9.csv")
+    try:
+        place.put_bytes(name, text(POLLS, *poll_rows([2])))
+    except OSError:
+        pytest.skip("the file system takes names in UTF-8 alone")
+    place.ingest()
+    assert stores(place) == ["1"]
+    assert place.unread() == {r"store_status_caf\xe9.csv": "its name is not UTF-8: rename it"}
+    assert sorted(fingerprint(place.data_dir)) == [
+        "menu_hours.csv",
+        "store_status.csv",
+        "timezones.csv",
+    ]

@@ -1,0 +1,95 @@
+"""Two ingestions at once on one database: the second waits for the first, and both succeed."""
+
+import logging
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline_tests.ingestion.workspace import Workspace, poll_rows
+
+WAITS_SECONDS = 30
+
+
+class Gate(logging.Handler):
+    """Stops an ingestion at its first message until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        self.reached.set()
+        assert self.opened.wait(WAITS_SECONDS)
+
+
+def test_the_second_waits_and_finds_all_done(either_place: Workspace, database_url):
+    place = either_place
+    place.put_all()
+    place.add("store_status.csv", "bad\n")
+    other = Workspace(Database(database_url), place.data_dir)
+    gate = Gate()
+    log = logging.getLogger("storemon_tests.gated")
+    log.setLevel(logging.INFO)
+    log.addHandler(gate)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(place.ingest, log=log, run_id="first")
+        assert gate.reached.wait(WAITS_SECONDS)
+        # who reads need not wait, and sees nothing of what is not done
+        assert not any(other.dump().values())
+        second = threads.submit(other.ingest, run_id="second")
+        assert not second.done()
+        threading.Event().wait(0.2)
+        assert not second.done()
+        gate.opened.set()
+        reports = [first.result(WAITS_SECONDS), second.result(WAITS_SECONDS)]
+    log.removeHandler(gate)
+    other.database.close()
+    readings = [[file.reading for file in report["store_status"].files] for report in reports]
+    assert readings == [["new"], ["unchanged"]]
+    assert len(place.polls()) == 1
+    assert place.bad_lines() == [(3, "bad")]
+    assert [row[10] for row in place.rows("ingested_file")] == ["first"] * 3
+
+
+INGEST = """
+import logging, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from storemon_pipeline.ingestion.ingest import ingest
+from storemon_pipeline.storage.database import Database
+
+print("ready", flush=True)
+sys.stdin.readline()
+reports = ingest(
+    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
+    run_id="another-process",
+    now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
+)
+print(reports["store_status"].files[0].reading)
+"""
+
+
+def test_of_two_processes_one_reads_and_the_other_finds_all_done(
+    either_place: Workspace, database_url
+):
+    place = either_place
+    place.put_all()
+    place.add("store_status.csv", "\n".join([*poll_rows(range(2_000)), "bad", ""]))
+    with subprocess.Popen(
+        [sys.executable, "-c", INGEST, database_url, str(place.data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        report = place.take_in_polls()
+        said, _ = process.communicate(timeout=WAITS_SECONDS)
+    assert process.returncode == 0
+    assert sorted([report.reading, said.strip()]) == ["new", "unchanged"]
+    assert len(place.polls()) == 2_001
+    assert len(place.quarantined()) == 1
+    assert len(place.rows("ingested_file")) == 3

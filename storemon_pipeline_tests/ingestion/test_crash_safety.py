@@ -1,0 +1,152 @@
+"""An ingestion that is killed in the middle leaves nothing, and can be run again."""
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from storemon_pipeline.ingestion import ingest, line_reader, row_stream
+from storemon_pipeline_tests.ingestion.workspace import (
+    HOURS,
+    LOG,
+    POLLS,
+    ZONES,
+    Workspace,
+    gz,
+    text,
+)
+
+ROWS = 10_000
+BLOCK_BYTES = 2**14
+BLOCKS = 5  # of some twenty
+
+
+def put_many(place: Workspace) -> None:
+    """Files of many blocks, with bad rows."""
+    rows = [f"{n},active,2023-01-25 10:00:00 UTC" if n % 100 else "bad" for n in range(ROWS)]
+    place.put_bytes("store_status.csv", text(POLLS, *rows))
+    place.put_bytes("store_status_2.csv.gz", gz(text(POLLS, *rows[:10])))
+    place.write("menu_hours.csv", HOURS, *(f"{n},0,09:00:00,17:00:00" for n in range(10)), "bad")
+    place.write("timezones.csv", ZONES, *(f"{n},Asia/Tokyo" for n in range(10)), "bad")
+
+
+class KilledError(BaseException):
+    """Not even an Exception: nothing may catch it."""
+
+
+class Killer(logging.Handler):
+    """Raises at the n-th message of the log."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(logging.INFO)
+        self.left = n
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KilledError
+
+
+def killed(place: Workspace, *, at_message: int) -> bool:
+    """Whether an ingestion was killed at a message of its log; else it had not so many."""
+    killer = Killer(at_message)
+    LOG.addHandler(killer)
+    try:
+        place.ingest()
+    except KilledError:
+        return True
+    finally:
+        LOG.removeHandler(killer)
+    return False
+
+
+def test_wherever_it_is_killed_nothing_has_changed_and_the_next_one_does_all(
+    either_place: Workspace, monkeypatch
+):
+    place = either_place
+    monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
+    place.put_all(store="old")
+    place.ingest()
+    before = place.dump()
+    place.put_all(store="new")
+    place.add("store_status.csv", "1,active,2023-01-25 10:00:00 UTC\nbad\n" * 10)
+    messages = 1
+    while killed(place, at_message=messages):
+        assert place.dump() == before
+        messages += 1
+    # blocks of three files, and a line about each table
+    assert messages > 8
+    assert [row[0] for row in place.rows("store_status")] == ["1", "new", "old"]
+    assert [row[0] for row in place.rows("business_hours")] == ["new"]
+    assert len(place.quarantined()) == 10
+
+
+def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_changed(
+    either_place: Workspace, monkeypatch
+):
+    place = either_place
+    monkeypatch.setattr(line_reader, "BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(ingest, "BATCH_ROWS", 1)
+    place.put_all(store="old")
+    place.ingest()
+    before = place.dump()
+    put_many(place)
+    read_rows, threads = row_stream.parse_rows, threading.active_count()
+
+    def read_rows_until_memory_ends(block, header):
+        if block.first_line > ROWS // 2:
+            raise MemoryError("no room")
+        return read_rows(block, header)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(row_stream, "parse_rows", read_rows_until_memory_ends)
+        with pytest.raises(MemoryError, match="no room"):
+            place.ingest()
+    assert place.dump() == before
+    assert threading.active_count() == threads
+    place.ingest()
+    assert len(place.polls()) == ROWS - ROWS // 100 + 1
+
+
+INGEST = f"""
+import logging, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from storemon_pipeline.ingestion import content
+from storemon_pipeline.ingestion.ingest import ingest
+from storemon_pipeline.storage.database import Database
+
+content.BLOCK_BYTES = {BLOCK_BYTES}
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+ingest(
+    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
+    run_id="killed",
+    now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
+)
+"""
+
+
+def test_a_process_killed_while_it_ingests_leaves_nothing(either_place: Workspace, database_url):
+    place = either_place
+    put_many(place)
+    with subprocess.Popen(
+        [sys.executable, "-c", INGEST, database_url, str(place.data_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if sum("store_status.csv: read up to line" in line for line in said) == BLOCKS:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL, "".join(said)
+    assert not any(place.dump().values())
+
+    reports = place.ingest()
+    assert {file.reading for report in reports.values() for file in report.files} == {"new"}
+    assert len(place.polls()) == ROWS - ROWS // 100
+    assert len(place.quarantined()) == ROWS // 100 + 3

@@ -1,0 +1,93 @@
+"""A file with too many bad rows is refused, and with it everything else of that ingestion."""
+
+import pytest
+
+from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
+from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
+
+GOOD_HOURS = [f"{n},0,09:00:00,17:00:00" for n in range(95)]
+GOOD_ZONES = [f"{n},Asia/Tokyo" for n in range(95)]
+
+FILES = {
+    "store_status.csv": [POLLS, *poll_rows(range(95))],
+    "menu_hours.csv": [HOURS, *GOOD_HOURS],
+    "timezones.csv": [ZONES, *GOOD_ZONES],
+}
+
+
+@pytest.mark.parametrize("refused", FILES)
+def test_above_the_accepted_share_no_table_changes_at_all(either_place: Workspace, refused):
+    place = either_place
+    place.put_all()
+    place.add("store_status.csv", "a bad row\n")
+    place.ingest()
+    before = place.dump()
+    for name, lines in FILES.items():
+        place.write(name, *lines, *(["bad"] * 6 if name == refused else []))
+    with pytest.raises(TooManyBadRowsError):
+        place.ingest(max_bad_share=0.05)
+    assert place.dump() == before
+
+
+def test_the_message_names_file_counts_share_setting_and_first_bad_row(workspace: Workspace):
+    workspace.write("store_status.csv", *FILES["store_status.csv"], "", "no good", *["bad"] * 1_904)
+    with pytest.raises(TooManyBadRowsError) as refusal:
+        workspace.ingest(max_bad_share=0.05)
+    assert isinstance(refusal.value, IngestionError)
+    assert str(refusal.value) == (
+        "store_status.csv is refused: 1,905 of its 2,000 rows (95.2%) are bad, more than the 5.0% "
+        "that STOREMON_MAX_BAD_SHARE accepts. Nothing was changed. The first is line 98, "
+        "'no good': 1 values, where the header names 3"
+    )
+    bad = refusal.value.bad_rows
+    assert list(bad.columns) == ["line_number", "row_text", "reason"]
+    assert bad.iloc[0].tolist() == [98, "no good", "1 values, where the header names 3"]
+    assert len(bad) < 100
+
+
+@pytest.mark.parametrize(("good", "bad", "share"), [(95, 5, 0.05), (19, 1, 0.05), (57, 3, 0.05)])
+def test_exactly_the_accepted_share_is_accepted(workspace: Workspace, good, bad, share):
+    workspace.write("store_status.csv", POLLS, *poll_rows(range(good)), *["bad"] * bad)
+    report = workspace.ingest(max_bad_share=share)["store_status"]
+    assert (report.total_rows, report.total_bad_rows) == (good + bad, bad)
+    assert len(workspace.polls()) == good
+    assert len(workspace.quarantined()) == bad
+
+
+def test_blank_lines_are_no_rows(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows(range(19)), *[""] * 50, "bad", "bad")
+    with pytest.raises(TooManyBadRowsError, match="2 of its 21 rows"):
+        workspace.ingest(max_bad_share=0.05)
+
+
+def test_a_share_of_0_refuses_every_bad_row_and_of_1_none(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows(range(999)), "bad")
+    with pytest.raises(TooManyBadRowsError):
+        workspace.ingest(max_bad_share=0)
+    workspace.write("store_status.csv", POLLS, "bad", "bad")
+    workspace.ingest(max_bad_share=1)
+    assert len(workspace.quarantined()) == 2
+
+
+def test_the_share_is_that_of_the_whole_file_however_many_readings_it_took(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows(range(95)))
+    workspace.ingest(max_bad_share=0.05)
+    workspace.add("store_status.csv", "bad\n" * 5)
+    workspace.ingest(max_bad_share=0.05)
+    assert len(workspace.quarantined()) == 5
+    workspace.add("store_status.csv", "bad\n")
+    before = workspace.dump()
+    with pytest.raises(TooManyBadRowsError, match="6 of its 101 rows"):
+        workspace.ingest(max_bad_share=0.05)
+    assert workspace.dump() == before
+
+
+def test_a_refused_file_is_taken_in_once_it_is_mended(either_place: Workspace):
+    place = either_place
+    place.write("store_status.csv", POLLS, *poll_rows("123"), "bad")
+    with pytest.raises(TooManyBadRowsError):
+        place.ingest(max_bad_share=0.05)
+    place.write("store_status.csv", POLLS, *poll_rows("123"))
+    place.ingest(max_bad_share=0.05)
+    assert [store for store, _, _ in place.polls()] == ["1", "2", "3"]
+    assert place.quarantined() == []

@@ -1,0 +1,233 @@
+"""A last line without its newline is read once it cannot be the beginning of a longer one."""
+
+import logging
+
+import pytest
+
+from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace, poll_rows, text
+
+STATUS_LAST = "store_id,timestamp_utc,status"
+AT = "2023-01-25 10:00:00"
+
+# header, a line that cannot go on
+WHOLE = [
+    (POLLS, f"9,active,{AT} UTC"),
+    (POLLS, f"9,active,{AT}.123 UTC"),
+    (POLLS, "9,active,2023-01-25T10:00:00Z"),
+    (POLLS, "9,active,2023-01-25T10:00:00+00:00"),
+    (POLLS, f'9,active,"{AT} UTC"'),
+    (POLLS, f"9,active,{AT} utc"),
+    (POLLS, f"9,active,{AT} GMT"),
+    (POLLS, f"9,active,{AT}.1234567 +00:00"),
+    (POLLS, f"9,active,{AT} +0000 UTC"),
+    (STATUS_LAST, f"9,{AT},active"),
+    (STATUS_LAST, f"9,{AT},inactive"),
+    (STATUS_LAST, f"9,{AT}, Active"),
+    (STATUS_LAST, f'9,{AT},"ACTIVE"'),
+]
+# header, what there is of a line, what is missing of it
+CUT = [
+    (POLLS, "9,active,2023-01-25 10:00:0", "0"),
+    (POLLS, "9,active,2023-01-25 10:00:00", ".25"),
+    (POLLS, "9,active,2023-01-25 10:00:00.12", "5 UTC"),
+    (POLLS, "9,active,2023-01-25 10:00:00 ", "UTC"),
+    (POLLS, "9,active,2023-01-25 10:00:00 UT", "C"),
+    (POLLS, "9,active,2023-01-25 10:00:00.1234567", "89 UTC"),
+    (POLLS, "9,active,2023-01-25 10:00:00 +0000 U", "TC"),
+    (POLLS, "9,active,2023-01-25 10:00:00 +00", "30"),
+    (POLLS, "9,active,2023-01-25 10:00:00+05", ":30"),
+    (POLLS, "9,active,2023-01-25 10:00:00+05:3", "0"),
+    (POLLS, "9,active,", f"{AT} UTC"),
+    (POLLS, "9,act", f"ive,{AT} UTC"),
+    (POLLS, "9", f"9,active,{AT} UTC"),
+    (POLLS, f'9,active,"{AT} UTC', '"'),
+    (POLLS, f'"9,active,{AT} UTC', f'",active,{AT}'),
+    (STATUS_LAST, f"9,{AT},inact", "ive"),
+    (STATUS_LAST, f"9,{AT},a", "ctive"),
+    (STATUS_LAST, f"9,{AT}, ", "active"),
+    (STATUS_LAST, f"9,{AT},", "active"),
+    (STATUS_LAST, f"9,{AT}", ",active"),
+    ("status,timestamp_utc,store_id", f"active,{AT},9", "9"),
+]
+
+
+def begun(place: Workspace, header: str) -> None:
+    """Take in a file of one row."""
+    row = f"1,active,{AT} UTC" if header == POLLS else f"1,{AT},active"
+    place.write(
+        "store_status.csv", header, row if header in (POLLS, STATUS_LAST) else f"active,{AT},1"
+    )
+    place.ingest()
+
+
+def stores(place: Workspace) -> list[str]:
+    return [store for store, _, _ in place.polls()]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "newline"),
+    [
+        *((*whole, "\n") for whole in WHOLE),
+        *((*whole, "\r\n") for whole in WHOLE[::5]),
+        *((*whole, "\r") for whole in WHOLE[::5]),
+        (*WHOLE[5], " \n"),
+        (*WHOLE[5], " \t\r\n"),
+    ],
+)
+def test_a_whole_last_line_is_read_at_once_and_not_twice(
+    workspace: Workspace, header, line, newline
+):
+    begun(workspace, header)
+    workspace.add("store_status.csv", line)
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, None)
+    assert stores(workspace) == ["1", "9"]
+    assert workspace.take_in_polls().reading == "unchanged"
+
+    workspace.add("store_status.csv", newline)
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 0, 2)
+
+    workspace.add("store_status.csv", "\n" * (newline == "\r") + "bad\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 1, 3)
+    assert workspace.bad_lines() == [(4, "bad")]
+
+
+@pytest.mark.parametrize(("header", "line"), WHOLE)
+def test_a_whole_last_line_is_not_read_twice_when_its_newline_comes_with_more(
+    workspace: Workspace, header, line
+):
+    begun(workspace, header)
+    workspace.add("store_status.csv", line)
+    workspace.ingest()
+    workspace.add("store_status.csv", "\nbad\nbad")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, "bad")
+    assert workspace.bad_lines() == [(4, "bad")]
+
+
+@pytest.mark.parametrize(("header", "line", "missing"), CUT)
+def test_a_cut_last_line_waits_until_it_is_whole(
+    workspace: Workspace, caplog, header, line, missing
+):
+    begun(workspace, header)
+    workspace.add("store_status.csv", line)
+    for _ in range(2):
+        caplog.clear()
+        report = workspace.take_in_polls()
+        assert (report.reading, report.rows, report.partial_line) == ("unchanged", 0, line)
+        (warning,) = [
+            record.getMessage()
+            for record in caplog.records
+            if record.levelno == logging.WARNING and "store_status.csv" in record.getMessage()
+        ]
+        assert warning == (
+            f"store_status.csv ends with {line!r}, which has no newline and may be cut: it will be "
+            "read once it has one"
+        )
+        assert stores(workspace) == ["1"]
+
+    workspace.add("store_status.csv", missing + "\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, None)
+    assert len(workspace.polls()) + len(workspace.quarantined()) == 2
+    for bad in workspace.bad_lines():
+        assert bad == (3, line + missing)
+
+
+def test_a_cut_line_is_read_also_where_it_would_have_been_one_without_its_end(workspace: Workspace):
+    workspace.put_bytes("store_status.csv", text(POLLS) + b"1,active,2023-01-25 10:00:00.12")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows) == ("new", 0)
+    assert report.partial_line == "1,active,2023-01-25 10:00:00.12"
+    workspace.add("store_status.csv", "3456\n")
+    workspace.ingest()
+    assert workspace.instants() == {"1": "2023-01-25 10:00:00.123456"}
+
+
+@pytest.mark.parametrize(
+    "line", ["bad", '"', "a\rb", "\r", "1,2,3,4,5", f"1,open,{AT}", "x" * 200_000]
+)
+def test_a_bad_last_line_waits_too(workspace: Workspace, line):
+    begun(workspace, POLLS)
+    workspace.add("store_status.csv", line)
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.partial_line) == ("unchanged", 0, line)
+    workspace.add("store_status.csv", "\n" + poll_rows("2")[0] + "\n")
+    workspace.ingest()
+    assert stores(workspace) == ["1", "2"]
+    assert workspace.bad_lines() == ([(3, line)] if line != "\r" else [])
+
+
+def test_a_line_cut_within_a_letter_waits(workspace: Workspace):
+    begun(workspace, POLLS)
+    whole = "Caf\u00e9".encode()
+    path = workspace.data_dir / "store_status.csv"
+    path.write_bytes(path.read_bytes() + whole[:-1])
+    assert workspace.take_in_polls().partial_line == "Caf\ufffd"
+    path.write_bytes(path.read_bytes() + whole[-1:] + b"\n")
+    workspace.ingest()
+    assert workspace.bad_lines() == [(3, "Caf\u00e9")]
+
+
+def test_a_line_that_goes_on_where_it_seemed_whole_is_read_again_with_the_file(
+    workspace: Workspace,
+):
+    begun(workspace, STATUS_LAST)
+    workspace.add("store_status.csv", f"9,{AT},active")
+    workspace.ingest()
+    workspace.add("store_status.csv", "ly\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("changed", 2, 2)
+    assert workspace.bad_lines() == [(3, f"9,{AT},actively")]
+
+
+@pytest.mark.parametrize("rest", ["ly\n", "\r\r\n", "\r \n", ",,\n", '"\n', b"\x97", "\r\r"])
+def test_line_that_goes_on_leaves_no_poll_behind(either_place: Workspace, rest):
+    place = either_place
+    begun(place, STATUS_LAST)
+    # the line that is cut corrects an earlier one, which must count again
+    start = f"bad\n9,{AT},inactive\n9,{AT},active"
+    place.add("store_status.csv", start)
+    place.ingest()
+    assert place.polls()[1:] == [("9", AT, "active")]
+    path = place.data_dir / "store_status.csv"
+    path.write_bytes(path.read_bytes() + (rest if isinstance(rest, bytes) else rest.encode()))
+    assert place.take_in_polls().reading == "changed"
+    assert place.polls()[1:] == [("9", AT, "inactive")]
+    assert len(place.quarantined()) == len(set(place.bad_lines()))
+    assert [str(row[2].replace(tzinfo=None)) for row in place.rows("polled_store")] == [AT, AT]
+
+
+@pytest.mark.parametrize("rest", [" \n", "\t\r\n", "\r\n", "\r\r\n"])
+def test_bad_last_line_keeps_its_text_word_for_word(workspace: Workspace, rest):
+    begun(workspace, STATUS_LAST)
+    workspace.add("store_status.csv", f"no id,{AT},active")
+    assert workspace.take_in_polls().partial_line == f"no id,{AT},active"
+    workspace.add("store_status.csv", rest)
+    workspace.ingest()
+    text = rest.removesuffix("\n").removesuffix("\r")
+    assert workspace.bad_lines() == [(3, f"no id,{AT},active{text}")]
+
+
+def test_line_broken_within_a_letter_waits_in_a_note(workspace: Workspace):
+    workspace.put_bytes("store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}Z,caf".encode())
+    path = workspace.data_dir / "store_status.csv"
+    path.write_bytes(path.read_bytes() + b"\xc3")
+    report = workspace.take_in_polls()
+    assert (report.rows, report.partial_line) == (0, f"1,active,{AT}Z,caf\ufffd")
+    path.write_bytes(path.read_bytes() + b"\xa9\n")
+    assert workspace.take_in_polls().rows == 1
+
+
+def test_what_follows_an_unneeded_last_column_is_not_waited_for(workspace: Workspace):
+    workspace.put_bytes(
+        "store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}.1,a no".encode()
+    )
+    report = workspace.take_in_polls()
+    assert (report.rows, report.partial_line) == (1, None)
+    workspace.add("store_status.csv", "te\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.total_rows) == ("changed", 1)
+    assert workspace.instants() == {"1": f"{AT}.100000"}

@@ -1,0 +1,226 @@
+"""A file is known by its content: the same is skipped, what it has grown by is read, else all."""
+
+import pytest
+
+from storemon_pipeline_tests.ingestion.workspace import (
+    HOURS,
+    POLLS,
+    ZONES,
+    Workspace,
+    gz,
+    poll_rows,
+    text,
+    zst,
+)
+
+
+def stores(place: Workspace) -> list[str]:
+    return [store for store, _, _ in place.polls()]
+
+
+def readings(place: Workspace) -> dict[str, tuple[str, int]]:
+    """Ingest; how each file was read and how many rows that were."""
+    reports = place.ingest().values()
+    return {file.file: (file.reading, file.rows) for report in reports for file in report.files}
+
+
+def test_the_same_files_again_are_skipped_and_nothing_changes(either_place: Workspace, caplog):
+    place = either_place
+    place.put_all()
+    place.add("store_status.csv", "bad\n")
+    assert readings(place) == {
+        "store_status.csv": ("new", 2),
+        "menu_hours.csv": ("new", 1),
+        "timezones.csv": ("new", 1),
+    }
+    before = place.dump()
+    for path in place.data_dir.iterdir():
+        path.write_bytes(path.read_bytes())
+    reports = place.ingest()
+    assert {file.reading for report in reports.values() for file in report.files} == {"unchanged"}
+    assert place.dump() == before
+    assert "store_status.csv is unchanged and was skipped" in caplog.text
+    assert (reports["store_status"].total_rows, reports["store_status"].total_bad_rows) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("store_status.csv", "store_status_2023-01-24.csv"),
+        ("menu_hours.csv", "business_hours.csv"),
+        ("timezones.csv", "store_timezones.csv"),
+    ],
+)
+@pytest.mark.parametrize("packed", [bytes, zst])
+def test_the_same_content_under_another_name_is_skipped_however_it_is_packed(
+    workspace: Workspace, old, new, packed
+):
+    workspace.put_all()
+    workspace.add("store_status.csv", "bad\n")
+    workspace.ingest()
+    before = {table: rows for table, rows in workspace.dump().items() if table != "ingested_file"}
+    path = workspace.data_dir / old
+    workspace.put_bytes(new, packed(path.read_bytes()))
+    path.unlink()
+    for _ in range(2):
+        assert readings(workspace)[new] == ("unchanged", 0)
+        after = {
+            table: rows for table, rows in workspace.dump().items() if table != "ingested_file"
+        }
+        assert after == before
+
+
+def test_a_renamed_file_of_polls_is_still_read_on_from_where_it_ended(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
+    workspace.ingest()
+    (workspace.data_dir / "store_status.csv").rename(workspace.data_dir / "store_status_1.csv")
+    workspace.ingest()
+    workspace.add("store_status_1.csv", poll_rows("3")[0] + "\nbad\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 2, 5)
+    assert workspace.bad_lines() == [(4, "bad"), (6, "bad")]
+
+
+@pytest.mark.parametrize("packed", [bytes, gz, zst])
+def test_of_a_file_that_has_only_grown_only_its_new_rows_are_read(either_place: Workspace, packed):
+    place = either_place
+    rows = [*poll_rows("12"), "bad 4", *poll_rows("34"), "bad 7", *poll_rows("567")]
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("new", 3, 1)
+
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:6])))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 1)
+    assert (report.total_rows, report.total_bad_rows) == (6, 2)
+    assert report.first_bad_rows["line_number"].tolist() == [7]
+
+    place.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
+    report = place.take_in_polls()
+    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 0)
+    assert (report.total_rows, report.total_bad_rows) == (9, 2)
+    assert stores(place) == list("1234567")
+    assert place.bad_lines() == [(4, "bad 4"), (7, "bad 7")]
+
+
+def test_a_gzip_file_grows_also_where_more_gzip_is_put_after_it(workspace: Workspace):
+    workspace.put_bytes("store_status.csv.gz", gz(text(POLLS, *poll_rows("12"))))
+    workspace.ingest()
+    with (workspace.data_dir / "store_status.csv.gz").open("ab") as file:
+        file.write(gz(text(*poll_rows("345"))))
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows) == ("grown", 3)
+    assert stores(workspace) == list("12345")
+
+
+def test_packing_a_file_that_has_grown_is_growing(workspace: Workspace):
+    workspace.put_bytes("store_status.csv", text(POLLS, *poll_rows("12")))
+    workspace.ingest()
+    workspace.put_bytes("store_status.csv", gz(text(POLLS, *poll_rows("123"))))
+    assert readings(workspace) == {"store_status.csv": ("grown", 1)}
+
+
+def test_growing_by_blank_lines_is_growing_by_no_row(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows("1"))
+    workspace.ingest()
+    workspace.add("store_status.csv", "\n\r\n")
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("grown", 0, 1)
+    workspace.add("store_status.csv", "bad\n")
+    workspace.ingest()
+    assert workspace.bad_lines() == [(5, "bad")]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1,inactive,2023-01-25 10:00:00 UTC", *poll_rows("234")],  # longer than it was
+        [*poll_rows("19"), "3,inactive,2023-01-25 10:00:00 UTC"],  # longer in another way
+        poll_rows("193"),  # as long as it was
+        poll_rows("19"),  # shorter
+    ],
+)
+@pytest.mark.parametrize("packed", [bytes, gz])
+def test_a_file_that_has_changed_or_shrunk_is_read_whole(workspace: Workspace, rows, packed):
+    workspace.put_bytes("store_status.csv", packed(text(POLLS, *poll_rows("123"))))
+    workspace.ingest()
+    workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
+    report = workspace.take_in_polls()
+    assert (report.reading, report.rows, report.total_rows) == ("changed", len(rows), len(rows))
+    # polls add up
+    assert set(stores(workspace)) == {*"123", *(row[0] for row in rows)}
+
+
+def test_a_header_that_changed_is_read_anew(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS, *poll_rows("1"))
+    workspace.ingest()
+    workspace.write(
+        "store_status.csv", "status,store_id,timestamp_utc", "active,2,2023-01-25 10:00:00 UTC"
+    )
+    assert readings(workspace)["store_status.csv"] == ("changed", 1)
+    assert stores(workspace) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other_name", "table", "header", "row"),
+    [
+        ("menu_hours", "business_hours", "business_hours", HOURS, "{},0,09:00:00,17:00:00"),
+        ("timezones", "store_timezones", "store_timezone", ZONES, "{},Asia/Tokyo"),
+    ],
+)
+def test_a_snapshot_that_is_put_back_replaces_the_newer_one(
+    either_place: Workspace, name, other_name, table, header, row
+):
+    place = either_place
+    place.write("store_status.csv", POLLS)
+
+    def take_in(file: str, store: str) -> str:
+        for known in (name, other_name):
+            (place.data_dir / f"{known}.csv").unlink(missing_ok=True)
+        place.write(file + ".csv", header, row.format(store))
+        (report,) = place.ingest()[table].files
+        assert [known[0] for known in place.rows(table)] == [store]
+        return report.reading
+
+    assert take_in(name, "old") == "new"
+    assert take_in(name, "newer") == "changed"
+    assert take_in(name, "old") == "changed"
+    assert take_in(other_name, "newer") == "new"
+    # what this name had when it was last read is not what the table holds
+    assert take_in(name, "old") == "changed"
+    assert take_in(other_name, "old") == "unchanged"
+    assert take_in(other_name, "newer") == "changed"
+    assert take_in(name, "newer") == "unchanged"
+
+
+def test_a_snapshot_that_has_grown_replaces_the_old_one_whole(workspace: Workspace):
+    workspace.put_all()
+    workspace.ingest()
+    workspace.add("menu_hours.csv", "2,0,09:00:00,17:00:00\n")
+    assert readings(workspace)["menu_hours.csv"] == ("changed", 2)
+    assert [row[0] for row in workspace.rows("business_hours")] == ["1", "2"]
+
+
+def test_a_last_line_without_newline_of_a_snapshot_is_read_and_then_known(workspace: Workspace):
+    workspace.put_all()
+    path = workspace.data_dir / "timezones.csv"
+    path.write_bytes(path.read_bytes() + b"2,Asia/Tokyo")
+    assert readings(workspace)["timezones.csv"] == ("new", 2)
+    assert len(workspace.rows("store_timezone")) == 2
+    assert readings(workspace)["timezones.csv"] == ("unchanged", 0)
+
+
+def test_every_reading_is_on_record(either_place: Workspace):
+    place = either_place
+    place.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
+    place.ingest(run_id="first")
+    place.add("store_status.csv", poll_rows("3")[0] + "\n")
+    place.ingest(run_id="second")
+    place.ingest(run_id="third")
+    size = (place.data_dir / "store_status.csv").stat().st_size
+    table = place.rows("ingested_file")
+    assert [(row[1], row[2], row[4], *row[6:9], row[10]) for row in table] == [
+        ("store_status.csv", "store_status", 1, 4, 3, 1, "first"),
+        ("store_status.csv", "store_status", 5, 5, 4, 1, "second"),
+    ]
+    assert table[1][5] == size

@@ -1,0 +1,167 @@
+"""Special hours and service levels, which most people have none of: what their rows may say."""
+
+import pytest
+
+from storemon_pipeline_tests.ingestion.workspace import LEVELS, POLLS, SPECIAL, Workspace
+
+NOT_DATES = [
+    "",
+    " ",
+    "2023-02-29",
+    "2023-13-01",
+    "2023-12-00",
+    "25.12.2023",
+    "12/25/2023",
+    "2023-12-25 00:00:00",
+    "2023-12-25T00:00:00Z",
+    "20231225",
+    "23-12-25",
+    "1899-12-31",
+    "2201-01-01",
+    "\u0662\u0660\u0662\u0663-12-25",
+    "christmas",
+]
+NOT_TARGETS = [
+    "",
+    " ",
+    "-1",
+    "100.001",
+    "101",
+    "99.9999",
+    "99,9",
+    "99%",
+    "1e2",
+    ".5",
+    "99.",
+    "nan",
+    "inf",
+    "\u0669\u0669",
+    "good",
+]
+
+
+@pytest.fixture
+def open_place(workspace: Workspace) -> Workspace:
+    """A place with a file of polls, without which nothing is taken in."""
+    workspace.write("store_status.csv", POLLS)
+    return workspace
+
+
+def test_special_hours_are_openings_of_dates(either_place: Workspace):
+    place = either_place
+    place.write("store_status.csv", POLLS)
+    place.write(
+        "special_hours.csv",
+        SPECIAL,
+        "1,2024-02-29,10:00,14:00:00",
+        "1,2024-02-29,18:00:00.5,24:00",
+        "1,2024-12-25,,",
+        "2,1900-01-01,22:00,02:00",
+        "2,2200-12-31, , ",
+    )
+    place.ingest()
+    assert place.quarantined() == []
+    assert place.rows("special_hours") == [
+        ("1", "2024-02-29", "10:00:00", "14:00:00"),
+        ("1", "2024-02-29", "18:00:00.500000", "24:00:00"),
+        ("1", "2024-12-25", "", ""),
+        ("2", "1900-01-01", "22:00:00", "02:00:00"),
+        ("2", "2200-12-31", "", ""),
+    ]
+
+
+def test_a_date_that_is_none_is_set_aside_with_the_reason(open_place: Workspace):
+    rows = [f"1,{said},09:00,17:00" for said in NOT_DATES]
+    open_place.write("special_hours.csv", SPECIAL, *rows)
+    open_place.ingest()
+    assert open_place.rows("special_hours") == []
+    bad = open_place.quarantined()
+    assert [(file, line, row) for file, line, row, _ in bad] == [
+        ("special_hours.csv", 2 + at, row) for at, row in enumerate(rows)
+    ]
+    for said, (*_, reason) in zip(NOT_DATES, bad, strict=True):
+        shown = f"is {said!r}" if said.strip() else "is empty"
+        assert reason == f"date {shown} and must be a date like 2023-12-25, from 1900 to 2200"
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        (
+            ",17:00",
+            "start_time_local is empty and must be a time of day from 00:00:00 to 23:59:59, or both times empty: closed",
+        ),
+        (
+            "09:00,",
+            "end_time_local is empty and must be a time of day from 00:00:00 to 24:00:00, or both times empty: closed",
+        ),
+        (
+            "24:00,17:00",
+            "start_time_local is '24:00' and must be a time of day from 00:00:00 to 23:59:59, or both times empty: closed",
+        ),
+        (
+            "09:00,24:01",
+            "end_time_local is '24:01' and must be a time of day from 00:00:00 to 24:00:00, or both times empty: closed",
+        ),
+    ],
+)
+def test_one_time_alone_or_a_wrong_one_is_set_aside(open_place: Workspace, times: str, reason: str):
+    open_place.write("special_hours.csv", SPECIAL, f"1,2024-12-25,{times}", "2,2024-12-25,,")
+    open_place.ingest()
+    assert [told for *_, told in open_place.quarantined()] == [reason]
+    assert open_place.rows("special_hours") == [("2", "2024-12-25", "", "")]
+
+
+def test_targets_are_percentages_with_three_decimals_at_most(either_place: Workspace):
+    place = either_place
+    place.write("store_status.csv", POLLS)
+    said = {"a": "99", "b": "99.999", "c": "0", "d": "100", "e": " 95.5 ", "f": "100.000"}
+    place.write("service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in said.items()))
+    place.ingest()
+    assert place.quarantined() == []
+    assert place.rows("service_level") == [(store, float(pct)) for store, pct in said.items()]
+
+
+def test_a_target_that_is_none_is_set_aside_with_the_reason(open_place: Workspace):
+    quoted = [f'1,"{said}"' if "," in said else f"1,{said}" for said in NOT_TARGETS]
+    open_place.write("service_levels.csv", LEVELS, *quoted, "2,98")
+    open_place.ingest()
+    assert open_place.rows("service_level") == [("2", 98.0)]
+    for said, (*_, reason) in zip(NOT_TARGETS, open_place.quarantined(), strict=True):
+        shown = f"is {said!r}" if said.strip() else "is empty"
+        assert reason == (
+            f"target_pct {shown} and must be a percentage from 0 to 100, "
+            "with at most three decimals"
+        )
+
+
+def test_of_two_targets_of_a_store_the_later_row_counts(open_place: Workspace):
+    open_place.write("service_levels.csv", LEVELS, "1,90", "1,95")
+    open_place.ingest()
+    assert open_place.rows("service_level") == [("1", 95.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "header", "first", "second"),
+    [
+        ("special_hours.csv", "special_hours", SPECIAL, "1,2024-12-25,,", "2,2024-12-26,,"),
+        ("service_levels.csv", "service_level", LEVELS, "1,90", "2,95"),
+    ],
+)
+def test_a_new_file_replaces_the_old_one_whole_and_without_one_nothing_changes(
+    open_place: Workspace, name: str, table: str, header: str, first: str, second: str
+):
+    open_place.ingest(min_snapshot_share=0)
+    assert open_place.rows(table) == []
+    open_place.write(name, header, first)
+    open_place.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_place.rows(table)] == ["1"]
+    path = open_place.write(name, header, second)
+    open_place.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_place.rows(table)] == ["2"]
+    path.unlink()
+    open_place.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_place.rows(table)] == ["2"]
+    open_place.write(name, header)
+    open_place.ingest(min_snapshot_share=0)
+    assert open_place.rows(table) == []

@@ -1,0 +1,81 @@
+"""Time zones may be spelled as people and Windows spell them; a name that no list has is a bad row."""
+
+from storemon_pipeline_tests.ingestion.workspace import POLLS, ZONES, Workspace
+
+SPELLINGS = {
+    "America/New_York": "America/New_York",
+    "america/new_york": "America/New_York",
+    "AMERICA/NEW_YORK": "America/New_York",
+    " America/New_York": "America/New_York",
+    "America/New_York ": "America/New_York",
+    "\tAmerica/New_York\t": "America/New_York",
+    "America/New York": "America/New_York",
+    "Eastern Standard Time": "America/New_York",
+    "eastern standard time": "America/New_York",
+    "W. Europe Standard Time": "Europe/Berlin",
+    "UTC-11": "Etc/GMT+11",
+    "America/Port-au-Prince": "America/Port-au-Prince",
+    "America/Argentina/Buenos Aires": "America/Argentina/Buenos_Aires",
+    # IANA's own, also those with a newer name
+    "US/Eastern": "US/Eastern",
+    "EST": "EST",
+    "pst8pdt": "PST8PDT",
+    "UTC": "UTC",
+    "utc": "UTC",
+    "Etc/GMT+5": "Etc/GMT+5",
+    "Europe/Kyiv": "Europe/Kyiv",
+    "Europe/Kiev": "Europe/Kiev",
+    "Asia/Calcutta": "Asia/Calcutta",
+    "Asia/Kolkata": "Asia/Kolkata",
+}
+ABBREVIATION = "is an abbreviation, and several time zones may share one"
+OFFSET = "is an offset, which does not say when clocks change"
+MISSING = "stands for a missing value"
+NO_NAME = "is no time zone of IANA's list or of Windows'"
+HINTS = {
+    "": "must name a time zone, such as America/New_York",
+    " \t": "must name a time zone, such as America/New_York",
+    "EDT": ABBREVIATION,
+    "PST": ABBREVIATION,
+    "IST": ABBREVIATION,
+    "Z": "is the end of a timestamp and no name: write UTC",
+    "NULL": MISSING,
+    "None": MISSING,
+    "N/A": MISSING,
+    "nan": MISSING,
+    "UTC-05:00": OFFSET,
+    "GMT+5": OFFSET,
+    "-0500": OFFSET,
+    "+05:30": OFFSET,
+    "America/Gotham": NO_NAME,
+    "Eastern Daylight Time": NO_NAME,
+    "America/New_York;": NO_NAME,
+    "Amérique/New_York": NO_NAME,
+}
+
+
+def test_a_zone_is_stored_by_its_iana_name(either_place: Workspace):
+    place = either_place
+    place.write("store_status.csv", POLLS)
+    place.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
+    place.ingest()
+    assert place.quarantined() == []
+    stored = dict(place.rows("store_timezone"))
+    assert {said: stored[f"{n:02}"] for n, said in enumerate(SPELLINGS)} == SPELLINGS
+
+
+def test_a_zone_no_list_has_is_a_bad_row_with_a_hint(workspace: Workspace):
+    workspace.write("store_status.csv", POLLS)
+    workspace.write(
+        "timezones.csv", ZONES, *(f"{n},{said}" for n, said in enumerate(HINTS)), "a,UTC"
+    )
+    workspace.ingest()
+    assert workspace.rows("store_timezone") == [("a", "UTC")]
+    reasons = [reason for *_, reason in workspace.quarantined()]
+    assert len(reasons) == len(HINTS)
+    for reason, (said, hint) in zip(reasons, HINTS.items(), strict=True):
+        assert hint in reason, said
+        assert "; " not in reason, f"{said}: one reason is enough"
+    assert reasons[2] == (
+        f"timezone_str is 'EDT' and {ABBREVIATION}: use an IANA name such as America/New_York"
+    )

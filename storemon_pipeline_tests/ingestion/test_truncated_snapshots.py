@@ -1,0 +1,124 @@
+"""A snapshot whose export seems to have broken off does not replace the one before."""
+
+import pytest
+
+from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline_tests.ingestion.workspace import (
+    HOURS,
+    LEVELS,
+    POLLS,
+    SPECIAL,
+    ZONES,
+    Workspace,
+    gz,
+    poll_rows,
+    text,
+)
+
+KINDS = {
+    "menu_hours.csv": ("business_hours", HOURS, "0,09:00:00,17:00:00"),
+    "timezones.csv": ("store_timezone", ZONES, "Asia/Tokyo"),
+    "special_hours.csv": ("special_hours", SPECIAL, "2023-12-25,,"),
+    "service_levels.csv": ("service_level", LEVELS, "99.5"),
+}
+
+
+def snapshot(name: str, stores: str) -> list[str]:
+    """A header, and a row for each store."""
+    _, header, values = KINDS[name]
+    return [header, *(f"{store},{values}" for store in stores)]
+
+
+def begun(place: Workspace, name: str, stores: str = "abcd") -> None:
+    """Ingest polls of the stores a to h, and a snapshot."""
+    place.write("store_status.csv", POLLS, *poll_rows("abcdefgh"))
+    place.write(name, *snapshot(name, stores))
+    place.ingest()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("content", ["header", "header without newline", "bad rows"])
+def test_a_snapshot_without_a_row_is_refused(either_place: Workspace, name, content):
+    place = either_place
+    table, header, _ = KINDS[name]
+    begun(place, name)
+    rest = {"header": "\n", "header without newline": "", "bad rows": "\n?\n?\n"}[content]
+    place.put_bytes(name, (header + rest).encode())
+    place.add("store_status.csv", poll_rows("z")[0] + "\n")
+    before = place.dump()
+    with pytest.raises(IngestionError) as refusal:
+        place.ingest()
+    assert str(refusal.value) == (
+        f"{name} is refused: it has no good row, where {table} has 4. Did its export break off? If "
+        "it is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
+    )
+    assert place.dump() == before
+
+    place.ingest(min_snapshot_share=0)
+    assert place.rows(table) == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_snapshot_of_less_than_half_the_stores_is_refused(either_place: Workspace, name):
+    place = either_place
+    table, *_ = KINDS[name]
+    begun(place, name)
+    before = place.dump()
+    place.write(name, *snapshot(name, "axyz"))
+    with pytest.raises(IngestionError) as refusal:
+        place.ingest()
+    assert str(refusal.value) == (
+        f"{name} is refused: it has 1 of the stores that are polled, where {table} has 4: less "
+        "than the 50.0% that STOREMON_MIN_SNAPSHOT_SHARE asks for. Did its export break off? If it "
+        "is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
+    )
+    assert place.dump() == before
+
+    place.write(name, *snapshot(name, "ae"))
+    assert place.ingest()[table].files[0].reading == "changed"
+    assert {row[0] for row in place.rows(table)} == {"a", "e"}
+
+
+def test_stores_that_were_never_polled_do_not_count(workspace: Workspace):
+    begun(workspace, "timezones.csv", "abuvwxyz")
+    workspace.write("timezones.csv", *snapshot("timezones.csv", "a"))
+    workspace.ingest()
+    assert [row[0] for row in workspace.rows("store_timezone")] == ["a"]
+
+
+@pytest.mark.parametrize("stores", ["a", "abc"])
+def test_the_share_is_that_of_the_setting(workspace: Workspace, stores):
+    begun(workspace, "menu_hours.csv", "abcd")
+    workspace.write("menu_hours.csv", *snapshot("menu_hours.csv", stores))
+    least = (len(stores)) / 4
+    with pytest.raises(IngestionError, match="MIN_SNAPSHOT_SHARE"):
+        workspace.ingest(min_snapshot_share=least + 0.01)
+    workspace.ingest(min_snapshot_share=least)
+    assert len(workspace.rows("business_hours")) == len(stores)
+
+
+def test_bad_rows_do_not_make_a_snapshot_complete(workspace: Workspace):
+    begun(workspace, "timezones.csv", "abcd")
+    workspace.write("timezones.csv", ZONES, "a,UTC", "b,EDT", "c,EDT", "d,EDT")
+    with pytest.raises(IngestionError, match="it has 1 of the stores"):
+        workspace.ingest()
+
+
+def test_a_packed_snapshot_without_a_row_is_refused_too(workspace: Workspace):
+    begun(workspace, "menu_hours.csv")
+    (workspace.data_dir / "menu_hours.csv").unlink()
+    workspace.put_bytes("menu_hours.csv.gz", gz(text(HOURS)))
+    with pytest.raises(IngestionError, match="no good row"):
+        workspace.ingest()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_first_snapshot_may_have_no_row(workspace: Workspace, name):
+    table, header, _ = KINDS[name]
+    workspace.write("store_status.csv", POLLS, *poll_rows("ab"))
+    workspace.write(name, header)
+    report = workspace.ingest()[table]
+    assert (report.files[0].reading, report.table_rows) == ("new", 0)
+    # and may have rows later
+    workspace.write(name, *snapshot(name, "a"))
+    assert workspace.ingest()[table].table_rows == 1

@@ -1,0 +1,74 @@
+"""Opening hours for people: what is written, by the rules that the figures follow."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+
+from storemon_pipeline.pages.opening_hours import special_dates, weekly_hours
+from storemon_pipeline.uptime.opening_hours import OpeningHours
+
+DASH = "\N{EN DASH}"
+
+
+def hours_of(
+    *, weekly: Sequence[tuple[int, str, str]] = (), special: Sequence[tuple[str, str, str]] = ()
+) -> OpeningHours:
+    """The openings of a store; times that are empty say that it is closed."""
+    tables = []
+    for day, rows in (("day_of_week", weekly), ("date", special)):
+        table = pd.DataFrame(rows, columns=[day, "start_time_local", "end_time_local"])
+        for name in ("start_time_local", "end_time_local"):
+            table[name] = pd.to_timedelta(table[name].replace("", None)).astype("timedelta64[us]")
+        tables.append(table)
+    of_week, of_dates = tables
+    of_week["day_of_week"] = of_week["day_of_week"].astype("int64")
+    of_dates["date"] = pd.to_datetime(of_dates["date"]).astype("datetime64[us]")
+    return OpeningHours(of_week, of_dates)
+
+
+def test_a_week_is_told_day_by_day():
+    hours = hours_of(
+        weekly=[
+            (0, "08:00:00", "21:00:00"),
+            (1, "09:00:00", "12:30:00"),
+            (1, "20:00:00", "02:00:00"),
+            (2, "00:00:00", "23:59:00"),
+            (3, "00:00:00", "00:00:00"),
+            (4, "09:00:00", "09:00:00"),
+            (6, "18:00:00", "24:00:00"),
+        ]
+    )
+    assert weekly_hours(hours) == [
+        ("Mon", f"08:00{DASH}21:00"),
+        ("Tue", f"09:00{DASH}12:30, 20:00{DASH}02:00 (Wed)"),
+        # the last minute of a day is meant to be its end
+        ("Wed", "open all day"),
+        ("Thu", "open all day"),
+        ("Fri", f"09:00{DASH}09:00 (Sat)"),
+        ("Sat", "none given: open all day"),
+        ("Sun", f"18:00{DASH}24:00"),
+    ]
+    assert weekly_hours(hours_of()) == []
+
+
+def test_dates_are_told_from_one_on():
+    hours = hours_of(
+        special=[
+            ("2022-12-25", "", ""),
+            ("2023-01-20", "", ""),
+            ("2023-02-14", "10:00:00", "14:00:00"),
+            ("2023-02-14", "17:00:00.25", "01:00:00"),
+            ("2023-02-19", "20:00:00", "02:00:00"),
+        ]
+    )
+    assert special_dates(hours, date(2023, 1, 20), 10) == (
+        [
+            ("Fri 20 Jan 2023", "closed"),
+            ("Tue 14 Feb 2023", f"10:00{DASH}14:00, 17:00:00.25{DASH}01:00 (Wed)"),
+            ("Sun 19 Feb 2023", f"20:00{DASH}02:00 (Mon)"),
+        ],
+        0,
+    )
+    assert special_dates(hours, date(2023, 1, 20), 1) == ([("Fri 20 Jan 2023", "closed")], 2)
+    assert special_dates(hours, date(2023, 3, 1), 10) == ([], 0)

@@ -1,0 +1,267 @@
+"""Figures of past reports: kept with the report, dropped with it, read as trends and comparisons."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from sqlalchemy import func, select
+
+from storemon_pipeline.storage.database import Database
+from storemon_pipeline.storage.report_history import (
+    fleet_by_hour,
+    fleet_history,
+    read_comparison,
+    save_metrics,
+    store_history,
+    stored_windows,
+)
+from storemon_pipeline.storage.reports import complete_report, start_report
+from storemon_pipeline.storage.retention import drop_report_row
+from storemon_pipeline.storage.schema import fleet_figure, fleet_hour, report_figure
+from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults
+from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
+from storemon_pipeline.uptime.windows import Window
+
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+HOUR = 3_600_000_000
+
+Figures = Mapping[str, tuple[int, int, int]]
+"""Store -> uptime, downtime, unobserved, in microseconds."""
+
+
+def kept(
+    database: Database,
+    report_id: str,
+    figures: Figures,
+    *,
+    as_of: datetime = NOON,
+    windows: tuple[Window, ...] = (Window.WEEK,),
+    since: datetime | None = None,
+    finished_at: datetime | None = None,
+    slices: int = 1,
+    run_id: str | None = None,
+) -> None:
+    """Complete a report with these figures in each window; of all stores, in some slices."""
+    span = {} if since is None else {"start": since, "end": as_of}
+    asked = ReportSpec(as_of=as_of, windows=windows, **span)
+    request = resolve_spec(asked, newest_poll=as_of, now=as_of)
+    fleet = FleetSummary(request)
+    stores = sorted(figures)
+    for first in range(slices):
+        part = stores[first * len(stores) // slices : (first + 1) * len(stores) // slices]
+        exact = pd.DataFrame(
+            {
+                f"{figure}_{window.suffix}": [figures[store][at] for store in part]
+                for window in windows
+                for at, figure in enumerate(("uptime", "downtime", "unobserved"))
+            },
+            dtype="int64",
+        )
+        by_hour = pd.DataFrame(
+            {
+                "day_of_week": [2] * len(part),
+                "hour": [11] * len(part),
+                "open_minutes": [60.0] * len(part),
+                "downtime_minutes": [15.0] * len(part),
+            }
+        )
+        ids = pd.DataFrame({"store_id": pd.Series(part, dtype="str")})
+        levels = ids.assign(
+            **{
+                f"met_{window.suffix}": pd.array([None] * len(part), "boolean")
+                for window in windows
+            }
+        )
+        fleet.add(
+            StoreResults(
+                ids,
+                exact,
+                levels,
+                pd.DataFrame({"ongoing": []}),
+                by_hour,
+                current=ids.assign(status="up"),
+                down_now=ids.head(0),
+            )
+        )
+    with database.registry_transaction() as connection:
+        start_report(connection, report_id, request, as_of)
+        if run_id:
+            start_report(connection, run_id, request, as_of, root_run_id=report_id)
+        run = run_id or report_id
+        complete_report(connection, run, stores=len(figures), finished_at=finished_at or as_of)
+        save_metrics(connection, run, fleet)
+
+
+def counts(database: Database) -> dict[str, int]:
+    with database.read() as connection:
+        return {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (report_figure, fleet_figure, fleet_hour)
+        }
+
+
+def test_a_store_has_the_figures_of_each_report_oldest_first(database: Database):
+    kept(database, "second", {"1": (3 * HOUR, HOUR, 0), "2": (HOUR, 0, 0)})
+    kept(database, "first", {"1": (0, 0, HOUR)}, as_of=NOON - timedelta(hours=1))
+    with database.read() as connection:
+        history = store_history(connection, "1", "last_week")
+    assert history.to_dict("list") == {
+        "report_id": ["first", "second"],
+        "as_of": [pd.Timestamp(NOON - timedelta(hours=1)), pd.Timestamp(NOON)],
+        "start": [None, None],
+        "uptime_pct": [pytest.approx(float("nan"), nan_ok=True), 75.0],
+        "uptime_hours": [0.0, 3.0],
+        "downtime_hours": [0.0, 1.0],
+        "unobserved_hours": [1.0, 0.0],
+    }
+    assert history["as_of"].dtype == "datetime64[us, UTC]"
+
+
+def test_the_fleet_has_all_stores_together_of_all_slices(database: Database):
+    figures = {str(store): (HOUR, HOUR // 4, 5) for store in range(10)}
+    kept(database, "a-run", figures, slices=3)
+    with database.read() as connection:
+        history = fleet_history(connection, "last_week")
+    assert history[
+        ["report_id", "uptime_pct", "uptime_hours", "downtime_hours"]
+    ].to_numpy().tolist() == [["a-run", 80.0, 10.0, 2.5]]
+    assert counts(database) == {"report_figure": 10, "fleet_figure": 1, "fleet_hour": 1}
+
+
+def test_a_history_is_the_newest_reports_when_there_are_more(database: Database):
+    for hour in range(5):
+        kept(database, f"run-{hour}", {"1": (HOUR, 0, 0)}, as_of=NOON + timedelta(hours=hour))
+    with database.read() as connection:
+        of_store = store_history(connection, "1", "last_week", limit=2)
+        of_fleet = fleet_history(connection, "last_week", limit=2)
+    assert of_store["report_id"].tolist() == of_fleet["report_id"].tolist() == ["run-3", "run-4"]
+
+
+def test_a_history_is_of_one_window_only(database: Database):
+    kept(database, "both", {"1": (HOUR, 0, 0)}, windows=(Window.DAY, Window.YESTERDAY))
+    kept(database, "one", {"1": (HOUR, 0, 0)}, windows=(Window.DAY,))
+    with database.read() as connection:
+        assert store_history(connection, "1", "yesterday")["report_id"].tolist() == ["both"]
+        assert fleet_history(connection, "yesterday")["report_id"].tolist() == ["both"]
+        assert stored_windows(connection, "both") == ["last_day", "yesterday"]
+
+
+def test_of_ranges_it_is_told_where_they_begin(database: Database):
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    kept(database, "long", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - day)
+    kept(database, "short", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - hour)
+    with database.read() as connection:
+        of_store = store_history(connection, "1", "range")
+        of_fleet = fleet_history(connection, "range")
+    assert of_store["report_id"].tolist() == ["long", "short"]
+    for history in (of_store, of_fleet):
+        starts = [datetime.fromisoformat(start) for start in history["start"]]
+        assert starts == [NOON - day, NOON - hour]
+
+
+def test_a_report_of_the_future_is_no_part_of_a_history(database: Database):
+    kept(database, "past", {"1": (HOUR, 0, 0)})
+    kept(
+        database, "future", {"1": (HOUR, 0, 0)}, as_of=NOON + timedelta(days=365), finished_at=NOON
+    )
+    with database.read() as connection:
+        assert store_history(connection, "1", "last_week")["report_id"].tolist() == ["past"]
+        assert fleet_history(connection, "last_week")["report_id"].tolist() == ["past"]
+
+
+def test_a_history_of_nothing_has_its_columns_and_types(database: Database):
+    kept(database, "a-run", {"1": (HOUR, 0, 0)})
+    with database.read() as connection:
+        some = store_history(connection, "1", "last_week")
+        none = store_history(connection, "never-polled", "last_week")
+        no_fleet = fleet_history(connection, "last_month")
+    assert none.empty
+    assert no_fleet.empty
+    assert none.dtypes.to_dict() == no_fleet.dtypes.to_dict() == some.dtypes.to_dict()
+
+
+def test_a_report_that_is_made_again_has_the_new_figures_only(database: Database):
+    kept(database, "a-run", {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
+    kept(database, "a-run", {"1": (0, HOUR, 0)})
+    with database.read() as connection:
+        assert store_history(connection, "1", "last_week")["uptime_pct"].tolist() == [0.0]
+        assert store_history(connection, "2", "last_week").empty
+
+
+def test_a_retry_keeps_its_figures_under_the_id_of_the_report(database: Database):
+    kept(database, "first-try", {"1": (HOUR, 0, 0)}, run_id="second-try")
+    with database.read() as connection:
+        assert fleet_history(connection, "last_week")["report_id"].tolist() == ["first-try"]
+
+
+def test_figures_go_with_their_report_and_no_others(database: Database):
+    for report_id in ("old", "new"):
+        kept(database, report_id, {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
+    with database.registry_transaction() as connection:
+        assert drop_report_row(connection, "old")
+    assert counts(database) == {"report_figure": 2, "fleet_figure": 1, "fleet_hour": 1}
+    with database.read() as connection:
+        assert fleet_history(connection, "last_week")["report_id"].tolist() == ["new"]
+
+
+def test_a_failure_keeps_none_of_the_figures(database: Database):
+    def fail() -> None:
+        with database.registry_transaction() as connection:
+            start_report(connection, "a-run", None, NOON)
+        with database.registry_transaction() as connection:
+            request = resolve_spec(ReportSpec(), newest_poll=NOON, now=NOON)
+            save_metrics(connection, "a-run", FleetSummary(request))
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        fail()
+    assert counts(database) == {"report_figure": 0, "fleet_figure": 0, "fleet_hour": 0}
+
+
+def test_a_comparison_begins_with_the_store_that_got_worst(database: Database):
+    a: Figures = {
+        "better": (HOUR, HOUR, 0),
+        "gone": (HOUR, 0, 0),
+        "silent": (HOUR, 0, 0),
+        "the-same": (HOUR, HOUR, 0),
+        "worse": (HOUR, HOUR, 0),
+        "worst": (HOUR, 0, 0),
+    }
+    b: Figures = {
+        "better": (3 * HOUR, HOUR, 0),
+        "new": (HOUR, 0, 0),
+        "silent": (0, 0, HOUR),
+        "the-same": (HOUR, HOUR, 0),
+        "worse": (HOUR, 2 * HOUR, 0),
+        "worst": (0, HOUR, 0),
+    }
+    kept(database, "a", a)
+    kept(database, "b", b)
+    with database.read() as connection:
+        compared = read_comparison(connection, "a", "b", "last_week")
+    shown = compared.astype(object).where(compared.notna(), None)
+    assert shown.to_numpy().tolist() == [
+        ["worst", 100.0, 0.0, -100.0],
+        ["worse", 50.0, 33.33, -16.67],
+        ["the-same", 50.0, 50.0, 0.0],
+        ["better", 50.0, 75.0, 25.0],
+        ["gone", 100.0, None, None],
+        ["new", None, 100.0, None],
+        ["silent", 100.0, None, None],
+    ]
+
+
+def test_downtime_of_the_fleet_by_hour_adds_up_its_stores(database: Database):
+    kept(database, "a-run", {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
+    with database.read() as connection:
+        hours = fleet_by_hour(connection, "a-run")
+    assert hours.to_dict("records") == [
+        {
+            "day_of_week": 2,
+            "hour": 11,
+            "open_minutes": 120.0,
+            "downtime_minutes": 30.0,
+            "downtime_pct": 25.0,
+        }
+    ]

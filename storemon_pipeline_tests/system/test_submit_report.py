@@ -1,0 +1,61 @@
+"""A report that is asked for over REST is a run of Dagster's, from the request to the file."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from storemon_pipeline_tests.system.conftest import ByCommand
+from storemon_pipeline_tests.system.deployment import System, wait_for
+
+
+def test_a_report_asked_for_over_rest_is_a_run_and_has_the_figures_of_the_command_line(
+    system: System, by_command: ByCommand
+) -> None:
+    http_request_id = f"test-{uuid4()}"
+    answer = system.api.post("/v1/reports", headers={"X-Request-ID": http_request_id})
+    assert answer.status_code == httpx.codes.ACCEPTED
+    asked = answer.json()
+    assert answer.headers["Location"] == f"/v1/reports/{asked['id']}"
+    assert asked["run_id"] == asked["id"]
+
+    run = system.run(asked["id"])
+    assert run["jobName"] == "report_job"
+    assert run["tags"]["storemon/http_request_id"] == http_request_id
+    assert system.report(run["tags"]["storemon/request_id"])["id"] == asked["id"]
+
+    complete = system.until(asked["id"], "Complete")
+    assert complete["run_id"] == asked["id"]
+    assert complete["stores"] == len(by_command.csv.splitlines()) - 1
+    assert system.file(asked["id"]) == by_command.csv
+    system.until_succeeded(asked["id"])
+
+
+@pytest.mark.parametrize(
+    ("path", "running"),
+    [("/get_report?report_id={}", "Running"), ("/get_report/{}", "running")],
+    ids=["by_parameter", "by_path"],
+)
+def test_older_clients_trigger_and_poll_until_there_is_csv(
+    system: System, by_command: ByCommand, path: str, running: str
+) -> None:
+    triggered = system.api.post("/trigger_report")
+    assert triggered.status_code == httpx.codes.OK
+    assert list(triggered.json()) == ["report_id"]
+    report_id = triggered.json()["report_id"]
+
+    def poll() -> httpx.Response | None:
+        answer = system.api.get(path.format(report_id))
+        assert answer.status_code == httpx.codes.OK, answer.text
+        if answer.headers["Content-Type"].startswith("text/csv"):
+            return answer
+        assert answer.json() == {"status": running}
+        return None
+
+    assert poll() is None, "there was CSV at once"
+    answer = wait_for("the report's CSV", poll)
+    assert answer.content == by_command.csv
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    system.until_succeeded(report_id)
