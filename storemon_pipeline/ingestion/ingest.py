@@ -111,7 +111,7 @@ def ingest_files(  # noqa: PLR0913 - each is a setting, or a fact of the run
                     run_id,
                     log,
                 )
-                return work.bring_in_all(data_dir, kinds)
+                return work.ingest_all(data_dir, kinds)
         except FileChangedError as error:
             if not left:
                 if isinstance(error.__cause__, IngestionError):
@@ -134,7 +134,7 @@ class _Ingestion:
     run_id: str
     log: logging.Logger
 
-    def bring_in_all(self, data_dir: Path, kinds: Collection[SourceFile]) -> dict[str, TableResult]:
+    def ingest_all(self, data_dir: Path, kinds: Collection[SourceFile]) -> dict[str, TableResult]:
         """Bring the tables up to date with all files."""
         directory = scan_data_dir(data_dir, kinds)
         raise_if_ambiguous(directory, kinds)

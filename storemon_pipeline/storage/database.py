@@ -126,7 +126,7 @@ class Database:
         """Yield a connection that writes reports, requests for them, their figures, and alerts.
 
         All changes happen at the end, or, on an error, none of them. It never waits for
-        :meth:`write_data`. On SQLite the connection has no other tables, and every such transaction
+        :meth:`data_transaction`. On SQLite the connection has no other tables, and every such transaction
         waits for the one before: keep them short.
 
         Parameters

@@ -256,10 +256,10 @@ def test_as_of_now_is_the_clock(instance: dg.DagsterInstance, two_stores: Path) 
 @pytest.mark.parametrize(
     ("fault", "value", "check"),
     [
-        ("stores_twice", property(lambda _: 1), "one_row_per_store"),
-        ("stores", property(lambda _: 3), "one_row_per_store"),
+        ("duplicate_rows", property(lambda _: 1), "one_row_per_store"),
+        ("store_count", property(lambda _: 3), "one_row_per_store"),
         (
-            "beyond_open_time",
+            "stores_exceeding_open_time",
             property(lambda _: 1, lambda *_: None),
             "uptime_and_downtime_within_open_time",
         ),

@@ -91,7 +91,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 rows = [{"store_id": str(n), "timezone_str": "x" * 500} for n in range(20_000)]
 try:
-    with database.write_data() as connection:
+    with database.data_transaction() as connection:
         connection.execute(insert(store_timezone), rows)
 except DatabaseUnavailableError as error:
     print(error.is_transient, error)

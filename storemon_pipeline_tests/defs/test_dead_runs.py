@@ -205,7 +205,7 @@ def test_run_beats_while_it_works_and_not_after(
 ) -> None:
     seen: list[datetime] = []
     monkeypatch.setattr(
-        "storemon_pipeline.defs.assets.report.report_page",
+        "storemon_pipeline.defs.assets.report.render_report_html",
         lambda *_, **__: seen.extend(beats()) or "<p>",
     )
     assert run(instance, "ingest_and_report_job").success

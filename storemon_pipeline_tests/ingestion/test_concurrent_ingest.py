@@ -57,12 +57,12 @@ INGEST = """
 import logging, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from storemon_pipeline.ingestion.ingest import ingest
+from storemon_pipeline.ingestion.ingest import ingest_files
 from storemon_pipeline.storage.database import Database
 
 print("ready", flush=True)
 sys.stdin.readline()
-reports = ingest(
+reports = ingest_files(
     Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
     run_id="another-process",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),

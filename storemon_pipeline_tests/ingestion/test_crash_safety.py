@@ -115,13 +115,13 @@ INGEST = f"""
 import logging, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from storemon_pipeline.ingestion import content
-from storemon_pipeline.ingestion.ingest import ingest
+from storemon_pipeline.ingestion import line_reader
+from storemon_pipeline.ingestion.ingest import ingest_files
 from storemon_pipeline.storage.database import Database
 
-content.BLOCK_BYTES = {BLOCK_BYTES}
+line_reader.BLOCK_BYTES = {BLOCK_BYTES}
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-ingest(
+ingest_files(
     Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
     run_id="killed",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),

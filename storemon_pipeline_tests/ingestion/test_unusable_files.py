@@ -139,7 +139,7 @@ def test_a_file_is_empty_also_after_one_that_had_nothing_but_its_header(workspac
     "content", [b"\n", b"\r\n", b"\n\n1,2,3\n", b" \n", b"\xef\xbb\xbf\n", b"\xef\xbb\xbf"]
 )
 def test_a_file_whose_first_line_is_blank(filled: Workspace, content):
-    filled.put_bytes("store_status.csv", line_reader)
+    filled.put_bytes("store_status.csv", content)
     assert "store_status.csv has no column store_id" in refused(filled)
 
 

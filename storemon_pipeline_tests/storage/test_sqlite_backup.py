@@ -26,9 +26,9 @@ from storemon_pipeline.storage.reports import start_report
 from storemon_pipeline.storage.schema import store_timezone
 
 database = Database(sys.argv[1])
-with database.write_data() as connection:
+with database.data_transaction() as connection:
     connection.execute(insert(store_timezone).values(store_id="1", timezone_str="UTC"))
-with database.write_registry() as connection:
+with database.registry_transaction() as connection:
     start_report(connection, "run", None, datetime.now(UTC))
 """
 
