@@ -126,8 +126,8 @@ class Database:
         """Yield a connection that writes reports, requests for them, their figures, and alerts.
 
         All changes happen at the end, or, on an error, none of them. It never waits for
-        :meth:`data_transaction`. On SQLite the connection has no other tables, and every such transaction
-        waits for the one before: keep them short.
+        :meth:`data_transaction`. On SQLite the connection has no other tables, and every such
+        transaction waits for the one before: keep them short.
 
         Parameters
         ----------
