@@ -121,7 +121,7 @@ def write_alone(database: Database, files: ReportWriter) -> None:
     """
     with database.read() as connection:
         tables = Tables(database, connection)
-    with files.writing([REPORT]) as opened, csv_appender(opened) as append:
+    with files.open([REPORT]) as opened, csv_appender(opened) as append:
         for stores, open_time, status in tables.slices():
             time = observe_open_time(stores, open_time, status, tables.request)
             exact = compute_metrics(time, tables.request, stores)
@@ -152,7 +152,7 @@ def write_all(database: Database, files: ReportWriter, target_pct: float) -> Non
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
     fleet = FleetSummary(tables.request)
-    with files.writing(list(ALL_FILES)) as opened, csv_appender(opened) as append:
+    with files.open(list(ALL_FILES)) as opened, csv_appender(opened) as append:
         for stores, open_time, status in tables.slices():
             current = tables.current_status(stores)
             results = store_results(stores, open_time, status, current, tables.request)
