@@ -1,4 +1,4 @@
-"""Work in two threads: the next item is made while the last one is used."""
+"""Prefetching: produce the next item in a thread while the current one is used."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ Item = TypeVar("Item")
 
 @contextmanager
 def prefetch(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
-    """Yield an iterator over the same items, each made by a thread while the last one is used.
+    """Yield an iterator over the same items, each produced in a thread ahead of its use.
 
-    For items that take long to make, by code that lets other threads run meanwhile, as Arrow's,
-    NumPy's and the databases' drivers do. There is never more than one item in waiting. An error
-    in making an item is raised where the item would be used; at the end of the ``with`` block the
-    thread has ended.
+    For items that are slow to produce by code that releases the GIL, as Arrow, NumPy and database
+    drivers do. At most one item is buffered. An error in producing an item is raised where the item
+    would be used. The thread ends with the ``with`` block.
 
     Parameters
     ----------
     items : iterator
-        Is used by the thread alone.
+        Used by the thread only.
 
     Examples
     --------

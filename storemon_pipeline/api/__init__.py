@@ -3,24 +3,24 @@
 ======================  ========================================================================
 :mod:`.app`             the application: its routes, its documentation, what surrounds a request
 :mod:`.__main__`        ``python -m storemon_pipeline.api``: the process
-:mod:`.services`        what the endpoints work with: settings, database, Dagster
-:mod:`.dagster`         Dagster's GraphQL endpoint
+:mod:`.dependencies`        what the endpoints work with: settings, database, Dagster
+:mod:`.dagster_graphql`         Dagster's GraphQL endpoint
 :mod:`.expiry`          reports of processes that have died
-:mod:`.asking`          asking for a report: on record first, then launched
+:mod:`.report_submission`          asking for a report: on record first, then launched
 :mod:`.reports`         /v1/reports
 :mod:`.rows`            the rows of a report as JSON
-:mod:`.files`           the files of a report, over HTTP
+:mod:`.file_responses`           the files of a report, over HTTP
 :mod:`.stores`          /v1/stores
-:mod:`.older`           the endpoints of the two systems that this one replaces
+:mod:`.legacy`           the endpoints of the two systems that this one replaces
 :mod:`.ingest`          POST /ingest
 :mod:`.health`          /healthz, /readyz, /metrics
-:mod:`.resources`       the resources as JSON
-:mod:`.problems`        errors as problem documents (RFC 9457)
+:mod:`.models`       the resources as JSON
+:mod:`.errors`        errors as problem documents (RFC 9457)
 :mod:`.openapi`         what the OpenAPI document says beyond what the endpoints say
-:mod:`.surroundings`    what every request goes through: id, log, metrics, tokens
-:mod:`.bodies`          how long a body may be, and how long it may take
+:mod:`.middleware`    what every request goes through: id, log, metrics, tokens
+:mod:`.body_limit`          how long a body may be, and how long it may take
 :mod:`.origin`          which hosts are answered for, and what pages of other sites may do
-:mod:`.headers`         headers of every response
+:mod:`.security_headers`         headers of every response
 ======================  ========================================================================
 
 It makes no report itself: a report is a run of Dagster's, whoever asked for it.

@@ -73,7 +73,7 @@ class ProblemError(Exception):
         What was wrong and what to do, for who sent the request.
     type_slug : str, optional
         The last part of the problem's type; the status in words if not given.
-    errors : list of WrongPart, optional
+    errors : list of ErrorDetail, optional
     headers : mapping, optional
     """
 

@@ -22,7 +22,7 @@ async def expire_reports_periodically(services: AppState) -> None:
 
     Parameters
     ----------
-    services : Services
+    services : AppState
     """
     own_thread = CapacityLimiter(1)  # a database that is slow must not hold one that requests need
     while True:

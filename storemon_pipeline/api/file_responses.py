@@ -87,10 +87,10 @@ def report_file_response(
 
     Parameters
     ----------
-    services : Services
+    services : AppState
     request : Request
         With ``Range``, ``If-None-Match``, ``Accept-Encoding`` as the client likes.
-    state : ReportState
+    state : ReportRecord
     name : str
         One of :data:`REPORT_MEDIA_TYPES`.
     attachment : str

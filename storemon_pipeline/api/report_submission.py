@@ -50,8 +50,8 @@ def submit_report(
 
     Parameters
     ----------
-    services : Services
-    spec : AskedReport
+    services : AppState
+    spec : ReportSpec
     http_request_id : str
         Becomes a tag of the run.
     key : str, optional

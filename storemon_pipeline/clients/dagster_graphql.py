@@ -211,7 +211,7 @@ class DagsterGraphQLClient:
         Raises
         ------
         DagsterUnavailableError
-        LaunchRefusedError
+        LaunchRejectedError
         """
         metadata = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
         params = {
@@ -253,7 +253,7 @@ class DagsterGraphQLClient:
         ------
         DagsterUnavailableError
             Also where it has ended: who asks again sees that.
-        RunUnknownError
+        RunNotFoundError
         """
         with self._parsing():
             result = self._change(_TERMINATE, runId=run_id)["terminateRun"]

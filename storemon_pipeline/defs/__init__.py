@@ -5,25 +5,25 @@ Thin on purpose: an asset calls one function of :mod:`storemon_pipeline.ingestio
 Nothing imports this package but :mod:`storemon_pipeline.definitions`.
 
 ======================  ========================================================================
-:mod:`.ingested`        store_status, business_hours, store_timezones
-:mod:`.requested`       report_request, polled_stores, weekly_hours
-:mod:`.computed`        open_hours, status_intervals, current_status
+:mod:`.raw`        store_status, business_hours, store_timezones
+:mod:`.request`       report_request, polled_stores, weekly_hours
+:mod:`.intervals`        open_hours, status_intervals, current_status
 :mod:`.run_table`       the decorator of assets that are tables of one run
-:mod:`.reported`        uptime_report, downtime_events, downtime_by_hour
-:mod:`.checks`          what is checked of the tables
+:mod:`.report`        uptime_report, downtime_events, downtime_by_hour
+:mod:`.asset_checks`          what is checked of the tables
 :mod:`.jobs`            the jobs of the assets and their schedule
 :mod:`.removal`         the job that removes polls by hand
 :mod:`.retention`       the job, and its schedule, that drops what is old
-:mod:`.sensors`         the sensor for new files
-:mod:`.alerts`          the sensor that tells a webhook of outages
+:mod:`.new_files`         the sensor for new files
+:mod:`.outage_alerts`          the sensor that tells a webhook of outages
 :mod:`.resources`       settings and the database
-:mod:`.io`              what passes between the assets of a run: Parquet under the run's id
-:mod:`.show`            previews, columns, charts and other metadata
-:mod:`.summary`         a report in a few lines, for the log
+:mod:`.io_managers`              what passes between the assets of a run: Parquet under the run's id
+:mod:`.metadata`            previews, columns, charts and other metadata
+:mod:`.report_summary`         a report in a few lines, for the log
 :mod:`.heartbeat`       the thread that shows that a run's process is alive
 :mod:`.dead_runs`       what becomes of runs whose process has died
 :mod:`.ingest_record`   how the outcome of an ingest gets on record
-:mod:`.failures`        what a person is told when a run fails
+:mod:`.errors`        what a person is told when a run fails
 ======================  ========================================================================
 """
 

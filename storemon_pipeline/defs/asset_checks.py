@@ -1,7 +1,7 @@
 """Checks of the tables: what does not stop a report but should be known to those who read it.
 
-Checks of single rows ride on the assets of :mod:`.ingested`, checks of the figures on those of
-:mod:`.reported`.
+Checks of single rows ride on the assets of :mod:`.raw`, checks of the figures on those of
+:mod:`.report`.
 """
 
 from collections.abc import Iterator

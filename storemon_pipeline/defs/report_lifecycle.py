@@ -32,7 +32,7 @@ def mark_report_started(
 
     Raises
     ------
-    CannotReportError
+    ReportError
         Where another run makes the report of the same request, or nobody wants it any more.
     """
     if not is_report_run(run):

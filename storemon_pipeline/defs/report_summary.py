@@ -28,7 +28,7 @@ def report_summary(
 
     Parameters
     ----------
-    fleet : Fleet
+    fleet : FleetSummary
     directory : UPath
         Of the report's files.
     files : sequence of str

@@ -53,7 +53,7 @@ class RunStorage:
 
         Raises
         ------
-        CannotReportError
+        ReportError
             Where there is none, or it would not fit what this run made itself.
         """
         if (own := self.directory / name).exists():

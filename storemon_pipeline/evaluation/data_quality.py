@@ -1,4 +1,4 @@
-"""What the tables know about the quality of the files, for pages and reports."""
+"""Data quality of the latest ingest, for pages and reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storemon_pipeline.uptime.assumptions import Assumptions
 def read_data_quality(
     connection: Connection, assumptions: Assumptions | None = None
 ) -> DataQuality:
-    """Read what is known of the files as they were ingested last."""
+    """Read the data quality of the files as of the latest ingest."""
     return DataQuality(
         bad_rows=count_bad_rows_by_file(connection),
         unread=unread_files(connection),

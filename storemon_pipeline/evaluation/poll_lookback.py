@@ -1,9 +1,9 @@
-"""The polls that a report needs, and no others: those of its span, and what carries into it.
+"""Read the polls that a report needs: those of its span, and the latest counted poll before it.
 
-A store's status at the beginning of the span is that of the newest poll before it that counts,
-which may be hours or months older. Nobody's whole history is read for it: everybody's last two
-days before the span are, and then, only for the stores that have nothing there that counts, older
-stretches, each four times as long as the one before.
+The status at the start of the span is that of the latest counted poll before it, which may be hours
+or months older. To avoid reading whole histories, the two days before the span are read for all
+stores. Then, for stores without a counted poll there, older ranges are read, each four times as
+long as the previous one.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ def read_polls_with_lookback(
     as_of: pd.Timestamp,
     rules: UptimeRules,
 ) -> pd.DataFrame:
-    """Read the polls that the status of some stores within ``[start, as_of)`` depends on.
+    """Read the polls that determine the status of stores within ``[start, as_of)``.
 
     Parameters
     ----------
     database : Database
     stores : DataFrame
-        ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, a row a store.
+        ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, one row per
+        store.
     hours : OpeningHours
-        They tell which polls count.
+        Determine which polls count.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules
@@ -57,8 +58,8 @@ def read_polls_with_lookback(
     Returns
     -------
     DataFrame
-        ``store_id``, ``timestamp_utc``, ``status``, as
-        :func:`~storemon_pipeline.uptime.status_intervals.status_intervals` takes them.
+        ``store_id``, ``timestamp_utc``, ``status``, as input of
+        :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
     """
     since = max(start - LOOKBACK, pd.Timestamp(EARLIEST_POLL))
     parts = [read_polls(database, stores["store_id"], since, as_of)]
@@ -68,7 +69,7 @@ def read_polls_with_lookback(
             "store_id": left["store_id"],
             "timezone": left["timezone"],
             "first_poll_utc": left["first_poll_utc"],
-            # a store that fell silent earlier is looked for from its last poll on
+            # search backwards from the last poll of a store that was silent since
             "until": (left["last_poll_utc"] + MICROSECOND).where(
                 left["last_poll_utc"] < since, since
             ),
@@ -91,13 +92,13 @@ def read_polls_with_lookback(
 def with_estimated_polls(
     database: Database, stores: pd.DataFrame, start: datetime, as_of: datetime
 ) -> pd.DataFrame:
-    """Some stores with about how many polls :func:`read_polls_with_lookback` reads of each.
+    """Add the estimated number of polls that :func:`read_polls_with_lookback` reads per store.
 
     Parameters
     ----------
     database : Database
     stores : DataFrame
-        ``store_id``, sorted, a row a store.
+        ``store_id``, sorted, one row per store.
     start, as_of : datetime
         As for :func:`read_polls_with_lookback`.
 
@@ -111,7 +112,7 @@ def with_estimated_polls(
 
 
 def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """One table of parts whose categories differ."""
+    """Concatenate tables with different categories."""
     if len(parts) == 1:
         return parts[0]
     together: dict[str, pd.Categorical | pd.Series] = {
@@ -123,7 +124,7 @@ def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_ahead(read: Callable[[Part], Read], parts: Iterable[Part]) -> Iterator[Read]:
-    """Read part after part, the next two of them by threads while one is worked with.
+    """Read parts in order, prefetching the next two in threads.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def read_ahead(read: Callable[[Part], Read], parts: Iterable[Part]) -> Iterator[
     Yields
     ------
     object
-        What ``read`` gave for each part, in order.
+        The result of ``read`` for each part, in order.
     """
     left = iter(parts)
     with ThreadPoolExecutor(max_workers=PREFETCH_DEPTH) as threads:

@@ -1,4 +1,4 @@
-"""What the evaluation of one store reads: its opening hours and polls."""
+"""Read the inputs for the evaluation of one store: its opening hours and polls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from storemon_pipeline.uptime.rules import UptimeRules
 
 @dataclass(frozen=True, slots=True)
 class StoreInputs:
-    """The tables that the intervals of a store are computed from.
+    """Input tables for the intervals of a store.
 
     Attributes
     ----------
     stores, hours, polls
-        As :func:`~storemon_pipeline.uptime.status_intervals.status_intervals` takes them.
+        As for :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
     """
 
     stores: pd.DataFrame
@@ -37,7 +37,7 @@ def read_store_inputs(
     end: pd.Timestamp,
     rules: UptimeRules,
 ) -> StoreInputs:
-    """Read what a store's status within ``[start, end)`` depends on."""
+    """Read the inputs that determine a store's status within ``[start, end)``."""
     with database.read() as connection:
         stores = read_polled_stores(connection, end, (store.store_id,))
         hours = read_opening_hours(connection, store.store_id)

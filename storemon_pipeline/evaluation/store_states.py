@@ -1,4 +1,4 @@
-"""How stores are now, and since when, from as few polls as say it."""
+"""Current status and state of stores, from as few polls as needed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def read_current_status(
     rules: UptimeRules,
     no_data_after: timedelta,
 ) -> pd.DataFrame:
-    """How some stores are at ``as_of`` (rule 7), from the polls that are new enough to say it.
+    """Determine the current status of stores (rule 7), reading only polls recent enough.
 
-    Parameters and what is returned are those of
+    Parameters and result are those of
     :func:`~storemon_pipeline.uptime.current_status.current_status`, without the polls.
     """
     since = as_of - max_poll_age(rules, no_data_after)
@@ -59,17 +59,17 @@ def read_store_states(
     evaluated_until: datetime | None,
     no_data_after: timedelta,
 ) -> pd.DataFrame:
-    """How all stores are at ``as_of``, by the default rules.
+    """Determine the states of all stores at ``as_of``, by the default rules.
 
-    The last day tells of nearly all. Of those that have been down for longer, and are not on
-    record so, longer spans are read, each four times as long as the one before.
+    The last day is enough for nearly all stores. For stores that have been down for longer, without
+    an alert, longer spans are read, each four times as long as the previous one.
 
     Parameters
     ----------
     database : Database
     as_of : datetime
-        The newest poll. It counts: the states are those of its instant.
-    on_record, seen
+        The newest poll, included.
+    latest_alerts, evaluated_until
         As for :func:`~storemon_pipeline.uptime.outage_alerts.new_alerts`.
     no_data_after : timedelta
         As for :func:`read_current_status`.
@@ -77,7 +77,7 @@ def read_store_states(
     Returns
     -------
     DataFrame
-        Of :func:`~storemon_pipeline.uptime.outage_alerts.store_states`, in no order.
+        Result of :func:`~storemon_pipeline.uptime.outage_alerts.store_states`, unordered.
     """
     with database.read() as connection:
         stores = read_polled_stores(connection, as_of)
@@ -91,7 +91,7 @@ def read_store_states(
     length = LOOKBACK
     decided = []
     while not stores.empty:
-        # no further than the first poll: nothing is known before, and the calendar has a beginning
+        # no further than the first poll
         start = max(end - length, stores["first_poll_utc"].min())
         left = []
         stores = with_estimated_polls(database, stores, start, end)
@@ -100,7 +100,7 @@ def read_store_states(
             polls = (
                 read_polls_with_lookback(database, some, hours, start, end, _RULES)
                 if length == LOOKBACK
-                # few out of all, one by one; what carries into the span is within a longer one
+                # few stores, each with its own range; a longer range includes carried polls
                 else read_poll_ranges(database, some.assign(since=start, until=end))
             )
             states = _states(some, polls, hours, start, end, current)

@@ -65,7 +65,7 @@ class BadRows:
 
         Raises
         ------
-        IntakeError
+        IngestionError
             Where the file is refused, whatever may follow.
         """
         self.rows += rows
@@ -89,7 +89,7 @@ class BadRows:
 
         Raises
         ------
-        IntakeError
+        IngestionError
         """
         total, bad = self.total_rows, self.total_bad_rows
         is_bad = bool(total) and bad / total > self.max_bad_share

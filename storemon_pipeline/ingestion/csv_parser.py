@@ -2,7 +2,7 @@
 
 A row is one line: a line break inside quotes is none of these files' ways, and taking it for one
 would let a single stray quote swallow all rows after it. What a value means is the business of
-:mod:`.schemas`.
+:mod:`.validation`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def header_names(line: bytes, file: str) -> list[str]:
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where the line is not a CSV file's, or the file is a pointer of Git LFS.
     """
     if line.startswith(b"version https://git-lfs."):
@@ -137,7 +137,7 @@ def read_header(line: bytes, kind: SourceFile, file: str) -> Header:
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where a column is missing, or two could be meant; it names the file, the columns, what was
         found and what would be accepted. Where the line is none of a CSV file.
     """
@@ -187,7 +187,7 @@ def parse_rows(block: LineBlock, header: Header) -> Rows:
 
     Parameters
     ----------
-    block : Block
+    block : LineBlock
     header : Header
 
     Returns

@@ -102,12 +102,12 @@ def scan_data_dir(data_dir: Path, kinds: Collection[SourceFile] = SOURCES) -> Da
     Parameters
     ----------
     data_dir : Path
-    kinds : collection of FileKind
+    kinds : collection of SourceFile
         Only these; the files of the others count as known.
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where there is no such directory, or it cannot be read.
     """
     names, undecodable = _file_names(data_dir)
@@ -159,7 +159,7 @@ def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) 
 
     Raises
     ------
-    IntakeError
+    IngestionError
         It names them all.
     """
     for kind in kinds:
@@ -194,7 +194,7 @@ def fingerprint(data_dir: Path) -> dict[str, list[int]]:
 
     Raises
     ------
-    IntakeError
+    IngestionError
         As :func:`scan_data_dir`: a directory that cannot be read is not an empty one.
     """
     prints: dict[str, list[int]] = {}

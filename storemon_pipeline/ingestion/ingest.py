@@ -86,7 +86,7 @@ def ingest_files(  # noqa: PLR0913 - each is a setting, or a fact of the run
     run_id : str
         Recorded with what is read.
     log : Logger
-    kinds : collection of FileKind
+    kinds : collection of SourceFile
         Only these.
 
     Returns
@@ -96,7 +96,7 @@ def ingest_files(  # noqa: PLR0913 - each is a setting, or a fact of the run
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where a file cannot be used; the message says which and why. Nothing has changed then.
     """
     for left in reversed(range(TRIES)):

@@ -1,7 +1,7 @@
 """A file's content as blocks of whole lines: uncompressed, checked to be text, from where it grew.
 
 Bytes become lines here and lines get their numbers; what a line says is the business of
-:mod:`.rows`. A file's *content* is what it holds uncompressed, so that the same rows are
+:mod:`.csv_parser`. A file's *content* is what it holds uncompressed, so that the same rows are
 recognised however they are packed.
 """
 
@@ -101,7 +101,7 @@ class LineReader:
         How many lines come before the first row; known once :meth:`header` was called.
     continued_line : bytes
         What was read before as the last line and turned out to be the beginning of a longer one;
-        known after :meth:`skip`.
+        known after :meth:`verify_prefix`.
     """
 
     def __init__(self, file: RawFile, *, may_grow: bool = False) -> None:
@@ -259,7 +259,7 @@ class LineReader:
 
         Raises
         ------
-        IntakeError
+        IngestionError
             Where the file is empty, is not text, or has no end of a line within a block.
         """
         with LineReader(self._raw) as content:
@@ -285,7 +285,7 @@ class LineReader:
 
         Raises
         ------
-        IntakeError
+        IngestionError
             Where the content cannot be read on, or is not UTF-8 text.
         """
         rest = b""

@@ -1,7 +1,7 @@
 """A raw file, opened once: all that is read of it comes through one descriptor.
 
 A file may be rewritten, replaced or appended to while it is read. This module detects such changes;
-:mod:`.content` reads the content.
+:mod:`.line_reader` reads the content.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RawFile:
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where the file cannot be read.
     """
 

@@ -62,7 +62,7 @@ class TableResult:
     Attributes
     ----------
     table_name : str
-    files : list of FileReport
+    files : list of FileResult
         Empty where there was no file: the table is as it was.
     table_rows : int
         Rows in the table now.

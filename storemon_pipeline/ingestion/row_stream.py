@@ -35,8 +35,8 @@ def iter_validated_rows(
 
     Parameters
     ----------
-    content : Content
-    kind : FileKind
+    content : LineReader
+    kind : SourceFile
     now : datetime
         The moment of ingestion, UTC.
     log : Logger
@@ -45,7 +45,7 @@ def iter_validated_rows(
     ------
     count : int
         How many rows a block has, good and bad.
-    checked : CheckedRows
+    checked : ValidatedRows
         They; ``bad`` has ``row_text`` too, in the order of the lines.
     """
     header = read_header(content.header(), kind, content.path.name)
@@ -121,17 +121,17 @@ def parse_partial_row(content: LineReader, kind: SourceFile, now: datetime) -> p
 
     Parameters
     ----------
-    content : Content
-        Of which :meth:`~storemon_pipeline.ingestion.line_reader.Content.verify_prefix` found such a
-        line.
-    kind : FileKind
+    content : LineReader
+        Of which :meth:`~storemon_pipeline.ingestion.line_reader.LineReader.verify_prefix` found
+        such a line.
+    kind : SourceFile
     now : datetime
         The moment of ingestion, UTC.
 
     Returns
     -------
     DataFrame
-        As :attr:`~storemon_pipeline.ingestion.validation.CheckedRows.valid`; no row where it was
+        As :attr:`~storemon_pipeline.ingestion.validation.ValidatedRows.valid`; no row where it was
         bad.
     """
     header = read_header(content.header(), kind, content.path.name)

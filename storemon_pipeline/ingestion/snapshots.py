@@ -24,7 +24,7 @@ def ingest_snapshot(
     ----------
     connection : Connection
         Of :meth:`~storemon_pipeline.storage.database.Database.write`.
-    kind : FileKind
+    kind : SourceFile
     file : str
         The file's name.
     rows : DataFrame
@@ -35,7 +35,7 @@ def ingest_snapshot(
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where it has fewer, or no row though the table has some. The transaction must not be
         committed then.
     """

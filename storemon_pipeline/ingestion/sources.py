@@ -1,7 +1,7 @@
 """The kinds of raw files: their names, and what their columns may be called.
 
 The names are those of the rules of the report (Inputs). Which files of a directory are read is
-decided by :mod:`.recognition`, which also looks at their headers.
+decided by :mod:`.discovery`, which also looks at their headers.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def named_files(names: Sequence[str], kind: SourceFile) -> tuple[list[str], list
     ----------
     names : sequence of str
         The files of the directory.
-    kind : FileKind
+    kind : SourceFile
 
     Returns
     -------

@@ -256,13 +256,13 @@ def validate_rows(text: pd.DataFrame, kind: SourceFile, now: datetime) -> Valida
     text : DataFrame
         The kind's columns as text without spaces around it, and ``line_number``; of
         :func:`~storemon_pipeline.ingestion.csv_parser.parse_rows`.
-    kind : FileKind
+    kind : SourceFile
     now : datetime
         The moment of ingestion, UTC.
 
     Returns
     -------
-    CheckedRows
+    ValidatedRows
     """
     read, schema = _READERS[kind.table_name](text, now)
     try:
@@ -300,7 +300,7 @@ def refuse_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
 
     Raises
     ------
-    IntakeError
+    IngestionError
         Where there is a 7 and no 0.
     """
     if "7" in weekdays and "0" not in weekdays:

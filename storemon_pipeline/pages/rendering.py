@@ -114,7 +114,7 @@ def render(
     Parameters
     ----------
     template : str
-    frame : Frame or None
+    frame : PageContext or None
         None for a page by itself, which leads nowhere.
     title : str
     active : str
@@ -164,7 +164,7 @@ def problem_page(status: int, title: str, detail: str, *, frame: PageContext) ->
     ----------
     status : int
     title, detail : str
-    frame : Frame
+    frame : PageContext
     """
     return render("problem.html", frame, title=title, status=status, detail=detail)
 

@@ -31,7 +31,7 @@ class ReportCharts:
 
     Parameters
     ----------
-    fleet : Fleet
+    fleet : FleetSummary
     """
 
     def __init__(self, fleet: FleetSummary) -> None:
@@ -65,8 +65,8 @@ def render_report_html(
 
     Parameters
     ----------
-    fleet : Fleet
-    drawn : FleetCharts
+    fleet : FleetSummary
+    drawn : ReportCharts
         Of that fleet.
     report_id : str
     quality : DataQuality
@@ -131,7 +131,7 @@ def notices(
 
     Parameters
     ----------
-    fleet : Fleet
+    fleet : FleetSummary
     figures : DataFrame
         All of the fleet's.
     window : str

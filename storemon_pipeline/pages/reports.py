@@ -84,10 +84,10 @@ def reports_page(
     reports : list of ListedReport
     older : str
         The query that leads to those before; empty where there are none.
-    asked : AskedForm, optional
+    asked : ReportForm, optional
     problem : str
         What was wrong with that.
-    frame : Frame
+    frame : PageContext
     """
     return render(
         "reports.html",
@@ -122,7 +122,7 @@ def progress_page(
     error : str or None
     files : mapping
         The files that it has, by name.
-    frame : Frame
+    frame : PageContext
     """
     return render(
         "progress.html",
@@ -146,7 +146,7 @@ def report_page(written: str, *, files: Mapping[str, str], frame: PageContext) -
         Of :func:`~storemon_pipeline.pages.report.render_report_html`.
     files : mapping
         The report's files, by name.
-    frame : Frame
+    frame : PageContext
     """
     return render(
         "report_embed.html",
@@ -177,7 +177,7 @@ def fleet_page(
         Of :func:`data_notices`.
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
-    frame : Frame
+    frame : PageContext
     """
     return render(
         "fleet.html",

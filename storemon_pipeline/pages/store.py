@@ -72,7 +72,7 @@ class StoreView:
     timezone_known : bool
         Whether the zone is its own, or else assumed.
     hours : OpeningHours
-    alerts : sequence of ToldAlert
+    alerts : sequence of AlertView
         The newest ones, newest first.
     """
 
@@ -94,7 +94,7 @@ class StoreWeek:
     ----------
     request : ReportRequest
         Whose widest window is the week.
-    time : OpenTime
+    time : ObservedTime
     results : StoreResults
         With the store's status now, at the week's end.
     """
@@ -111,11 +111,11 @@ def store_page(
 
     Parameters
     ----------
-    store : StoreFacts
+    store : StoreView
     week : StoreWeek
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
-    frame : Frame
+    frame : PageContext
     """
     days = local_days(week.time.line.start, week.time.line.end, store.timezone)
     first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
@@ -248,7 +248,7 @@ def stores_page(
         The query that leads to those after them; empty where there are none.
     asked : str
         What was searched for.
-    frame : Frame
+    frame : PageContext
     """
     page = render(
         "stores.html",

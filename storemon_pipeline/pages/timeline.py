@@ -20,7 +20,7 @@ def store_states_over_time(time: ObservedTime) -> pd.DataFrame:
 
     Parameters
     ----------
-    time : OpenTime
+    time : ObservedTime
         Of one store.
 
     Returns
@@ -92,7 +92,7 @@ def timeline(time: ObservedTime, timezone: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    time : OpenTime
+    time : ObservedTime
         Of one store.
     timezone : str
         Its zone: a known IANA name.

@@ -29,7 +29,7 @@ def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> Rep
 
     Returns
     -------
-    ReportState or None
+    ReportRecord or None
         The report that ``target`` holds now; None where no standard report with files is Complete.
     """
 

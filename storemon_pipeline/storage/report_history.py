@@ -31,7 +31,7 @@ def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> No
         Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`: the
         transaction that marks the report Complete.
     run_id : str
-    fleet : Fleet
+    fleet : FleetSummary
         A report of all stores.
     """
     report_id = connection.execute(

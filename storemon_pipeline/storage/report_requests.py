@@ -48,7 +48,7 @@ class StoredRequest:
     request_id : str
     status : str
         Waiting, Launched, Failed or Canceled.
-    asked : AskedReport
+    asked : ReportSpec
     requested_at : datetime
     http_request_id : str or None
     offered_at : datetime or None
@@ -132,7 +132,7 @@ def create_or_get_request(
     connection : Connection
         Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`, alone with the
         requests.
-    asked : AskedReport
+    asked : ReportSpec
     request_id : str
         For a new one.
     now : datetime

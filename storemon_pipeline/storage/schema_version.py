@@ -1,7 +1,7 @@
 """The schema's versions: Alembic's migrations, run where a database is not up to date.
 
 A migration is written once and never changed; what the tables look like now is declared in
-:mod:`.tables`, and a test holds both together on both databases.
+:mod:`.schema`, and a test holds both together on both databases.
 
 SQLite has two files, and the migrations run on each. Those before :data:`SPLIT` make all tables in
 both; that one drops from each file what the other has. A later one changes a table only where it

@@ -1,4 +1,4 @@
-"""What a report assumes about stores on which the inputs are silent (rule 3)."""
+"""Assumptions about stores without opening hours or a time zone (rule 3)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _WEEKDAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """How many stores an assumption was made for.
+    """Numbers of stores for which a report makes an assumption.
 
     Attributes
     ----------
     stores : int
         Stores in the report.
     without_hours : int
-        Stores without any row of opening hours: always open.
+        Stores without opening hours: always open.
     without_timezone : int
         Stores without a known time zone: in the default zone.
     with_missing_days : int
-        Stores with opening hours on some weekdays, not on all of them.
+        Stores with opening hours on some weekdays only.
     missing_day : MissingDay
-        What these weekdays are taken to be.
+        How their other weekdays are treated.
     """
 
     stores: int
@@ -40,14 +40,14 @@ class Assumptions:
 def summarize_assumptions(
     stores: pd.DataFrame, weekly_hours: pd.DataFrame, missing_day: MissingDay
 ) -> Assumptions:
-    """Count the stores that rule 3 makes an assumption for.
+    """Count the stores for which rule 3 makes an assumption.
 
     Parameters
     ----------
     stores : DataFrame
-        ``store_id``, ``timezone_str`` (text, as the file names it; missing where it has none).
+        ``store_id``, ``timezone_str`` (text, as in the file; missing without one).
     weekly_hours : DataFrame
-        ``store_id``, ``day_of_week`` of openings; those of other stores are ignored.
+        ``store_id``, ``day_of_week`` of openings; other stores are ignored.
     missing_day : MissingDay
         The rule.
     """

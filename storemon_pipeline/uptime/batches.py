@@ -1,7 +1,7 @@
-"""Which stores are worked through together, so that a report of any size fits into memory.
+"""Batches of stores of bounded size, so that a report of any size fits into memory.
 
-A slice is bounded by its store-hours, since the numbers of open intervals and of hours of the week
-grow with them, and by its polls. The figures do not depend on where slices begin and end.
+A batch is bounded by its store-hours, which determine the number of open intervals, and by its
+polls. The figures do not depend on the batches.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ import numpy as np
 import pandas as pd
 
 STORE_HOURS_PER_BATCH = 1_200_000
-"""Stores x hours of a slice: a week of 7,100 stores.
+"""Stores x hours of a batch: a week of 7,100 stores.
 
-Larger ones take longer: the system has to find memory for each of their arrays anew."""
+Larger batches are slower, since their arrays are returned to the system and allocated again."""
 
 POLLS = 2_000_000
-"""Polls of a slice: a week of 7,100 stores that are polled every forty minutes.
+"""Polls of a batch: a week of 7,100 stores polled every forty minutes.
 
-Three slices are in memory at a time, two of them being read: a few hundred bytes a poll."""
+Three batches are in memory at a time, two of them being read: a few hundred bytes per poll."""
 
 
 def batch_stores(stores: pd.DataFrame, span: tuple[datetime, datetime]) -> Iterator[pd.DataFrame]:
-    """Cut a table of stores into slices of bounded size.
+    """Split a table of stores into batches of bounded size.
 
     Parameters
     ----------
     stores : DataFrame
-        A row a store, sorted by ``store_id``. ``polls`` (int64), if it is there: about how many
-        polls of each are read.
+        One row per store, sorted by ``store_id``. ``polls`` (int64, optional): estimated number of
+        polls to read.
     span : tuple of datetime
-        The time that is looked at.
+        Start and end.
 
     Yields
     ------
     DataFrame
-        Some consecutive rows with a new index; one slice without rows where there are none. A store
-        with more than :data:`POLLS` is a slice by itself.
+        Consecutive rows with a new index; one empty batch if there are no stores. A store with more
+        than :data:`POLLS` is a batch by itself.
     """
     start, end = span
     hours = (end - start).total_seconds() / 3600

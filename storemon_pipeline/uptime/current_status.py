@@ -1,8 +1,7 @@
-"""Polls + opening hours -> how each store is *now*, that is, at as_of itself (rule 7).
+"""The current status of each store, at as_of itself, from polls and opening hours (rule 7).
 
-The one definition of *now*: the events of a report, its page, the pages and resources of stores,
-the alerts and the log all take it from here. Windows end before as_of, so a poll at as_of changes
-no figure; it does say how the store is now.
+Reports, pages, the API, alerts and the log all use this definition of *now*. Windows end before
+as_of, so a poll at as_of changes no figure, but it does determine the current status.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class CurrentStatus(StrEnum):
-    """How a store is at as_of."""
+    """Status of a store at as_of."""
 
     CLOSED = "closed"
     UP = "up"
@@ -31,7 +30,7 @@ class CurrentStatus(StrEnum):
 
 
 def max_poll_age(rules: UptimeRules, no_data_after: timedelta) -> timedelta:
-    """How old the newest poll that counts may be, to say how a store is now (rules 6 and 7)."""
+    """Return the maximum age of a poll that determines the current status (rules 6 and 7)."""
     if rules.max_carry is None:
         return no_data_after
     return min(no_data_after, rules.max_carry * _MICROSECOND)
@@ -45,29 +44,29 @@ def current_status(
     rules: UptimeRules,
     no_data_after: timedelta,
 ) -> pd.DataFrame:
-    """How each store is at as_of (rule 7).
+    """Determine the status of each store at as_of (rule 7).
 
     Parameters
     ----------
     stores : DataFrame
         ``store_id`` (text, sorted, no store twice) and ``timezone``.
     polls : DataFrame
-        ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status``, in any order; those after
-        ``as_of`` do not exist. Polls that are older than :func:`max_poll_age` may be left out.
+        ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status``, in any order; polls after
+        ``as_of`` are ignored. Polls older than :func:`max_poll_age` may be omitted.
     hours : OpeningHours
-        They decide whether a store is open at as_of, and which polls count.
+        Determine whether a store is open at as_of, and which polls count.
     as_of : Timestamp
         UTC.
     rules : UptimeRules
     no_data_after : timedelta
-        Where the newest poll that counts is older, it does not say how the store is now.
+        An open store whose latest counted poll is older has no data.
 
     Returns
     -------
     DataFrame, a row a store by position
         ``store_id``; ``status`` (text, a value of :class:`CurrentStatus`); ``poll_utc``
-        (``datetime64[us, UTC]``): the poll that says whether an open store is up or down, NaT where
-        none does.
+        (``datetime64[us, UTC]``): the poll that determines whether an open store is up or down, or
+        NaT.
     """
     (instant,) = to_microseconds([as_of]).tolist()
     oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND

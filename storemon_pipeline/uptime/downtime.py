@@ -1,7 +1,7 @@
-"""Open time and status -> downtime events, and downtime by local hour of the week (Outages).
+"""Downtime events, and downtime by local hour of the week (Outages).
 
-Both are told over each store's whole span: from the earliest start to the latest end of the
-windows asked for. For how long a store was down in a window is told by :mod:`.report`.
+Both cover the span of each store: from the earliest start to the latest end of the requested
+windows. :mod:`.metrics` has the downtime in each window.
 """
 
 from __future__ import annotations
@@ -35,25 +35,24 @@ def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.Data
 
 
 def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[Int, Int]:
-    """Which stretches of downtime are one outage: those between which the store was not up.
+    """Group intervals of downtime into outages: those without uptime between them.
 
     Parameters
     ----------
     down, up : Intervals
-        Disjoint, sorted, within the line's span.
-    line : Line
+        Disjoint, sorted, within the span of ``line``.
+    line : StoreTimeKey
 
     Returns
     -------
     number : int64 array, shape (n,)
-        Of each stretch of downtime: the same for all of an outage, and never less than the one
-        before.
+        Label of each interval of downtime: equal within an outage, non-decreasing.
     up_again : int64 array, shape (n,)
-        When the store is up next, in microseconds since 1970; beyond all spans where it is not.
+        When the store is up next, in microseconds since 1970; the maximum where it never is.
     """
     key = line.encode(up.code, up.start)
     following = np.searchsorted(key, line.encode(down.code, down.start))
-    # two stores may have as many stretches of uptime before them: one that is never up
+    # the code distinguishes stores with the same position, such as one that is never up
     number = following + down.code
     up_again = np.full(len(down), _NEVER)
     known = following < len(up)
@@ -65,35 +64,33 @@ def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[I
 def downtime_events(
     stores: pd.DataFrame, time: ObservedTime, request: ReportRequest, current: pd.DataFrame
 ) -> pd.DataFrame:
-    """Every maximal stretch of downtime within one open interval (Outages).
+    """Compute the downtime events: maximal downtime within one open interval (Outages).
 
     Parameters
     ----------
     stores : DataFrame
-        ``store_id``, ``timezone``, a row a store.
-    time : OpenTime
-        Of the same stores and request.
+        ``store_id``, ``timezone``, one row per store.
+    time : ObservedTime
+        For the same stores and request.
     request : ReportRequest
     current : DataFrame
-        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of the same stores.
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`, same stores.
 
     Returns
     -------
     DataFrame
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``),
         ``minutes`` (float64, two decimals), ``ongoing`` (bool: it reaches as_of, and the store is
-        down then),
-        ``down_since_utc`` (``datetime64[us, UTC]``: where the outage begins that it is a part of,
-        after the last uptime in the span), ``down_before`` (bool: there is none, so that it may
-        have begun before the span), ``down_minutes`` (float64, two decimals: open time that is down
-        since then, up to its end), and ``start_offset``, ``end_offset``, ``down_since_offset``
-        (``timedelta64[us]``: how far the store's clock is ahead of UTC then), sorted by store and
-        start.
+        down then), ``down_since_utc`` (``datetime64[us, UTC]``: start of its outage, after the last
+        uptime in the span), ``down_before`` (bool: without uptime before it, so that the outage may
+        have begun before the span), ``down_minutes`` (float64, two decimals: downtime since then,
+        up to its end), and ``start_offset``, ``end_offset``, ``down_since_offset``
+        (``timedelta64[us]``: UTC offset of the store then), sorted by store and start.
     """
     down = _clip_to_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
     (as_of,) = to_microseconds([request.as_of]).tolist()
-    # an open store without data is as its newest poll left it: the event that reaches as_of says so
+    # an open store without recent data keeps the status of its latest poll
     is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
 
     def offset(instant: Int) -> npt.NDArray[np.timedelta64]:
@@ -133,21 +130,21 @@ def stores_down_now(
     current: pd.DataFrame,
     events: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Which stores are down at as_of, and since when (rule 7, Outages).
+    """Compute which stores are down at as_of, and since when (rule 7, Outages).
 
     Parameters
     ----------
     stores, time, request, current
         As for :func:`downtime_events`.
     events : DataFrame
-        Of :func:`downtime_events`.
+        Result of :func:`downtime_events`.
 
     Returns
     -------
     DataFrame
-        ``store_id`` (text), ``down_since_utc``, ``down_since_offset``, ``down_before`` and
-        ``down_minutes`` as in the events, of the last outage in the span where it is not over; else
-        the outage begins with the poll that says that the store is down. Sorted by store.
+        ``store_id`` (text), and ``down_since_utc``, ``down_since_offset``, ``down_before`` and
+        ``down_minutes`` as in the events, of the last outage in the span if it is not over. Else
+        the outage begins with the poll that reports the store as down. Sorted by store.
     """
     down = _clip_to_spans(time.down, request, stores)
     _, up_again = label_outages(down, _clip_to_spans(time.up, request, stores), time.line)
@@ -177,13 +174,13 @@ def stores_down_now(
 
 
 def _by_local_hour(intervals: Intervals, clocks: UtcOffsets, zone: Int, stores: int) -> Int:
-    """Microseconds of the intervals by store and local hour of the week, from Monday's first.
+    """Sum the microseconds of intervals by store and local hour of the week, Monday 0:00 first.
 
     Returns
     -------
     int64 array, shape (stores * 168,)
     """
-    # cut where clocks change, so that each piece has one offset ...
+    # split at clock changes, so that each piece has one offset ...
     first, count = clocks.segments(zone[intervals.code], intervals.start, intervals.end)
     whole, member = enumerate_groups(count)
     since, offset = clocks.segment(first[whole] + member)
@@ -198,7 +195,7 @@ def _by_local_hour(intervals: Intervals, clocks: UtcOffsets, zone: Int, stores: 
     length = np.minimum(end[piece], (hour + 1) * HOUR) - np.maximum(start[piece], hour * HOUR)
     hour_of_week = (hour + _MONDAY // HOUR) % _HOURS_OF_WEEK
     code = intervals.code[whole][piece]
-    # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+    # sums stay far below 2**53 microseconds (285 years), so float weights are exact
     total = np.bincount(
         code * _HOURS_OF_WEEK + hour_of_week, weights=length, minlength=stores * _HOURS_OF_WEEK
     )
@@ -208,10 +205,9 @@ def _by_local_hour(intervals: Intervals, clocks: UtcOffsets, zone: Int, stores: 
 def downtime_by_hour(
     stores: pd.DataFrame, time: ObservedTime, request: ReportRequest
 ) -> pd.DataFrame:
-    """Open time and downtime by each store's local weekday and hour (Outages).
+    """Compute open time and downtime by local weekday and hour of each store (Outages).
 
-    An instant belongs to the hour that the wall clock shows: an hour that it shows twice counts
-    twice.
+    An instant belongs to the hour of the local clock; an hour that occurs twice counts twice.
 
     Parameters
     ----------
@@ -222,8 +218,8 @@ def downtime_by_hour(
     -------
     DataFrame
         ``store_id`` (category), ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64),
-        ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for
-        each hour with open time, sorted.
+        ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): one row
+        per hour with open time, sorted.
     """
     clocks, zone = _clocks(stores, time)
     opened = _by_local_hour(_clip_to_spans(time.open, request, stores), clocks, zone, len(stores))

@@ -1,7 +1,7 @@
-"""All results of a report: of some stores, and of all stores together.
+"""The results of a report: of a batch of stores, and of the whole fleet.
 
-:class:`StoreResults` is what a slice of stores comes to; :class:`FleetSummary` adds slices up, for
-those who look at the whole, and checks what must hold of any report.
+:class:`StoreResults` holds the results of a batch. :class:`FleetSummary` aggregates batches, and
+counts violations of what must hold for any report.
 """
 
 from __future__ import annotations
@@ -24,35 +24,34 @@ from storemon_pipeline.uptime.rules import HOUR
 from storemon_pipeline.uptime.slo import service_levels
 
 FULL_UPTIME_PCT = 100
-"""Uptime, in percent, at which a store is not among the worst: its rounded figure counts."""
+"""Rounded uptime in percent at which a store is not listed among the worst."""
 
 _SHOWN_HOURS = 24
-# of service levels, what is told of single stores
+# the service levels that are shown for single stores
 _LEVELS = "^(target_pct$|met_|budget_left_|outages_)"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreResults:
-    """What a report says of some stores.
+    """Results of a batch of stores.
 
     Attributes
     ----------
     metrics : DataFrame
-        Of :func:`~storemon_pipeline.uptime.metrics.round_metrics`.
+        Result of :func:`~storemon_pipeline.uptime.metrics.round_metrics`.
     metrics_us : DataFrame
-        The same unrounded, of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`.
+        The same, unrounded: :func:`~storemon_pipeline.uptime.metrics.compute_metrics`.
     slo : DataFrame
-        Of :func:`~storemon_pipeline.uptime.slo.service_levels`, a row for each of
-        ``figures``.
+        Result of :func:`~storemon_pipeline.uptime.slo.service_levels`, one row per store.
     events : DataFrame
-        Of :func:`~storemon_pipeline.uptime.downtime.downtime_events`.
+        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_events`.
     by_hour : DataFrame
-        Of :func:`~storemon_pipeline.uptime.downtime.downtime_by_hour`.
+        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_by_hour`.
     current : DataFrame
-        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, a row for each of
-        ``figures``.
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`, one row per
+        store.
     down_now : DataFrame
-        Of :func:`~storemon_pipeline.uptime.downtime.stores_down_now`.
+        Result of :func:`~storemon_pipeline.uptime.downtime.stores_down_now`.
     """
 
     metrics: pd.DataFrame
@@ -71,7 +70,7 @@ def store_results(
     current: pd.DataFrame,
     request: ReportRequest,
 ) -> StoreResults:
-    """Everything that a report says of some stores.
+    """Compute all results of a batch of stores.
 
     Parameters
     ----------
@@ -79,10 +78,10 @@ def store_results(
         ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
         ``target_pct``.
     open_hours, status_intervals : DataFrame
-        Of these stores and the request's span.
+        For these stores and the request's span.
     current : DataFrame
-        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of these stores at the
-        request's as_of.
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status` for these stores
+        at the request's as_of.
     request : ReportRequest
     """
     time = observe_open_time(stores, open_hours, status_intervals, request)
@@ -101,27 +100,28 @@ def store_results(
 
 @dataclass(slots=True)
 class FleetSummary:
-    """All stores of a report together, added up slice by slice.
+    """Aggregated results of all stores of a report.
 
     Attributes
     ----------
     request : ReportRequest
     metrics, metrics_us, events : list of DataFrame
-        Each slice's.
+        One per batch.
     slo : list of DataFrame
-        Each slice's target, and in each window whether it was met, the budget left, the outages.
+        One per batch: the targets, and for each window whether they were met, the remaining error
+        budgets and the outages.
     down_now : list of DataFrame
-        Each slice's stores that are down at as_of.
+        One per batch: the stores that are down at as_of.
     by_hour_rows : int
-        How many rows downtime by hour has; ``first_by_hour`` are the first of them.
+        Number of rows of downtime by hour; ``first_by_hour`` has the first of them.
     open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
         By local weekday (0 = Monday) and hour.
     stores_exceeding_open_time : int
-        How many stores' figures exceed their open time: 0, or something is wrong.
+        Number of stores with figures that exceed their open time; always 0 unless there is a bug.
     targets_met, targets_known : Counter
-        How many stores met their target, and of how many it is known, by the window's column name.
+        Number of stores that met their target, and of stores with observed time, by window suffix.
     stores_now : Counter
-        How many stores are closed, up, down or without data at as_of, by the values of
+        Number of stores that are closed, up, down or without data at as_of, by the values of
         :class:`~storemon_pipeline.uptime.current_status.CurrentStatus`.
     """
 
@@ -142,7 +142,7 @@ class FleetSummary:
     _totals: pd.Series | None = None
 
     def add(self, results: StoreResults) -> None:
-        """Add a slice of stores, which come after those added before."""
+        """Add a batch of stores, sorted after those added before."""
         self.metrics.append(results.metrics)
         self.metrics_us.append(results.metrics_us)
         self.events.append(results.events)
@@ -171,12 +171,12 @@ class FleetSummary:
 
     @property
     def store_count(self) -> int:
-        """How many stores the report has."""
+        """Return the number of stores in the report."""
         return sum(map(len, self.metrics))
 
     @property
     def widest_window(self) -> str:
-        """The window that says most, by its column name: the one with the most open time."""
+        """Return the suffix of the window with the most open time."""
         return max(
             (window.suffix for window in self.request.windows),
             key=lambda window: self.total_us("open_time", window),
@@ -184,7 +184,7 @@ class FleetSummary:
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """From when to when any store was looked at: calendar windows may end before as_of."""
+        """Return the span of the windows of all stores; calendar windows may end before as_of."""
         if not self.store_count:
             return self.request.span
         start, end = self._spans()
@@ -193,60 +193,57 @@ class FleetSummary:
 
     @property
     def reaches_as_of(self) -> bool:
-        """Whether the windows of every store reach as_of, or else say nothing of *now*."""
+        """Return whether the windows of every store reach as_of, as the current status requires."""
         (as_of,) = to_microseconds([self.request.as_of]).tolist()
         return not (self.store_count and (self._spans()[1] < as_of).any())
 
     @property
     def ongoing_events(self) -> int | None:
-        """How many events are ongoing; None where the windows end before as_of."""
+        """Return the number of ongoing events; None if the windows end before as_of."""
         if not self.reaches_as_of:
             return None
         return sum(int(events["ongoing"].sum()) for events in self.events)
 
     @property
     def stores_down(self) -> int | None:
-        """How many stores are down at as_of, while open; None where the windows end before it."""
+        """Return the number of open stores that are down at as_of; None if windows end earlier."""
         return self.stores_now[CurrentStatus.DOWN] if self.reaches_as_of else None
 
     def _spans(self) -> tuple[Int, Int]:
-        """Where the windows begin and end, in each zone that the stores have."""
+        """Return where the windows begin and end, for each time zone of the stores."""
         zones = pd.concat([figures["timezone"] for figures in self.metrics]).unique()
         return self.request.per_store_spans(pd.Series(zones))
 
     @property
     def duplicate_rows(self) -> int:
-        """Rows that are not after the row before them: every store has one, in order."""
+        """Return the number of rows that are duplicate or out of order."""
         ids = pd.concat([figures["store_id"] for figures in self.metrics], ignore_index=True)
         return int((ids.iloc[1:].to_numpy() <= ids.iloc[:-1].to_numpy()).sum())
 
     def total_us(self, figure: str, window: str) -> int:
-        """A figure of all stores together, in microseconds.
+        """Return a figure of all stores together, in microseconds.
 
         Parameters
         ----------
         figure : str
             ``uptime``, ``downtime``, ``unobserved`` or ``open_time``.
         window : str
-            The window's column name.
+            The suffix of the window.
         """
         return 0 if self._totals is None else int(self._totals[f"{figure}_{window}"])
 
     def total_hours(self, figure: str, window: str) -> float:
-        """As :meth:`total`, in hours."""
+        """Return a figure of all stores together, in hours."""
         return self.total_us(figure, window) / HOUR
 
     def uptime_pct(self, window: str) -> float | None:
-        """Uptime of all stores together: 100 x all uptime / all observed open time.
-
-        None where nothing was observed.
-        """
+        """Return the total uptime as a percentage of the total observed open time, or None."""
         observed = self.total_hours("uptime", window) + self.total_hours("downtime", window)
         return round(100 * self.total_hours("uptime", window) / observed, 2) if observed else None
 
 
 def _beyond_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArray[np.bool_]:
-    """Stores of which some figure is negative, or uptime and downtime exceed open time."""
+    """Return which stores have a negative figure, or uptime and downtime above open time."""
     wrong = np.zeros(len(exact), dtype=bool)
     for window in request.windows:
         for figure in ("uptime", "downtime", "unobserved"):

@@ -1,4 +1,4 @@
-"""Decide which alert about the ingest is due: that it fails, or that it has recovered."""
+"""Decide which alert about ingestion is due: that it fails, or that it has recovered."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def new_ingest_alert(
     if failed_since is not None and not is_alerted:
         facts = {"run_id": run_id, "error": error}
         return _alert(INGEST_FAILED, failed_since, as_of, facts)
-    # also where another failure has begun since: that one is the next to be noticed
+    # also if another failure has begun since: the next evaluation alerts for that one
     if is_alerted and alerted_since is not None and failed_since != alerted_since:
         return _alert(INGEST_RECOVERED, alerted_since, as_of, {})
     return None

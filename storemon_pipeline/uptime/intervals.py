@@ -1,9 +1,8 @@
-"""Sets of half-open intervals of many stores, and the arithmetic on them.
+"""Half-open intervals of many stores, and the arithmetic on them, without loops over stores.
 
-The report needs no loop over stores because all stores lie on one line: a store's instants are
-shifted by ``code * stride``, with a stride wider than the span that is looked at, so that what is
-sorted by store and time is sorted by one integer key, and ``searchsorted`` answers for all stores
-at once. What an interval *means* (open, up, down) is not known here.
+Store and instant are encoded in one integer key, ``code * stride + instant``, with a stride wider
+than the span. Data sorted by store and time is then sorted by one key, and ``searchsorted`` works
+on all stores at once. The meaning of an interval (open, up, down) is not known here.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ def enumerate_groups(counts: Int) -> tuple[Int, Int]:
 
 @dataclass(frozen=True, slots=True)
 class StoreTimeKey:
-    """The one line on which the span ``[start, end]`` of each of ``stores`` stores has its place.
+    """Composite key of store and instant, for the instants in ``[start, end]``.
 
     Attributes
     ----------
     start, end : int
-        The span in microseconds since 1970; instants outside it have no place on the line.
+        The span in microseconds since 1970; instants outside it have no key.
     stores : int
-        How many stores.
+        Number of stores.
     """
 
     start: int
@@ -59,21 +58,21 @@ class StoreTimeKey:
     stores: int
 
     def __post_init__(self) -> None:
-        """Refuse a span and a number of stores that 64 bits cannot hold."""
+        """Raise OverflowError where keys would exceed 64 bits."""
         if self.stride * max(self.stores, 1) >= 2**63:
             msg = (
                 f"{self.stores} stores over {self.end - self.start} microseconds are too many for "
-                "one computation: work through the stores in slices"
+                "one computation: split the stores into batches"
             )
             raise OverflowError(msg)
 
     @property
     def stride(self) -> int:
-        """The distance between two stores' spans; one more than the span, so that none touch."""
+        """Return the distance between the keys of two stores: one more than the span."""
         return self.end - self.start + 1
 
     def encode(self, code: Int, instant: Int) -> Int:
-        """Where each store's instant lies on the line.
+        """Return the key of each store and instant.
 
         Parameters
         ----------
@@ -83,7 +82,7 @@ class StoreTimeKey:
         return code * self.stride + (instant - self.start)
 
     def decode(self, key: Int) -> tuple[Int, Int]:
-        """The inverse of :meth:`key`: store and instant of each place on the line."""
+        """Return the store and the instant of each key."""
         code, since_start = np.divmod(key, self.stride)
         return code, since_start + self.start
 
@@ -107,23 +106,20 @@ class Intervals:
     end: Int
 
     def __len__(self) -> int:
-        """How many intervals there are."""
+        """Return the number of intervals."""
         return len(self.code)
 
     def take(self, which: Bool | Int) -> Self:
-        """Pick the intervals at the positions, or where the mask, ``which``."""
+        """Select intervals by position or by mask."""
         return type(self)(self.code[which], self.start[which], self.end[which])
 
     def clip(self, start: Int | int, end: Int | int) -> Self:
-        """Cut to ``[start, end)``, given once or per interval; what is empty then falls away."""
+        """Clip to ``[start, end)``, given once or per interval; empty intervals are dropped."""
         clipped = type(self)(self.code, np.maximum(self.start, start), np.minimum(self.end, end))
         return clipped.take(clipped.start < clipped.end)
 
     def union(self) -> Self:
-        """Merge what overlaps or touches within a store; takes intervals in any order.
-
-        The only sort of the computation besides that of the polls.
-        """
+        """Merge overlapping and touching intervals of a store; input may be unsorted."""
         if not len(self):
             return self
         ordered = self.take(np.lexsort((self.start, self.code)))
@@ -142,14 +138,14 @@ class Intervals:
 
 
 def contains(intervals: Intervals, line: StoreTimeKey, code: Int, instant: Int) -> Bool:
-    """Whether each store's instant lies in one of its intervals.
+    """Return whether each instant lies in an interval of its store.
 
     Parameters
     ----------
     intervals : Intervals
-        Sorted and disjoint, within the line's span.
-    line : Line
-        Must hold the intervals and the instants.
+        Sorted and disjoint, within the span of the key.
+    line : StoreTimeKey
+        Must cover the intervals and the instants.
     code, instant : int64 arrays, shape (n,)
 
     Returns
@@ -164,24 +160,24 @@ def contains(intervals: Intervals, line: StoreTimeKey, code: Int, instant: Int) 
 
 
 def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals, Int, Int]:
-    """Cut two sorted, disjoint sets of intervals with each other.
+    """Intersect two sets of sorted, disjoint intervals.
 
     Parameters
     ----------
     a, b : Intervals
-        Within the line's span.
-    line : Line
+        within the span of the key.
+    line : StoreTimeKey
 
     Returns
     -------
     pieces : Intervals
-        Every non-empty overlap of one of ``a`` with one of ``b``, sorted.
+        Every non-empty overlap of an interval of ``a`` and one of ``b``, sorted.
     from_a, from_b : int64 arrays, shape (len(pieces),)
-        Which of ``a`` and which of ``b`` each piece is cut from.
+        The positions in ``a`` and in ``b`` that each piece comes from.
     """
     b_start, b_end = line.encode(b.code, b.start), line.encode(b.code, b.end)
-    # an interval of `a` meets those of `b` from the first that ends after its start
-    # up to the last that starts before its end
+    # an interval of `a` overlaps those of `b` from the first that ends after its start
+    # to the last that starts before its end
     lo = np.searchsorted(b_end, line.encode(a.code, a.start), side="right")
     hi = np.searchsorted(b_start, line.encode(a.code, a.end), side="left")
     from_a, member = enumerate_groups(np.maximum(hi - lo, 0))
@@ -195,16 +191,16 @@ def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals
 
 
 class CumulativeDuration:
-    """How much of a set of intervals lies between two instants of a store, for many at once.
+    """Total length of intervals between two instants of a store, vectorised.
 
-    A set's length up to a point of the line is one cumulative function; what lies between two
-    points is a difference of two look-ups.
+    The length up to a key is one cumulative function; the length between two keys is a difference
+    of two lookups.
 
     Parameters
     ----------
     intervals : Intervals
-        Sorted and disjoint, within the line's span.
-    line : Line
+        Sorted and disjoint, within the span of the key.
+    line : StoreTimeKey
     """
 
     def __init__(self, intervals: Intervals, line: StoreTimeKey) -> None:
@@ -219,18 +215,18 @@ class CumulativeDuration:
         inside = at > 0
         last = at[inside] - 1
         total = self._before[at]
-        # the interval that begins last before the point may go on beyond it
+        # the last interval that begins before the instant may end after it
         beyond = self._lengths[last] - (key[inside] - self._starts[last])
         total[inside] -= np.maximum(beyond, 0)
         return total
 
     def between(self, code: Int, start: Int, end: Int) -> Int:
-        """Length within ``[start, end)`` of each store, in microseconds.
+        """Return the length within ``[start, end)`` of each store, in microseconds.
 
         Parameters
         ----------
         code, start, end : int64 arrays, shape (n,)
-            ``start <= end``, both within the line's span.
+            ``start <= end``, both within the span of the key.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Pieces of messages: counted nouns, and values quoted and shortened to a bounded length."""
+"""Parts of messages: counted nouns, and values quoted and truncated to a bounded length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MAX_MESSAGE = 2000
 
 
 def shorten(text: str, most: int = MAX_MESSAGE) -> str:
-    """Cut a text to a number of characters, with ``…`` for the rest.
+    """Truncate a text to a number of characters, with ``…`` in place of the rest.
 
     Examples
     --------
@@ -18,7 +18,7 @@ def shorten(text: str, most: int = MAX_MESSAGE) -> str:
 
 
 def quote_value(value: object, most: int = MAX_VALUE) -> str:
-    """Quote a value of the input for a message.
+    """Quote an input value for a message.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def quote_value(value: object, most: int = MAX_VALUE) -> str:
 
 
 def pluralize(number: int, what: str) -> str:
-    """A number of things.
+    """Format a count with its noun.
 
     Examples
     --------

@@ -1,7 +1,6 @@
-"""Status intervals x open hours x windows -> the figures of each store.
+"""Uptime, downtime and unobserved time of each store and window.
 
-The only place where uptime, downtime and unobserved time are added up and rounded. When a store
-was down, rather than for how long, is told by :mod:`.outages`.
+Only this module sums and rounds them. :mod:`.downtime` has the times at which a store was down.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from storemon_pipeline.uptime.status_intervals import ACTIVE
 
 @dataclass(frozen=True, slots=True)
 class ObservedTime:
-    """The open time of some stores over a request's span, and which of it was observed.
+    """Open time of stores over the span of a request, and the observed part of it.
 
-    What the figures and the outages are both made from.
+    Input of both the metrics and the outages.
 
     Attributes
     ----------
-    line : Line
+    line : StoreTimeKey
     open, up, down : Intervals
-        ``up`` and ``down`` lie within ``open``; a stretch of either is within one open interval
-        and as long as it can be.
+        ``up`` and ``down`` lie within ``open``; each of their intervals is within one open interval
+        and maximal.
     """
 
     line: StoreTimeKey
@@ -49,7 +48,7 @@ def observe_open_time(
     status_intervals: pd.DataFrame,
     request: ReportRequest,
 ) -> ObservedTime:
-    """Cut status intervals to open time.
+    """Intersect status intervals with open time.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def observe_open_time(
     status_intervals : DataFrame
         Of :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
     request : ReportRequest
-        Both tables must be of its span.
+        Both tables must cover its span.
     """
     first, last = to_microseconds(request.span).tolist()
     line = StoreTimeKey(first, last, len(stores))
@@ -72,7 +71,7 @@ def observe_open_time(
 
 
 def round_to_hundredths(amount: Int, unit: Int | int) -> Int:
-    """``amount / unit`` in hundredths, rounded half up; exact, in integers.
+    """Divide ``amount`` by ``unit`` in hundredths, rounded half up, in exact integer arithmetic.
 
     Examples
     --------
@@ -85,13 +84,13 @@ def round_to_hundredths(amount: Int, unit: Int | int) -> Int:
 def compute_metrics(
     time: ObservedTime, request: ReportRequest, stores: pd.DataFrame
 ) -> pd.DataFrame:
-    """Uptime, downtime and open time of each store and window, in microseconds, unrounded.
+    """Compute uptime, downtime and open time of each store and window, in microseconds, unrounded.
 
     Returns
     -------
-    DataFrame, int64, a row a store by position
+    DataFrame of int64, one row per store
         For each window ``uptime_…``, ``downtime_…``, ``unobserved_…`` and ``open_time_…`` + the
-        window's column name; the first three add up to the fourth exactly.
+        suffix of the window; the first three add up to the fourth exactly.
     """
     code = np.arange(len(stores))
     measures = {
@@ -112,22 +111,22 @@ def compute_metrics(
 def round_metrics(
     stores: pd.DataFrame, exact: pd.DataFrame, request: ReportRequest
 ) -> pd.DataFrame:
-    """The figures of each store, rounded, under the names of ``report_full.csv`` (Figures).
+    """Round the metrics of each store for ``report_full.csv`` (Figures).
 
     Parameters
     ----------
     stores : DataFrame
-        ``store_id``, ``timezone``, ``last_poll_utc``, a row a store.
+        ``store_id``, ``timezone``, ``last_poll_utc``, one row per store.
     exact : DataFrame
-        Of :func:`compute_metrics`, for the same stores.
+        Result of :func:`compute_metrics` for the same stores.
     request : ReportRequest
 
     Returns
     -------
     DataFrame
         ``store_id``; for each window ``uptime_``, ``downtime_``, ``unobserved_`` (float64, minutes
-        for the hour, hours for all else, two decimals) and ``uptime_pct_`` (float64, NaN where
-        nothing was observed) + the window's column name; ``last_poll_utc``; ``timezone``.
+        for the hour, else hours, two decimals) and ``uptime_pct_`` (float64, NaN where nothing was
+        observed) + the suffix of the window; ``last_poll_utc``; ``timezone``.
     """
     columns: dict[str, object] = {"store_id": stores["store_id"].to_numpy()}
     for window in request.windows:
@@ -147,7 +146,7 @@ def round_metrics(
 
 
 def percentage(part: Int, whole: Int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0.
+    """Return ``100 * part / whole`` rounded to two decimals, NaN where ``whole`` is 0.
 
     Examples
     --------
@@ -157,6 +156,6 @@ def percentage(part: Int, whole: Int) -> np.ndarray[tuple[int], np.dtype[np.floa
     """
     some = whole > 0
     whole = np.where(some, whole, 1)
-    # in two steps: ten thousand times what is more than fourteen years is beyond 64 bits
+    # in two steps: ten thousand times more than fourteen years exceeds 64 bits
     percents, rest = np.divmod(100 * part, whole)
     return np.where(some, (100 * percents + round_to_hundredths(rest, whole)) / 100, np.nan)

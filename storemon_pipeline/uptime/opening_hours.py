@@ -1,8 +1,8 @@
-"""Opening hours and time zones -> when each store is open, as UTC intervals (rule 3).
+"""Open intervals in UTC, from opening hours and time zones (rule 3).
 
-Opening hours are wall times: weekly ones, and special ones of single dates in their place.
-:class:`OpeningSchedule` knows them for all stores of a computation and puts them on real dates.
-Whether a store was *up* while open is the business of :mod:`.status`.
+Opening hours are local times: weekly ones, and special ones that replace them on single dates.
+:class:`OpeningSchedule` places them on real dates. :mod:`.status_intervals` determines whether a
+store was up while open.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _THURSDAY = 3  # 1970-01-01's weekday, counted from Monday
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """The opening hours of some stores, as they are written: wall times.
+    """Opening hours of stores, in local time.
 
     Attributes
     ----------
     weekly : DataFrame
         ``store_id``, ``day_of_week`` (0 = Monday), ``start_time_local`` and ``end_time_local``
-        (``timedelta64``, since midnight; up to 24 hours), a row an opening.
+        (``timedelta64``, since midnight; up to 24 hours), one row per opening.
     special : DataFrame
         ``store_id``, ``date`` (``datetime64``, a local date), ``start_time_local`` and
-        ``end_time_local`` (as above, or both NaT: closed on that date), a row an opening in place
-        of the weekday's.
+        ``end_time_local`` (as above, or both NaT: closed on that date), one row per opening that
+        replaces those of the weekday.
     """
 
     weekly: pd.DataFrame
@@ -41,16 +41,16 @@ class OpeningHours:
 
 
 class OpeningSchedule:
-    """The openings of the stores of a computation, and their clocks.
+    """Openings of stores on real dates.
 
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` and ``timezone`` (a known IANA name), a row a store.
+        ``store_id`` and ``timezone`` (a known IANA name), one row per store.
     hours : OpeningHours
-        Rows of other stores are passed over.
+        Rows of other stores are ignored.
     rules : UptimeRules
-        ``missing_day`` and ``day_end`` are carried out here.
+        ``missing_day`` and ``day_end`` apply here.
     """
 
     def __init__(self, stores: pd.DataFrame, hours: OpeningHours, rules: UptimeRules) -> None:
@@ -72,7 +72,7 @@ class OpeningSchedule:
         self._always_open = ~has_weekly
         self._always_open[special.code] = False
         store_day = code * 7 + weekday
-        # the other days of a store that has nothing but special hours are open, whatever the rule
+        # a store with special hours only is open on all other days, whatever the rule
         fills = ~self._always_open
         if rules.missing_day is MissingDay.CLOSED:
             fills &= ~has_weekly
@@ -90,27 +90,27 @@ class OpeningSchedule:
 
     @property
     def zone(self) -> Int:
-        """The code of each store's time zone; int64 array, shape (stores,)."""
+        """Return the code of each store's time zone; int64 array, shape (stores,)."""
         return self._zone
 
     def clocks(self, start: int, end: int) -> UtcOffsets:
-        """The clocks of the stores' zones over a span, for :attr:`zone`."""
+        """Return the UTC offsets of the stores' zones over a span, indexed by :attr:`zone`."""
         return UtcOffsets(self._zones, start, end)
 
     def _openings_on(self, clocks: UtcOffsets, code: Int, date: Int) -> tuple[Int, Int, Int]:
-        """The openings of stores on local dates.
+        """Return the openings of stores on local dates.
 
         Parameters
         ----------
-        clocks : WallClocks
+        clocks : UtcOffsets
         code, date : int64 arrays, shape (n,)
             Stores, and days since 1970-01-01 in the store's calendar.
 
         Returns
         -------
-        asked, open, close : int64 arrays
-            Which of the ``n`` an opening belongs to, and its instants; an opening that a change
-            of clocks swallows is empty.
+        position, open, close : int64 arrays
+            The position in the input that an opening belongs to, and its instants. An opening
+            within the gap of a clock change is empty.
         """
         store_day = code * 7 + (date + _THURSDAY) % 7
         special = self._special.position(code, date)
@@ -132,7 +132,7 @@ class OpeningSchedule:
         )
 
     def intervals(self, start: int, end: int) -> Intervals:
-        """When each store is open within ``[start, end)``: sorted, disjoint, none touching.
+        """Return the open intervals within ``[start, end)``: sorted, disjoint, not touching.
 
         Parameters
         ----------
@@ -143,8 +143,8 @@ class OpeningSchedule:
         code = np.flatnonzero(~self._always_open)
         clocks = self.clocks(start, end)
         zone = self._zone[code]
-        # an opening ends at most a date after the one it belongs to; and clocks that go back over
-        # midnight show a date again that an opening of the next has already begun on
+        # An opening ends at most one date after its own. And a clock that goes back over midnight
+        # repeats a date after an opening of the next date has begun.
         first = clocks.to_local(zone, np.full(len(code), start)) // DAY - 1
         last = clocks.to_local(zone, np.full(len(code), end)) // DAY + 1
         store, member = enumerate_groups(last - first + 1)
@@ -160,10 +160,10 @@ class OpeningSchedule:
         )
 
     def is_open(self, code: Int, instant: Int) -> Bool:
-        """Whether each store is open at an instant, however far in the past.
+        """Return whether each store is open at an instant, however far in the past.
 
-        Looks at the openings of the instant's own dates only, where :meth:`between` would build
-        the openings of all the years between.
+        Only the openings around the date of the instant are built, where :meth:`intervals` would
+        build those of all the years between.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class OpeningSchedule:
 
 
 class _SpecialDates:
-    """The openings of single dates, by store and date."""
+    """Openings of single dates, by store and date."""
 
     def __init__(self, stores: pd.DataFrame, special: pd.DataFrame, rules: UptimeRules) -> None:
         code = store_codes(special["store_id"], stores["store_id"])
@@ -202,7 +202,7 @@ class _SpecialDates:
         self._days = int(date.max()) - self._low + 1 if len(date) else 1
         key = self._key(self.code, date)
         self._keys, of_key = np.unique(key, return_inverse=True)
-        # a row without times is a date without an opening
+        # a row without times: closed on that date
         of_opening = of_key[opens_at_all]
         order = np.argsort(of_opening, kind="stable")
         self._opens, self._closes = opens[opens_at_all][order], closes[opens_at_all][order]
@@ -213,7 +213,7 @@ class _SpecialDates:
         return code * self._days + (date - self._low)
 
     def position(self, code: Int, date: Int) -> Int:
-        """Which special date each store's date is; -1 for those that are none."""
+        """Return the position of each store and date among the special dates, or -1."""
         if not len(self._keys):
             return np.full(len(code), -1)
         key = self._key(code, date)
@@ -222,14 +222,14 @@ class _SpecialDates:
         return np.where(within & (self._keys[at] == key), at, -1)
 
     def openings(self, position: Int) -> tuple[Int, Int, Int]:
-        """Which of the dates an opening belongs to, and its wall times in microseconds."""
+        """Return the date that each opening belongs to, and its local times in microseconds."""
         asked, member = enumerate_groups(self._count[position])
         opening = self._first[position][asked] + member
         return asked, self._opens[opening], self._closes[opening]
 
 
 def resolve_closing_times(opens: Int, closes: Int, rules: UptimeRules) -> Int:
-    """When openings end that are written so: at midnight (``day_end``), or on the next date.
+    """Resolve closing times: at midnight (rule ``day_end``), or on the next date.
 
     Parameters
     ----------
@@ -258,14 +258,14 @@ def open_hours(
     end: pd.Timestamp,
     rules: UptimeRules,
 ) -> pd.DataFrame:
-    """Open intervals of each store within ``[start, end)``, in UTC (rule 3).
+    """Compute the open intervals of each store within ``[start, end)``, in UTC (rule 3).
 
     Parameters
     ----------
     stores : DataFrame
         ``store_id`` (text, sorted, no store twice) and ``timezone`` (a known IANA name).
     hours : OpeningHours
-        A store without a row is always open.
+        A store without rows is always open.
     start, end : Timestamp
         UTC.
     rules : UptimeRules
@@ -274,7 +274,7 @@ def open_hours(
     -------
     DataFrame
         ``store_id`` (category), ``open_utc``, ``close_utc`` (``datetime64[us, UTC]``): half-open,
-        sorted, disjoint, none touching.
+        sorted, disjoint, not touching.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The newest state of stores -> what there is to tell of them: alerts.
+"""Decide which outage and recovery alerts are due, from each store's latest state.
 
-An *outage* here is what a person takes for one: it goes on over closing time, and is over when the
-store is up in its open time. (A downtime event of :mod:`.outages` lies within one opening.) What
-has been told before is known by the alerts on record; how they are kept and sent is not known here.
+An outage continues over closing time and ends when the store is up in its open time. (A downtime
+event of :mod:`.downtime` lies within one opening.) Earlier alerts are an input; this module neither
+stores nor sends alerts.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from storemon_pipeline.uptime.rules import HOUR
 DOWN, RECOVERED = "down", "recovered"
 
 _MINUTE = HOUR // 60
-_INSTANT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_UP_AND_DOWN = 2  # runs of a store that was up once, then down
 
 
 def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame) -> pd.DataFrame:
-    """How each store is at the end of a span, and since when.
+    """Compute the state of each store at the end of a span, and when it began.
 
-    A *run* is open time of one status, over closing time and days. The state is the last run.
+    A *run* is open time of one status, across closing times and days. The state is the last run.
 
     Parameters
     ----------
     stores : DataFrame
         ``store_id`` (text, sorted, no store twice), ``timezone``, ``first_poll_utc``,
         ``last_poll_utc``.
-    time : OpenTime
-        Of these stores; its last instant is the one that the states are of.
+    time : ObservedTime
+        Of these stores; the states refer to its last instant.
     current : DataFrame
-        Of :func:`~storemon_pipeline.uptime.current_status.current_status`, of the same stores and
-        instant.
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status` for the same
+        stores and instant.
 
     Returns
     -------
-    DataFrame, a row a store by position
+    DataFrame, one row per store
         The columns of ``stores``; ``down_now`` (rule 7), ``is_down`` (the last run), ``since``
-        (``datetime64[us, UTC]``: the run's beginning), ``up_since`` (that of the last run of
-        uptime; NaT where there is none), ``length`` (int64: the run's open time up to the last
-        instant, in microseconds) and ``runs`` (int64: how many there are; of a store with none,
-        nothing is known).
+        (``datetime64[us, UTC]``: start of the last run), ``up_since`` (start of the last run of
+        uptime, or NaT), ``length`` (int64: open time of the last run in microseconds) and ``runs``
+        (int64: number of runs; with 0 the state is unknown).
     """
-    # the rules let the first poll speak for all time before it; nobody is told of that
+    # the rules may backfill the time before the first poll; alerts do not use that
     known_since = to_microseconds(stores["first_poll_utc"])
     was_up, was_down = (
         each.clip(known_since[each.code], time.line.end) for each in (time.up, time.down)
@@ -76,7 +76,7 @@ def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame
     known = runs > 0
     is_down = np.zeros(len(stores), dtype=bool)
     is_down[known] = run_down[newest[known]]
-    # runs take turns: before one of downtime there is one of uptime, if there is any
+    # runs alternate, so the run before one of downtime is one of uptime
     up = newest - is_down
     is_open = (current["status"] != CurrentStatus.CLOSED).to_numpy()
     return stores[["store_id", "timezone", "first_poll_utc", "last_poll_utc"]].assign(
@@ -84,27 +84,27 @@ def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame
         is_down=is_down,
         since=_at(run_start, newest, known),
         up_since=_at(run_start, up, runs > is_down),
-        # the span is one instant longer than what has passed
+        # the span ends one instant after as_of
         length=np.where(known, np.append(run_length, 0)[newest] - is_open, 0),
         runs=runs,
     )
 
 
 def _at(instants: Int, position: Int, known: Bool) -> pd.Series:
-    """Instants at positions, as timestamps; NaT where they are not known."""
+    """Return the instants at positions as timestamps, NaT where unknown."""
     return to_timestamps(np.append(instants, 0)[np.where(known, position, -1)]).where(known)
 
 
 def _join_latest_alerts(
     states: pd.DataFrame, latest_alerts: pd.DataFrame, evaluated_until: datetime | None
 ) -> Any:
-    """States with what is on record of each store, and up to when its outage is known."""
+    """Join the latest alert of each store, and the instant until which it was evaluated."""
     both = states.merge(latest_alerts, on="store_id", how="left")
-    both["told_down"] = both["kind"] == DOWN
-    both["seen"] = both["as_of"]
+    both["alerted_down"] = both["kind"] == DOWN
+    both["evaluated_until"] = both["as_of"]
     if evaluated_until is not None:
-        both["seen"] = both["seen"].mask(
-            both["seen"] < evaluated_until, pd.Timestamp(evaluated_until)
+        both["evaluated_until"] = both["evaluated_until"].mask(
+            both["evaluated_until"] < evaluated_until, pd.Timestamp(evaluated_until)
         )
     return both
 
@@ -115,58 +115,58 @@ def needs_longer_lookback(
     start: pd.Timestamp,
     evaluated_until: datetime | None,
 ) -> Bool:
-    """Of which stores more must be looked at, since what is to be told began before ``start``.
+    """Return which stores need polls from before ``start`` to decide whether an alert is due.
 
     Parameters
     ----------
     states : DataFrame
-        Of :func:`store_states`, over a span from ``start`` on.
-    on_record, seen
+        Result of :func:`store_states` over a span that begins at ``start``.
+    latest_alerts, evaluated_until
         As for :func:`new_alerts`.
 
     Returns
     -------
-    bool array, a state each
+    bool array, one per state
     """
     both = _join_latest_alerts(states, latest_alerts, evaluated_until)
-    told = both["told_down"]
-    # nothing is known before the first poll, and what came before the outage on record is told
+    alerted = both["alerted_down"]
+    # no earlier than the first poll, nor than the outage of the latest alert
     earliest = both["first_poll_utc"].where(
-        ~told | (both["first_poll_utc"] > both["down_since"]), both["down_since"]
+        ~alerted | (both["first_poll_utc"] > both["down_since"]), both["down_since"]
     )
     runs, is_down = both["runs"], both["is_down"]
     down_throughout = is_down & (runs == 1)
-    wanted = (
+    undecided = (
         # how long has it been down?
-        (~told & both["down_now"] & down_throughout)
+        (~alerted & both["down_now"] & down_throughout)
         # was it up in between?
-        | (told & (both["seen"] < start) & (down_throughout | (runs == 0)))
-        # since when is it up, or was it up before it was down once more?
-        | (told & ~is_down & (runs == 1))
-        | (told & is_down & (runs == 2) & (both["since"] > both["seen"]))  # noqa: PLR2004
+        | (alerted & (both["evaluated_until"] < start) & (down_throughout | (runs == 0)))
+        # when did it recover, or was it up before the current outage?
+        | (alerted & ~is_down & (runs == 1))
+        | (alerted & is_down & (runs == _UP_AND_DOWN) & (both["since"] > both["evaluated_until"]))
     )
-    found: Bool = (wanted & (earliest < start)).to_numpy(dtype=bool)
-    return found
+    needed: Bool = (undecided & (earliest < start)).to_numpy(dtype=bool)
+    return needed
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something to tell.
+    """An alert to send.
 
     Attributes
     ----------
     alert_id : str
-        The same whenever the same is noticed again on the same record.
+        Deterministic: the same event after the same earlier alert has the same id.
     store_id : str or None
         None: the alert is about the ingest.
     kind : str
         ``down`` or ``recovered``; of the ingest ``ingest_failed`` or ``ingest_recovered``.
     down_since : datetime
-        When the outage began; of the ingest, since when it fails.
+        Start of the outage; of the ingest, time of the first failure.
     as_of : datetime
-        The newest poll, up to which this is known.
+        The newest poll that was evaluated.
     payload : dict
-        What is sent.
+        The body of the webhook request.
     """
 
     alert_id: str
@@ -185,49 +185,49 @@ def new_alerts(
     evaluated_until: datetime | None,
     threshold: timedelta,
 ) -> list[Alert]:
-    """Decide what there is to tell, each outage's beginning and end once.
+    """Decide which alerts are due: one for the start and one for the end of each outage.
 
-    A store that is down now and has been for ``after`` of its open time is `down`; once it
-    has been told so, nothing more is, until it is known to have been up in its open time, which is
-    `recovered`, be it closed by now or down once more.
+    A store that is down now, and has been for at least ``threshold`` of its open time, gets a
+    `down` alert. Once it has been up again in its open time, it gets a `recovered` alert, even if
+    it is closed or down again by now.
 
     Parameters
     ----------
     states : DataFrame
-        Of :func:`store_states`, none of them :func:`needs_longer_lookback`.
+        Result of :func:`store_states`, without those for which :func:`needs_longer_lookback`.
     latest_alerts : DataFrame
-        The newest alert of each store that has any: ``store_id``, ``kind``, ``alert_id``,
-        ``down_since``, ``as_of``.
+        The latest alert of each store: ``store_id``, ``kind``, ``alert_id``, ``down_since``,
+        ``as_of``.
     as_of : datetime
-        The instant that the states are of; UTC.
+        The instant of the states; UTC.
     evaluated_until : datetime, optional
-        Up to when what is on record was held against the polls before: an outage on record went on
-        at least until then.
+        The instant of the previous evaluation: an alerted outage lasted at least until then.
     threshold : timedelta
+        Minimum downtime.
 
     Returns
     -------
     list of Alert
-        In the order in which they are to be told.
+        In the order in which they are to be sent.
     """
     both = _join_latest_alerts(states, latest_alerts, evaluated_until)
-    # somebody with newer polls has decided already
+    # a concurrent evaluation with newer polls has precedence
     current = ~(both["as_of"] > as_of)
-    told, is_down = both["told_down"], both["is_down"]
-    is_new_outage = is_down & (both["since"] > both["seen"])
-    recovered = current & told & both["up_since"].notna() & (~is_down | is_new_outage)
-    long = both["length"] >= threshold // _INSTANT
-    down = current & is_down & both["down_now"] & long & (~told | recovered)
+    alerted, is_down = both["alerted_down"], both["is_down"]
+    is_new_outage = is_down & (both["since"] > both["evaluated_until"])
+    recovered = current & alerted & both["up_since"].notna() & (~is_down | is_new_outage)
+    long = both["length"] >= threshold // _MICROSECOND
+    down = current & is_down & both["down_now"] & long & (~alerted | recovered)
 
-    found = list(_recovered(both[recovered], as_of))
-    ends = {str(alert.store_id): alert.alert_id for alert in found}
-    return [*found, *_down(both[down], as_of, ends)]
+    recoveries = list(_recovered(both[recovered], as_of))
+    ends = {str(alert.store_id): alert.alert_id for alert in recoveries}
+    return [*recoveries, *_down(both[down], as_of, ends)]
 
 
 def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
     row: Any
     for row in which.itertuples():
-        # where a correction says that it was never down, it was for no time
+        # a correction may move the recovery before the start of the outage
         up_since = max(row.up_since, row.down_since)
         yield _alert(
             row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=instant_text(up_since)
@@ -246,7 +246,7 @@ def _down(which: pd.DataFrame, as_of: datetime, ends: dict[str, str]) -> Iterato
 def _alert(
     row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, before: str, **facts: Any
 ) -> Alert:
-    # the alert before it is part of the id: after a correction, the same outage may be told anew
+    # the id includes the previous alert: after a correction, the same outage may be alerted again
     text = "\n".join((row.store_id, kind, instant_text(down_since), before))
     alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     payload = {
@@ -263,5 +263,5 @@ def _alert(
 
 
 def instant_text(instant: datetime) -> str:
-    """An instant in UTC as ISO 8601 with ``Z``."""
+    """Format a UTC instant as ISO 8601 with ``Z``."""
     return instant.isoformat().replace("+00:00", "Z")

@@ -1,8 +1,8 @@
-"""What a report is asked for, and what that comes to: as_of, windows, stores, rules (rules 1, 2).
+"""The specification of a report and its resolution: as_of, windows, stores, rules (rules 1, 2).
 
-An :class:`ReportSpec` is what a person or a program writes; :func:`resolve_spec` makes of it, of
-the newest poll and of the clock, a :class:`ReportRequest`, which has no open question left. Both
-are pydantic models, so that the launchpad, the database and the API say it in the same words.
+A client writes a :class:`ReportSpec`. :func:`resolve_spec` resolves it against the newest poll and
+the clock into a :class:`ReportRequest`. Both are pydantic models, shared by the launchpad, the
+database and the API.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from storemon_pipeline.uptime.windows import (
 )
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-"""Between which years a report may be asked for: far from where calendars and clocks end."""
+"""Years that a report may refer to, far from the limits of calendars and clocks."""
 
 DEFAULT_WINDOWS = (Window.HOUR, Window.DAY, Window.WEEK)
 
 
 def parse_instant(value: object) -> object:
-    """Read an instant as the files write it: ISO 8601 or ``… UTC``; without a zone it is UTC.
+    """Parse an instant in ISO 8601 or as ``… UTC``; without a zone it is UTC.
 
-    Anything but text is passed on as it is, for pydantic to judge.
+    Other types are returned unchanged, for pydantic to validate.
 
     Examples
     --------
@@ -58,7 +58,10 @@ def parse_instant(value: object) -> object:
         instant = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
         utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        msg = f"{quote_value(value)} is no instant: write it like 2023-01-25T18:00:00Z"
+        msg = (
+            f"{quote_value(value)} is not a valid timestamp: use ISO 8601, e.g. "
+            "2023-01-25T18:00:00Z"
+        )
         raise ValueError(msg) from error
     if not FIRST_YEAR <= utc.year <= LAST_YEAR:
         msg = f"{quote_value(value)} is not between the years {FIRST_YEAR} and {LAST_YEAR}"
@@ -69,23 +72,23 @@ def parse_instant(value: object) -> object:
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
 
 STORE_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
-"""What the id of a store is, as a regular expression."""
+"""Regular expression of a store id."""
 
 STORE_ID_DESCRIPTION = "a letter or digit followed by at most 63 letters, digits or ._:-"
 
 
 def _store_id(value: str) -> str:
     if not re.fullmatch(STORE_ID_PATTERN, value):
-        msg = f"{quote_value(value)} is no id of a store: that is {STORE_ID_DESCRIPTION}"
+        msg = f"{quote_value(value)} is not a valid store id: use {STORE_ID_DESCRIPTION}"
         raise ValueError(msg)
     return value
 
 
 def _quoted(value: object) -> object:
-    """Refuse a number: YAML drops leading zeros, and others digits beyond the sixteenth."""
+    """Reject numbers: YAML drops leading zeros, and other formats digits beyond the sixteenth."""
     if not isinstance(value, str):
-        msg = f"{quote_value(value)} is not text: put the id of a store in quotes"
-        raise ValueError(msg)  # noqa: TRY004 - pydantic passes on a TypeError as a bug
+        msg = f"{quote_value(value)} is not text: put the store id in quotes"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic does not report a TypeError as invalid
     return value
 
 
@@ -95,7 +98,7 @@ StoreId = Annotated[
     AfterValidator(_store_id),
     WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID_PATTERN}$"}),
 ]
-"""The id of a store: text, whatever number it looks like."""
+"""The id of a store: always text, even where it looks like a number."""
 
 
 def _parse_as_of(value: object) -> object:
@@ -109,30 +112,30 @@ def _parse_as_of(value: object) -> object:
 
 
 MOST_STORES = 10_000
-"""How many stores may be named; a report of more is one of all stores."""
+"""Maximum number of stores in a spec; for more, request a report of all stores."""
 
 
 def _few_enough(store_ids: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Stores without those that are named again, in the order they were named."""
+    """Remove duplicate ids, in order, and limit their number."""
     if store_ids is None:
         return None
     different = tuple(dict.fromkeys(store_ids))
     if len(different) > MOST_STORES:
         msg = (
-            f"store_ids names {len(different):,} stores, and at most {MOST_STORES:,} may be: leave "
-            "it out for a report of all stores"
+            f"store_ids has {len(different):,} stores, at most {MOST_STORES:,} are allowed: omit "
+            "it for a report of all stores"
         )
         raise ValueError(msg)
     return different
 
 
 class ReportSpec(BaseModel):
-    """A report as it is asked for. Everything is optional.
+    """The specification of a report, as a client writes it. All fields are optional.
 
     Raises
     ------
     pydantic.ValidationError
-        Where the parts contradict each other, or a value is not one of those accepted.
+        If a value is invalid, or fields contradict each other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,16 +156,16 @@ class ReportSpec(BaseModel):
         ),
     )
     start: Instant | None = Field(
-        default=None, description="The beginning of the window `range`, with end."
+        default=None, description="Start of the window `range`; requires end."
     )
     end: Instant | None = Field(
-        default=None, description="The end of the window `range`; it is then the as_of as well."
+        default=None, description="End of the window `range`, which is then also the as_of."
     )
     store_ids: Annotated[tuple[StoreId, ...] | None, AfterValidator(_few_enough)] = Field(
         default=None,
         min_length=1,
         description=(
-            f"Only these stores, {MOST_STORES:,} at most. Not set: all that were ever polled."
+            f"Only these stores, at most {MOST_STORES:,}. Not set: all stores ever polled."
         ),
     )
     rules: UptimeRules = Field(
@@ -172,7 +175,7 @@ class ReportSpec(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if (self.start is None) != (self.end is None):
-            msg = "start and end go together: give both, for a range, or neither"
+            msg = "start and end belong together: give both, for a range, or neither"
             raise ValueError(msg)
         if self.start is not None and self.end is not None:
             if self.start >= self.end:
@@ -181,7 +184,7 @@ class ReportSpec(BaseModel):
                 )
                 raise ValueError(msg)
             if self.as_of not in ("latest", self.end):
-                msg = "a range's end is its as_of: leave as_of out where start and end are given"
+                msg = "the end of a range is its as_of: omit as_of if start and end are given"
                 raise ValueError(msg)
         elif Window.RANGE in self.windows:
             msg = "the window 'range' needs start and end"
@@ -193,21 +196,21 @@ class ReportSpec(BaseModel):
 
 
 LONGEST_RANGE = timedelta(days=1830)
-"""Five years: a longer range takes minutes and hundreds of megabytes even for few stores."""
+"""Five years. A longer range takes minutes and hundreds of megabytes even for few stores."""
 
 EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
-"""Polls before it are bad rows."""
+"""Earlier polls are rejected."""
 
 
 class UnanswerableError(ValueError):
-    """A report requested for a time that it cannot cover.
+    """Raised for a report of a time that it cannot cover.
 
     Parameters
     ----------
     message : str
-        What is wrong, and what is accepted.
+        The fault, and what is accepted.
     field : str
-        Which part of the request is wrong: ``as_of``, ``start`` or ``end``.
+        The invalid field: ``as_of``, ``start`` or ``end``.
     """
 
     def __init__(self, message: str, *, field: str) -> None:
@@ -216,14 +219,14 @@ class UnanswerableError(ValueError):
 
 
 def refuse_future(field: str, instant: datetime, now: datetime) -> None:
-    """Refuse an instant in the future (rule 1).
+    """Raise UnanswerableError for an instant in the future (rule 1).
 
     Parameters
     ----------
     field : str
-        What the instant is called.
+        Name of the instant in the message.
     instant, now : datetime
-        UTC; ``now`` is the clock.
+        UTC; ``now`` is the current time.
 
     Raises
     ------
@@ -231,23 +234,23 @@ def refuse_future(field: str, instant: datetime, now: datetime) -> None:
     """
     if instant > now:
         msg = (
-            f"{_in_utc(instant)} is in the future: the clock says {_in_utc(now)}. Give an instant "
-            "that has been"
+            f"{_in_utc(instant)} is in the future, the current time is {_in_utc(now)}: give an "
+            "instant in the past"
         )
         raise UnanswerableError(msg, field=field)
 
 
 def check_times(spec: ReportSpec, now: datetime) -> None:
-    """Refuse a report of the future, or of a range without bound (rules 1 and 2).
+    """Raise UnanswerableError for a report of the future, or a range too long (rules 1, 2).
 
-    Not a part of :class:`ReportSpec`, which says what may be written at all: requests that are on
-    record are read whatever the clock says.
+    Not part of the validation of :class:`ReportSpec`, so that stored requests can be read at any
+    time.
 
     Parameters
     ----------
-    spec : AskedReport
+    spec : ReportSpec
     now : datetime
-        The clock; UTC.
+        The current time; UTC.
 
     Raises
     ------
@@ -260,13 +263,13 @@ def check_times(spec: ReportSpec, now: datetime) -> None:
     refuse_future("start", spec.start, now)
     refuse_future("end", spec.end, now)
     if spec.start < EARLIEST_START:
-        msg = f"{_in_utc(spec.start)} is before {_in_utc(EARLIEST_START)}, when data may begin"
+        msg = f"{_in_utc(spec.start)} is before {_in_utc(EARLIEST_START)}, the earliest start"
         raise UnanswerableError(msg, field="start")
     if spec.end - spec.start > LONGEST_RANGE:
         days = (spec.end - spec.start) / timedelta(days=1)
         msg = (
             f"{_in_utc(spec.start)} is {days:,.0f} days before the end, {_in_utc(spec.end)}: a "
-            f"range is of at most {LONGEST_RANGE.days:,} days"
+            f"range has at most {LONGEST_RANGE.days:,} days"
         )
         raise UnanswerableError(msg, field="start")
 
@@ -276,18 +279,18 @@ def _in_utc(instant: datetime) -> str:
 
 
 class ReportRequest(BaseModel):
-    """A report's request with every question answered.
+    """A resolved report request.
 
     Attributes
     ----------
     as_of : datetime
         UTC; the end of every window (rule 1).
     windows : tuple of Window
-        In the order they were asked for, none twice.
+        In the order requested, without duplicates.
     start, end : datetime or None
-        The beginning and the end of the window ``range``, where that is one of them.
+        Start and end of the window ``range``, if that is one of them.
     store_ids : tuple of str or None
-        The stores asked for; None is all.
+        The requested stores; None for all.
     rules : UptimeRules
     """
 
@@ -301,13 +304,13 @@ class ReportRequest(BaseModel):
     rules: UptimeRules
 
     def bounds(self, window: Window, timezones: pd.Series) -> tuple[Int, Int]:
-        """Where a window begins and ends for each store (rule 2).
+        """Return where a window begins and ends for each store (rule 2).
 
         Parameters
         ----------
         window : Window
         timezones : Series of text, shape (stores,)
-            The stores' zones: known IANA names. Only calendar windows ask for them.
+            The stores' zones: known IANA names. Only calendar windows use them.
 
         Returns
         -------
@@ -321,7 +324,7 @@ class ReportRequest(BaseModel):
         return np.full(len(timezones), start), np.full(len(timezones), as_of)
 
     def per_store_spans(self, timezones: pd.Series) -> tuple[Int, Int]:
-        """The whole span of the windows of each store: earliest start, latest end (Outages).
+        """Return the span of all windows of each store: earliest start, latest end (Outages).
 
         Returns
         -------
@@ -333,14 +336,14 @@ class ReportRequest(BaseModel):
         return np.minimum.reduce(starts), np.maximum.reduce(ends)
 
     def _earliest_start(self, window: Window) -> datetime:
-        """Where a window begins; for a calendar window, before where it does for any store."""
+        """Return where a window begins; for a calendar window, a lower bound for all stores."""
         if window is Window.RANGE and self.start is not None:
             return self.start
         return self.as_of - (ROLLING_WINDOWS | CALENDAR_WINDOWS)[window]
 
     @property
     def is_standard(self) -> bool:
-        """Whether this is a report of all stores with default windows and rules."""
+        """Return whether this is a report of all stores with default windows and rules."""
         return (
             self.windows == DEFAULT_WINDOWS
             and self.store_ids is None
@@ -349,25 +352,25 @@ class ReportRequest(BaseModel):
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """What must be looked at to answer: all windows of all stores are within, up to as_of."""
+        """Return the span that covers all windows of all stores, up to as_of."""
         return min(map(self._earliest_start, self.windows)), self.as_of
 
 
 def resolve_spec(spec: ReportSpec, *, newest_poll: datetime, now: datetime) -> ReportRequest:
-    """Settle what was asked for (rules 1 and 2).
+    """Resolve a spec (rules 1 and 2).
 
     Parameters
     ----------
-    spec : AskedReport
+    spec : ReportSpec
     newest_poll : datetime
         The newest poll in the data at or before ``now``; UTC.
     now : datetime
-        The clock; UTC.
+        The current time; UTC.
 
     Returns
     -------
     ReportRequest
-        With start and end given, the window ``range`` is in it, asked for by name or not.
+        With start and end given, it includes the window ``range``, even if not named.
     """
     windows: Sequence[Window] = spec.windows
     if spec.end is not None:

@@ -1,8 +1,7 @@
-"""Every choice of the report's figures that people make differently, named, with its default.
+"""The rules of a report: every choice that the inputs leave open, with its default.
 
-A question that the inputs leave open belongs here, and only its answer here: how an answer is
-carried out is the business of :mod:`.open_hours` and :mod:`.status`. What a report is *asked for*
-(its windows, its stores) is in :mod:`.request`.
+:mod:`.opening_hours` and :mod:`.status_intervals` implement the rules. The windows and stores of a
+report are in :mod:`.report_request`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ DEFAULT_TIMEZONE = "America/Chicago"
 """The zone of a store that has none, or an unknown one (rule 3)."""
 
 EARLIEST_POLL = datetime(2000, 1, 1, tzinfo=UTC)
-"""Polls before it do not exist: they are stamps of no time, such as the year 1 (Inputs)."""
+"""Earlier polls are ignored: their timestamps are placeholders, such as the year 1 (Inputs)."""
 
 HOUR = 3_600_000_000
 """Microseconds in an hour."""
@@ -25,46 +24,46 @@ DAY = 24 * HOUR
 """Microseconds in 24 hours."""
 
 MAX_CARRY_HOURS = 24 * 36_525
-"""A hundred years: longer than any poll can matter, and far from what 64 bits can hold."""
+"""A hundred years: longer than any report, and far below the limit of 64 bits."""
 
 
 class Interpolation(StrEnum):
-    """Which poll speaks for a moment between two polls (rule 5)."""
+    """Which poll determines the status between two polls (rule 5)."""
 
     PREVIOUS = "previous"
     NEAREST = "nearest"
 
 
 class ClosedPolls(StrEnum):
-    """Whether polls outside open time are evidence about open time (rule 4)."""
+    """Whether polls outside open time count for open time (rule 4)."""
 
     IGNORE = "ignore"
     USE = "use"
 
 
 class MissingDay(StrEnum):
-    """What a weekday without opening hours means for a store that has others (rule 3)."""
+    """How to treat a weekday without hours, for a store with hours on other days (rule 3)."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class DayEnd(StrEnum):
-    """What a closing time at or after 23:59:00 means (rule 3)."""
+    """How to read a closing time at or after 23:59:00 (rule 3)."""
 
     MIDNIGHT = "midnight"
     LITERAL = "literal"
 
 
 class BeforeFirstPoll(StrEnum):
-    """What is known of open time before a store's first poll that counts (rule 6)."""
+    """How to treat open time before the first counted poll of a store (rule 6)."""
 
     BACKFILL = "backfill"
     UNOBSERVED = "unobserved"
 
 
 class UptimeRules(BaseModel):
-    """The choices a report's figures depend on. The defaults are those of the rules of the report.
+    """The rules that a report follows, with their defaults.
 
     Examples
     --------
@@ -79,29 +78,26 @@ class UptimeRules(BaseModel):
     interpolation: Interpolation = Field(
         default=Interpolation.PREVIOUS,
         description=(
-            "previous: open time has the status of the newest poll at or before it. "
-            "nearest: that of the nearest poll; between two polls it changes half way."
+            "previous: the latest poll determines the status until the next poll. "
+            "nearest: the nearest poll does; between two polls the status changes halfway."
         ),
     )
     closed_polls: ClosedPolls = Field(
         default=ClosedPolls.IGNORE,
         description=(
-            "ignore: polls made while a store is closed say nothing about its open time. "
-            "use: they count like all others."
+            "ignore: polls outside opening hours do not count. use: they count like any other poll."
         ),
     )
     missing_day: MissingDay = Field(
         default=MissingDay.OPEN,
         description=(
-            "A weekday without hours, for a store that has hours on others: "
-            "open all day, or closed."
+            "A weekday without hours, for a store with hours on others: open all day, or closed."
         ),
     )
     day_end: DayEnd = Field(
         default=DayEnd.MIDNIGHT,
         description=(
-            "midnight: a closing time at or after 23:59:00 means midnight, since the files "
-            "cannot write it otherwise. literal: as written."
+            "midnight: a closing time at or after 23:59:00 means midnight. literal: as written."
         ),
     )
     max_carry_hours: float | None = Field(
@@ -110,19 +106,19 @@ class UptimeRules(BaseModel):
         le=MAX_CARRY_HOURS,
         allow_inf_nan=False,
         description=(
-            "For how many hours at most a poll speaks; open time further than that from its poll "
-            "is unobserved. Not set: a poll speaks until the next."
+            "Maximum hours that a poll is carried; open time further from any poll is unobserved. "
+            "Not set: a poll is carried until the next one."
         ),
     )
     before_first_poll: BeforeFirstPoll = Field(
         default=BeforeFirstPoll.BACKFILL,
         description=(
             "Open time before a store's first poll. backfill: it has the status of that poll. "
-            "unobserved: nothing is known of it, whatever the other rules say."
+            "unobserved: it is unobserved, whatever the other rules are."
         ),
     )
 
     @property
     def max_carry(self) -> int | None:
-        """``max_carry_hours`` in whole microseconds, or None."""
+        """Return ``max_carry_hours`` in whole microseconds, or None."""
         return None if self.max_carry_hours is None else round(self.max_carry_hours * HOUR)

@@ -1,8 +1,8 @@
-"""Whether each store met its target, what is left of its downtime budget, and how its outages were.
+"""Service levels: SLO targets, error budgets, MTTR, MTBF and outages of each store and window.
 
-A target is the least share of a store's observed open time that it is to be up, in percent. An
-outage is downtime without any uptime in between: closing time neither ends it nor begins another,
-so that it may be several downtime events.
+A target (SLO) is the minimum uptime, as a percentage of observed open time. The error budget is the
+downtime that the target allows. An outage is downtime without uptime in between. Closing time does
+not end it, so an outage may consist of several downtime events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
 
-_SCALE = 100_000  # a target is told to a thousandth of a percent
+_SCALE = 100_000  # a target has three decimals of a percent
 _MINUTE = HOUR // 60
 _Float = npt.NDArray[np.float64]
 
@@ -25,27 +25,28 @@ _Float = npt.NDArray[np.float64]
 def service_levels(
     stores: pd.DataFrame, time: ObservedTime, exact: pd.DataFrame, request: ReportRequest
 ) -> pd.DataFrame:
-    """Service levels of each store and window.
+    """Compute the service levels of each store and window.
 
     Parameters
     ----------
     stores : DataFrame
         ``store_id``, ``timezone``, ``target_pct`` (float64, 0 to 100, at most three decimals).
-    time : OpenTime
-        Of the same stores and request.
+    time : ObservedTime
+        For the same stores and request.
     exact : DataFrame
-        Of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`, for the same.
+        Result of :func:`~storemon_pipeline.uptime.metrics.compute_metrics` for the same.
     request : ReportRequest
 
     Returns
     -------
     DataFrame
-        ``target_pct``; then for each window, + its column name: ``met_`` (boolean, NA where
-        nothing was observed), ``downtime_budget_`` and ``budget_left_`` (float64, in the unit of
-        the window's figures; less than nothing where it is overdrawn), ``outages_`` (int64),
-        ``mean_minutes_to_recovery_`` (of outages after which it was up again in the window),
-        ``mean_hours_between_outages_`` (uptime by outages) and ``longest_outage_minutes_``
-        (float64, NaN where there is none to tell of). The length of an outage is its downtime.
+        ``target_pct``; then for each window, with its suffix: ``met_`` (boolean, NA where nothing
+        was observed), ``downtime_budget_`` and ``budget_left_`` (error budget and its remainder,
+        float64, in the unit of the window's figures; negative if over budget), ``outages_``
+        (int64), ``mean_minutes_to_recovery_`` (MTTR, of outages with uptime after them in the
+        window), ``mean_hours_between_outages_`` (MTBF, uptime per outage) and
+        ``longest_outage_minutes_`` (float64, NaN without outages). The length of an outage is its
+        downtime.
     """
     number, up_again = label_outages(time.down, time.up, time.line)
     columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
@@ -63,9 +64,9 @@ def service_levels(
         cut = down.take(within).clip(start[down.code[within]], end[down.code[within]])
         _, first, outage = np.unique(number[within], return_index=True, return_inverse=True)
         code = cut.code[first]
-        # sums stay far below 2**53 microseconds (285 years), so the weights lose nothing as floats
+        # sums stay far below 2**53 microseconds (285 years), so float weights are exact
         length = np.bincount(outage, weights=cut.end - cut.start).astype(np.int64)
-        # all stretches of an outage are followed by the same uptime
+        # all intervals of an outage are followed by the same uptime
         over = up_again[within][first] < end[code]
         count = np.bincount(code, minlength=len(stores))
         recovered = np.bincount(code[over], minlength=len(stores))
@@ -84,12 +85,12 @@ def service_levels(
 
 
 def downtime_budget(observed: Int, target_pct: pd.Series) -> Int:
-    """For how long targets let stores be down, in microseconds, rounded down.
+    """Compute the error budget of each store in microseconds, rounded down.
 
     Parameters
     ----------
     observed : int64 array, shape (stores,)
-        Their observed open time, in microseconds.
+        Observed open time in microseconds.
     target_pct : Series of float64, shape (stores,)
         0 to 100, at most three decimals.
     """
@@ -98,7 +99,7 @@ def downtime_budget(observed: Int, target_pct: pd.Series) -> Int:
 
 
 def _mul_div(whole: Int, part: Int) -> Int:
-    """``whole * part / _SCALE``, rounded down, where the product may exceed 64 bits.
+    """Return ``whole * part / _SCALE``, rounded down; the product may exceed 64 bits.
 
     Examples
     --------
@@ -110,6 +111,6 @@ def _mul_div(whole: Int, part: Int) -> Int:
 
 
 def _mean_in_unit(total: Int, count: Int, unit: int) -> _Float:
-    """``total / count`` in a unit, to two decimals; NaN where there is nothing to divide by."""
+    """Return ``total / count`` in a unit, to two decimals; NaN where ``count`` is 0."""
     some = count > 0
     return np.where(some, round_to_hundredths(total, np.where(some, count, 1) * unit) / 100, np.nan)

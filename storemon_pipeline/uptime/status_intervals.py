@@ -1,8 +1,8 @@
-"""Polls + open hours -> when each store is up or down (rules 4 to 7).
+"""Status intervals of each store, interpolated from polls (rules 4 to 7).
 
-A poll says what a store's status was at one instant. Here each poll that counts gets the stretch
-of time for which it speaks; neighbours of one status are one interval, and what no poll speaks for
-is left out: it is unobserved. The intervals are not cut to open time yet, :mod:`.report` does that.
+Each counted poll determines the status of an interval around it. Adjacent intervals of one status
+are merged. Time that no poll covers is unobserved. :mod:`.metrics` intersects the result with open
+time.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Polls:
     active: Bool
 
     def take(self, which: Bool | Int) -> Polls:
-        """Pick the polls at the positions, or where the mask, ``which``."""
+        """Select polls by position or by mask."""
         return Polls(self.code[which], self.at[which], self.active[which])
 
 
 def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls:
-    """The polls of the stores at or before as_of, sorted; of two at one instant the later row.
+    """Sort the polls at or before as_of; of two for one store and instant, keep the later row.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls
 
 
 def _sorted_by_value(polls: Polls) -> Polls | None:
-    """Sort polls as numbers that hold all of them, ten times as fast as by their positions.
+    """Sort polls packed into integers, ten times as fast as by their positions.
 
-    None where two polls of one store and instant differ, since only their positions tell which
-    came later; or where 64 bits do not hold a poll.
+    Return None where two polls of one store and instant differ, since then their order matters, or
+    where a poll does not fit into 64 bits.
     """
     try:
         line = StoreTimeKey(
@@ -97,22 +97,22 @@ def _sorted_by_value(polls: Polls) -> Polls | None:
 
 
 def _sorted_by_position(polls: Polls) -> Polls:
-    """Sort polls; of two of one store and instant the later one stays."""
+    """Sort polls; of two for one store and instant, keep the later one."""
     ordered = polls.take(np.lexsort((polls.at, polls.code)))
     same = (ordered.code[1:] == ordered.code[:-1]) & (ordered.at[1:] == ordered.at[:-1])
     return ordered.take(np.append(~same, True))
 
 
 def latest_counted_polls(polls: Polls, openings: OpeningSchedule, rules: UptimeRules) -> Int:
-    """The position of each store's newest poll that counts (rule 4).
+    """Return the position of each store's latest counted poll (rule 4).
 
-    Newest first: a poll is looked at only where all newer ones of its store were made out of
-    hours, twice as many of them in each round.
+    Polls are checked from the latest backwards, twice as many in each round, until one was made
+    within opening hours.
 
     Returns
     -------
     int64 array
-        At most one position a store, in no order.
+        At most one position per store, unordered.
     """
     last = np.flatnonzero(np.append(polls.code[1:] != polls.code[:-1], True)[: len(polls.code)])
     if rules.closed_polls is ClosedPolls.USE:
@@ -138,13 +138,13 @@ def latest_counted_polls(polls: Polls, openings: OpeningSchedule, rules: UptimeR
 def _poll_coverage(
     polls: Polls, rules: UptimeRules, start: int, end: int
 ) -> tuple[Intervals, Bool]:
-    """The stretch within ``[start, end)`` that each poll speaks for (rules 5 and 6)."""
+    """Return the interval within ``[start, end)`` that each poll's status covers (rules 5, 6)."""
     before = np.empty(len(polls.at), dtype=np.int64)
     after = np.empty(len(polls.at), dtype=np.int64)
     is_first = np.append(True, polls.code[1:] != polls.code[:-1])[: len(polls.at)]
     is_last = np.append(is_first[1:], True)[: len(polls.at)]
     gap = np.diff(polls.at, append=0)
-    # where one poll's word ends and the next one's begins
+    # the boundary between a poll's interval and the next one's
     turn = polls.at + (gap // 2 if rules.interpolation is Interpolation.NEAREST else gap)
     after[:] = np.where(is_last, end, turn)
     before[1:] = turn[:-1]
@@ -152,8 +152,8 @@ def _poll_coverage(
     if rules.max_carry is not None:
         carry = rules.max_carry
         if rules.interpolation is Interpolation.PREVIOUS:
-            # a poll that has no poll within the carry before it speaks backwards as well,
-            # for what the poll before it no longer reaches
+            # a poll without another poll within the carry before it also covers the time before
+            # it, where the previous poll is no longer carried
             reach = np.empty(len(polls.at), dtype=np.int64)
             reach[1:] = polls.at[:-1] + carry
             reach[is_first] = start
@@ -169,7 +169,7 @@ def _poll_coverage(
 
 
 def _merge_adjacent(coverage: Intervals, active: Bool) -> tuple[Intervals, Bool]:
-    """Make one of neighbours that touch and have the same status."""
+    """Merge touching intervals with the same status."""
     new = np.ones(len(coverage), dtype=bool)
     new[1:] = (
         (coverage.code[1:] != coverage.code[:-1])
@@ -188,7 +188,7 @@ def stores_without_prior_poll(
     start: pd.Timestamp,
     rules: UptimeRules,
 ) -> Bool:
-    """Which stores have no poll before ``start`` that counts: an older one, if any, is needed.
+    """Return which stores have no counted poll before ``start``, so that an older one is needed.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def stores_without_prior_poll(
 
     Returns
     -------
-    bool array, a store each
+    bool array, shape (stores,)
     """
     (first,) = to_microseconds([start]).tolist()
     before = sorted_polls(polls, stores, first - 1)
@@ -216,7 +216,7 @@ def status_intervals(
     as_of: pd.Timestamp,
     rules: UptimeRules,
 ) -> pd.DataFrame:
-    """When each store has which status within ``[start, as_of)`` (rules 4 to 7).
+    """Compute the status intervals of each store within ``[start, as_of)`` (rules 4 to 7).
 
     Parameters
     ----------
@@ -224,13 +224,13 @@ def status_intervals(
         ``store_id`` (text, sorted, no store twice) and ``timezone``.
     polls : DataFrame
         ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status`` (``active`` or
-        ``inactive``), in any order; of two of one store at one instant the later row counts, and
-        those after ``as_of`` do not exist. Polls before ``start`` may be left out where a later
-        one, also before ``start``, was made in hours.
+        ``inactive``), in any order. Of two for one store and instant the later row counts; polls
+        after ``as_of`` are ignored. Polls before ``start`` may be omitted where a later poll, also
+        before ``start``, was made within opening hours.
     open_hours : DataFrame
         Of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over ``[start, as_of)``.
     hours : OpeningHours
-        As given to it; they tell which of the polls before ``start`` were made in hours.
+        As passed to it; determines which polls before ``start`` were made within opening hours.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules
@@ -239,8 +239,7 @@ def status_intervals(
     -------
     DataFrame
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
-        (category): half-open, sorted, disjoint, neighbours of one status merged. Time without a
-        row is unobserved.
+        (category): half-open, sorted, disjoint, maximal. Time without a row is unobserved.
     """
     first, last = to_microseconds([start, as_of]).tolist()
     known = sorted_polls(polls, stores, last)
@@ -253,7 +252,7 @@ def status_intervals(
         intervals = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
         line = StoreTimeKey(first, last, len(stores))
         counts[within] = contains(intervals, line, known.code[within], known.at[within])
-        # a poll exactly at as_of is judged by its own instant's hours, beyond the intervals
+        # a poll exactly at as_of lies beyond the intervals, so its own instant is checked
         at_end = known.at == last
         counts[at_end] = openings.is_open(known.code[at_end], known.at[at_end])
     counted_polls = known.take(counts)

@@ -1,8 +1,7 @@
-"""Names of time zones: the ones that are accepted, and the zone whose clock counts for a store.
+"""Names of time zones: which are accepted, and which zone applies to a store.
 
-A name is one of the IANA database (the ``tzdata`` package, so the same on every machine) or one
-that Windows gives a zone (CLDR's table, as the ``tzlocal`` package has it). What a zone's clock
-shows is computed in :mod:`.wall_clock`.
+Accepted are the names of the IANA database (package ``tzdata``, the same on every machine) and
+those of Windows (CLDR's table in package ``tzlocal``). :mod:`.utc_offsets` computes local times.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ from storemon_pipeline.uptime.rules import DEFAULT_TIMEZONE
 
 @lru_cache(maxsize=1)
 def known_timezones() -> frozenset[str]:
-    """The IANA names of all time zones, old names and links included."""
+    """Return the IANA names of all time zones, including old names and links."""
     return frozenset((files("tzdata") / "zones").read_text().split())
 
 
 def _key(name: str) -> str:
-    """The same for all spellings of a name: any case, spaces around it or for underscores."""
+    """Normalise the spelling of a name: its case, surrounding spaces, spaces for underscores."""
     return name.strip(" \t").replace(" ", "_").lower()
 
 
 @lru_cache(maxsize=1)
 def _name_by_key() -> dict[str, str]:
-    """The IANA name of every accepted spelling; of a name on both lists, IANA's own zone."""
+    """Return the IANA name of every normalised name; IANA's list has priority."""
     iana = known_timezones()
     of_windows = {_key(name): zone for name, zone in win_tz.items() if zone in iana}
     return of_windows | {_key(name): name for name in iana}
 
 
 def canonical_timezone(name: str) -> str | None:
-    """The IANA name of a time zone as people write it; None where no list has it (Inputs).
+    """Return the IANA name of a time zone as people write it, or None if unknown (Inputs).
 
-    IANA's old names and links, such as ``US/Eastern``, ``EST`` or ``Asia/Calcutta``, are kept.
+    IANA's old names and links, such as ``US/Eastern``, ``EST`` or ``Asia/Calcutta``, stay as they
+    are.
 
     Examples
     --------
@@ -51,17 +51,17 @@ def canonical_timezone(name: str) -> str | None:
 
 
 def canonical_timezones(names: pd.Series) -> pd.Series:
-    """As :func:`canonical_timezone`, of many names at once; each that differs is looked up once.
+    """Apply :func:`canonical_timezone` to many names; each distinct name is looked up once.
 
     Parameters
     ----------
     names : Series of text
-        Missing values are names that no list has.
+        A missing value is an unknown name.
 
     Returns
     -------
     Series of text, with the index of ``names``
-        Missing where no list has the name.
+        Missing where the name is unknown.
     """
     which, known = pd.factorize(names)  # -1 for a missing value
     zones = pd.Series([*map(canonical_timezone, known), None], dtype="str")
@@ -69,10 +69,10 @@ def canonical_timezones(names: pd.Series) -> pd.Series:
 
 
 def resolve_timezone(name: str | None) -> str:
-    """The zone whose clock counts for a store: its own, or the default where that is not known.
+    """Return the zone that applies to a store: its own, or the default if unknown (rule 3).
 
-    Rule 3. Databases that earlier versions filled hold names as the files had them, so a name need
-    not be IANA's spelling.
+    Databases filled by earlier versions hold names as in the files, so the spelling may not be
+    IANA's.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def resolve_timezone(name: str | None) -> str:
 
 
 def resolve_timezones(names: pd.Series) -> pd.Series:
-    """As :func:`resolve_timezone`, of many names at once.
+    """Apply :func:`resolve_timezone` to many names.
 
     Parameters
     ----------

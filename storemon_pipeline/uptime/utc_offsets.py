@@ -1,10 +1,8 @@
-"""Local times of time zones <-> instants, for many at once and exactly.
+"""UTC offsets of time zones: conversion between local times and instants, vectorised and exact.
 
-The rule for a change of clocks (rule 3) is carried out here: a wall time that occurs twice is the
-first of the two, one that does not occur is the end of the gap. Both are one sentence: *the
-earliest instant at which the zone's clock shows that time or a later one*.
-
-Offsets are read from :mod:`zoneinfo`; opening hours are not known here.
+Implements the rule for clock changes (rule 3). A local time that occurs twice is the first of the
+two; one that does not occur is the end of the gap. In both cases it is *the earliest instant at
+which the zone's clock shows that time or a later one*.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from storemon_pipeline.uptime.rules import DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
-# Python's datetimes end with the years 1 and 9999, and an offset must not lead out of them.
+# datetime supports the years 1 to 9999, and adding an offset must not leave them.
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
 
 
@@ -30,7 +28,7 @@ def _year_of(instant: int) -> int:
 
 
 def _offset(zone: ZoneInfo, second: int) -> int:
-    """Offset from UTC in seconds at a second since 1970."""
+    """Return the offset from UTC in seconds at a second since 1970."""
     offset = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
     if offset is None:  # pragma: no cover - a ZoneInfo always has one
         msg = f"{zone} has no offset"
@@ -40,10 +38,10 @@ def _offset(zone: ZoneInfo, second: int) -> int:
 
 @lru_cache(maxsize=65536)
 def _offsets_of_year(name: str, year: int) -> tuple[tuple[int, int], ...]:
-    """The zone's offsets within a year of UTC: (second of its beginning, offset in seconds).
+    """Return the zone's offsets within a UTC year as (first second, offset in seconds).
 
-    zoneinfo tells the offset at an instant but not when it changes, so each day is asked and the
-    day of a change halved until its second is found.
+    zoneinfo gives the offset at an instant but no list of transitions. So each day is checked, and
+    a transition is located to the second by bisection.
     """
     zone = ZoneInfo(name)
     first = int((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
@@ -64,14 +62,14 @@ def _offsets_of_year(name: str, year: int) -> tuple[tuple[int, int], ...]:
 
 
 class UtcOffsets:
-    """The clocks of some time zones over a span of time.
+    """UTC offsets of some time zones over a span of time.
 
     Parameters
     ----------
     zones : sequence of str
         Known IANA names; a zone's position is its code.
     start, end : int
-        The span in microseconds since 1970; two days on either side of it are covered too.
+        The span in microseconds since 1970; two days on either side are also covered.
     """
 
     def __init__(self, zones: list[str], start: int, end: int) -> None:
@@ -93,7 +91,7 @@ class UtcOffsets:
         if len(self._since):
             self._low = min(self._low, int(self._since.min()))
             self._high = max(self._high, int(self._since.max()))
-        # keys leave two days around the span for local times, which may be 26 hours off
+        # keys allow two days around the span for local times, which may be 26 hours off
         self._stride = self._high - self._low + 8 * DAY
         if self._stride * (len(zones) + 1) >= 2**63:
             msg = (
@@ -105,7 +103,7 @@ class UtcOffsets:
         last_of_zone = np.append(self._zone[1:] != self._zone[:-1], True)[: len(until)]
         until[last_of_zone] = self._high + 2 * DAY
         shown_until = self._key(self._zone, until + self._offset)
-        # the latest wall time that the clock has shown by the end of each piece
+        # the latest local time that the clock has shown by the end of each segment
         self._shown_until = np.maximum.accumulate(shown_until)
 
     def _key(self, zone: Int, instant: Int) -> Int:
@@ -115,7 +113,7 @@ class UtcOffsets:
         return np.searchsorted(self._since_key, self._key(zone, instant), side="right") - 1
 
     def at(self, zone: Int, instant: Int) -> Int:
-        """Microseconds by which each zone's clock is ahead of UTC at an instant.
+        """Return the UTC offset of each zone at an instant, in microseconds.
 
         Parameters
         ----------
@@ -125,18 +123,16 @@ class UtcOffsets:
         return self._offset[self._segment(zone, instant)]
 
     def to_local(self, zone: Int, instant: Int) -> Int:
-        """What each zone's clock shows at an instant, in microseconds since its own 1970-01-01."""
+        """Convert instants to local times, in microseconds since the local 1970-01-01."""
         return instant + self.at(zone, instant)
 
     def to_utc(self, zone: Int, wall_time: Int) -> Int:
-        """The earliest instant at which each zone's clock shows the wall time or a later one.
-
-        Rule 3, change of clocks.
+        """Convert local times to the earliest instant that shows this time or a later one (rule 3).
 
         Parameters
         ----------
         zone, wall_time : int64 arrays of one shape
-            Wall times in microseconds since the zone's own 1970-01-01 00:00.
+            Local times in microseconds since the local 1970-01-01 00:00.
 
         Returns
         -------
@@ -148,7 +144,7 @@ class UtcOffsets:
         return instant
 
     def segments(self, zone: Int, start: Int, end: Int) -> tuple[Int, Int]:
-        """The pieces of constant offset that each interval of a zone's time meets.
+        """Return the segments of constant offset that each interval overlaps.
 
         Parameters
         ----------
@@ -158,11 +154,11 @@ class UtcOffsets:
         Returns
         -------
         first, count : int64 arrays, shape (n,)
-            The first piece's position and how many pieces there are, for :meth:`piece`.
+            The position of the first segment and the number of segments, for :meth:`segment`.
         """
         first = self._segment(zone, start)
         return first, self._segment(zone, end - 1) - first + 1
 
     def segment(self, position: Int) -> tuple[Int, Int]:
-        """Beginning and offset of pieces, in microseconds."""
+        """Return the start and the offset of segments, in microseconds."""
         return self._since[position], self._offset[position]

@@ -1,7 +1,7 @@
-"""The windows of a report: which there are, and where each begins and ends (rule 2).
+"""The windows of a report, and where each begins and ends (rule 2).
 
 Rolling windows and ranges are spans of real time, the same for all stores. Calendar windows are
-spans of each store's own calendar, so they begin and end with its zone's days.
+whole days of each store's local calendar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WEEK = 7
 
 
 class Window(StrEnum):
-    """A span of time that figures are told for (rule 2)."""
+    """A span of time that figures refer to (rule 2)."""
 
     HOUR = "hour"
     DAY = "day"
@@ -36,12 +36,12 @@ class Window(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """How the window is called in the names of the report's columns."""
+        """Return the suffix of the window's columns in the report."""
         return f"last_{self.value}" if self in ROLLING_WINDOWS else self.value
 
     @property
     def unit(self) -> int:
-        """Microseconds in the unit of its figures: minutes for the hour, hours for all else."""
+        """Return the unit of its figures in microseconds: a minute for the hour, else an hour."""
         return HOUR // 60 if self is Window.HOUR else HOUR
 
 
@@ -51,7 +51,7 @@ ROLLING_WINDOWS = {
     Window.WEEK: timedelta(hours=168),
     Window.MONTH: timedelta(hours=720),
 }
-"""The windows that end at as_of, and how long they are: spans of real time (rule 2)."""
+"""Windows that end at as_of, with their lengths in real time (rule 2)."""
 
 CALENDAR_WINDOWS = {
     Window.TODAY: timedelta(days=2),
@@ -60,12 +60,12 @@ CALENDAR_WINDOWS = {
     Window.THIS_CALENDAR_MONTH: timedelta(days=32),
     Window.LAST_CALENDAR_MONTH: timedelta(days=63),
 }
-"""The windows of each store's calendar, and how long before as_of they may begin at most: their
-days, and one for clocks that were changed meanwhile."""
+"""Windows of each store's calendar, with the earliest start before as_of: their days, and one more
+for clock changes."""
 
 
 def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[Int, Int]:
-    """Where a calendar window begins and ends for each store (rule 2).
+    """Return where a calendar window begins and ends for each store (rule 2).
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     each = np.arange(len(names))
     now = np.full(len(names), as_of)
     today = clocks.to_local(each, now) // DAY
-    # A day that has begun stays the day, also where the clock goes back over its midnight from
-    # 00:01 and shows the date before for an hour more.
+    # A day that has begun remains the current day, even where the clock goes back over midnight
+    # and shows the previous date for another hour.
     today += clocks.to_utc(each, (today + 1) * DAY) <= as_of
     first, end = _day_range(window, today)
     start = clocks.to_utc(each, first * DAY)
@@ -109,7 +109,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def _day_range(window: Window, today: Int) -> tuple[Int, Int | None]:
-    """The first local day of a window and the one after its last; None where it ends at as_of."""
+    """Return the first local day of a window and the day after its last; None: ends at as_of."""
     month = today.astype("datetime64[D]").astype("datetime64[M]")
     if window is Window.YESTERDAY:
         return today - 1, today

@@ -174,7 +174,7 @@ def test_the_form_asks_for_a_report_without_a_script(api: Api):
     ("form", "told"),
     [
         ({}, "Tick at least one window, or give a range."),
-        ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end go together"),
+        ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end belong together"),
         ({"windows": "day", "store_ids": "never-was"}, "never polled: never-was"),
         ({"windows": "fortnight"}, "Input should be"),
     ],
@@ -191,7 +191,7 @@ def test_what_is_wrong_with_a_range_is_beside_its_field(api: Api):
     form = {"windows": "day", "start": "2023-01-20T00:00", "end": "2199-01-21T00:00"}
     shown = page(api.http.post("/", data=form), 422)
     (beside,) = re.findall(r'data-problem="end">([^<]+)</p>', shown)
-    assert beside.startswith("end: 2199-01-21T00:00:00Z is in the future: the clock says 20")
+    assert beside.startswith("end: 2199-01-21T00:00:00Z is in the future, the current time is 20")
     assert 'data-problem="start" hidden></p>' in shown
 
 

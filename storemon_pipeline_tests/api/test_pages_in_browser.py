@@ -207,7 +207,9 @@ def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
         expect(alert).to_have_text("never polled: never-was")
         page.get_by_label("A range, from (UTC)").fill("2023-01-20T00:00")
         page.get_by_role("button", name="Make the report").click()
-        expect(alert).to_have_text("start and end go together: give both, for a range, or neither")
+        expect(alert).to_have_text(
+            "start and end belong together: give both, for a range, or neither"
+        )
         page.get_by_label("A range, from (UTC)").fill("")
         for box in page.get_by_role("checkbox").all():
             box.uncheck()

@@ -144,7 +144,7 @@ def shuffle(path: Path) -> None:
 
 def test_store_ids_that_are_numbers_are_to_be_quoted(instance: dg.DagsterInstance) -> None:
     told = failure(run(instance, "report_job", store_ids=[1267873068966844821]), "report_request")
-    assert told == "store_ids.0: 1267873068966844821 is not text: put the id of a store in quotes"
+    assert told == "store_ids.0: 1267873068966844821 is not text: put the store id in quotes"
 
 
 def test_store_ids_are_rows_of_the_report_of_all_and_do_not_replace_the_newest(

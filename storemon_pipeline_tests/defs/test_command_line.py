@@ -239,11 +239,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"windows": ["range"]}, "the window 'range' needs start and end"),
     (
         {"start": "2023-01-20"},
-        "start and end go together: give both, for a range, or neither",
+        "start and end belong together: give both, for a range, or neither",
     ),
     (
         {"end": "2023-01-20"},
-        "start and end go together: give both, for a range, or neither",
+        "start and end belong together: give both, for a range, or neither",
     ),
     (
         {"start": "2023-01-21", "end": "2023-01-20T12:00:00-06:00"},
@@ -251,15 +251,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"start": "2023-01-20", "end": "2023-01-21", "as_of": "now"},
-        "a range's end is its as_of: leave as_of out where start and end are given",
+        "the end of a range is its as_of: omit as_of if start and end are given",
     ),
     (
         {"as_of": "gestern"},
-        "as_of: 'gestern' is no instant: write it like 2023-01-25T18:00:00Z, or latest, or now",
+        "as_of: 'gestern' is not a valid timestamp: use ISO 8601, e.g. 2023-01-25T18:00:00Z, or latest, or now",
     ),
     (
         {"start": "gestern", "end": "2023-01-25"},
-        "start: 'gestern' is no instant: write it like 2023-01-25T18:00:00Z",
+        "start: 'gestern' is not a valid timestamp: use ISO 8601, e.g. 2023-01-25T18:00:00Z",
     ),
     (
         {"rules": {"max_carry_hours": 0}},
@@ -284,14 +284,14 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
     [
         (
             {"as_of": "2199-01-01"},
-            "as_of: 2199-01-01T00:00:00Z is in the future: the clock says 20",
+            "as_of: 2199-01-01T00:00:00Z is in the future, the current time is 20",
         ),
         (
             {"start": "2023-01-20", "end": "2199-01-01"},
             "end: 2199-01-01T00:00:00Z is in the future",
         ),
         ({"start": "1950-01-20", "end": "2023-01-01"}, "is before 2000-01-01T00:00:00Z"),
-        ({"start": "2017-01-20", "end": "2023-01-20"}, "a range is of at most 1,830 days"),
+        ({"start": "2017-01-20", "end": "2023-01-20"}, "a range has at most 1,830 days"),
     ],
 )
 def test_a_time_that_nothing_can_be_told_of_is_refused(

@@ -65,9 +65,9 @@ def test_the_job_may_run_again(instance: dg.DagsterInstance, polls: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ({"store_id": 7}, "store_id: 7 is not text: put the id of a store in quotes"),
-        ({"store_id": "a b"}, "store_id: 'a b' is no id of a store"),
-        ({"start": "yesterday"}, "start: 'yesterday' is no instant"),
+        ({"store_id": 7}, "store_id: 7 is not text: put the store id in quotes"),
+        ({"store_id": "a b"}, "store_id: 'a b' is not a valid store id"),
+        ({"start": "yesterday"}, "start: 'yesterday' is not a valid timestamp"),
         ({"end": RANGE["start"]}, "must be before end"),
     ],
 )

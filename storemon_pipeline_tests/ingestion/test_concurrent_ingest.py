@@ -63,8 +63,8 @@ from storemon_pipeline.storage.database import Database
 print("ready", flush=True)
 sys.stdin.readline()
 reports = ingest_files(
-    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
-    run_id="another-process",
+    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
+    max_expansion=200, run_id="another-process",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
 )
 print(reports["store_status"].files[0].reading)

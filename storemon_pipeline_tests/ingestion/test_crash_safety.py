@@ -122,8 +122,8 @@ from storemon_pipeline.storage.database import Database
 line_reader.BLOCK_BYTES = {BLOCK_BYTES}
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 ingest_files(
-    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5, max_expansion=200,
-    run_id="killed",
+    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
+    max_expansion=200, run_id="killed",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
 )
 """

@@ -93,7 +93,7 @@ class Decision:
 
     Attributes
     ----------
-    watch : Watch
+    watch : FileCursor
         The next cursor.
     run_key : str or None
         Not None if a run is to be launched: the same for the same evaluation, another one for each
@@ -139,7 +139,7 @@ def decide(  # noqa: PLR0911 - one for each reason to wait
 
     Parameters
     ----------
-    watch : Watch
+    watch : FileCursor
         The cursor of the last tick.
     files : dict
         The files now.

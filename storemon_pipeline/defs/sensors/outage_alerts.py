@@ -70,7 +70,7 @@ def detect_alerts(
 
     Returns
     -------
-    Look or None
+    AlertCursor or None
         None where there are no polls.
     """
     with database.read() as connection:

@@ -40,15 +40,15 @@ def partition_requests(
 
     Parameters
     ----------
-    waiting : sequence of KeptRequest
+    waiting : sequence of StoredRequest
     runs : mapping
         The runs that Dagster knows: request's id -> run's id.
 
     Returns
     -------
-    new : list of KeptRequest
+    new : list of StoredRequest
         In the order they were asked for.
-    known : list of (KeptRequest, run_id)
+    known : list of (StoredRequest, run_id)
         Whoever launched it could not say so any more.
     """
     new = [request for request in waiting if request.request_id not in runs]
@@ -132,7 +132,7 @@ def run_outcome(
 
     Returns
     -------
-    Ending or None
+    RunOutcome or None
         None while it has not ended.
     """
     if status is dg.DagsterRunStatus.CANCELED:
