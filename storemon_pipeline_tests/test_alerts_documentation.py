@@ -49,7 +49,7 @@ def payloads(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> lis
         upsert_polls(connection, later)
     detect_alerts(database, first, after_minutes, no_data_after, now)
     rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]
-    return [row["payload"] for row in sorted(rows, key=lambda row: row["alert_number"])]
+    return [row["payload"] for row in sorted(rows, key=lambda row: row["id"])]
 
 
 def test_what_is_shown_is_what_the_sample_gives(payloads: list[dict[str, Any]]) -> None:

@@ -32,7 +32,7 @@ from storemon_pipeline.storage.report_requests import (
     mark_launched,
     release_request,
 )
-from storemon_pipeline.storage.reports import WAITING, ReportRecord, find_report
+from storemon_pipeline.storage.reports import PENDING, ReportRecord, find_report
 from storemon_pipeline.uptime.report_request import ReportSpec, UnanswerableError, check_times
 
 _RETRY_SECONDS = 10
@@ -99,7 +99,7 @@ def submit_report(
             ) from error
     if kept.is_new:
         _launch(services, kept)
-    elif kept.status == WAITING:
+    elif kept.status == PENDING:
         # when too many requests wait already, return the current state instead of waiting
         with suppress(BulkheadFullError), services.waiting_for_launch.entered():
             _wait_for_launch(services, kept)
@@ -153,7 +153,7 @@ def _unknown_stores_problem(store_ids: list[str]) -> ProblemError:
 def _launch(services: AppState, kept: StoredRequest) -> None:
     tags = report_run_tags(kept.request_id, kept.http_request_id)
     try:
-        run_id = services.dagster.launch(REPORT_JOB, report_run_config(kept.asked), tags)
+        run_id = services.dagster.launch(REPORT_JOB, report_run_config(kept.spec), tags)
     except DagsterUnavailableError as error:
         _log.warning(
             "the report waits for Dagster", report_request=kept.request_id, reason=str(error)
@@ -174,6 +174,6 @@ def _wait_for_launch(services: AppState, kept: StoredRequest) -> None:
     while time.monotonic() < give_up_at:
         with services.database.read() as connection:
             request = find_request(connection, kept.request_id)
-        if request is None or request.status != WAITING or request.offered_at is None:
+        if request is None or request.status != PENDING or request.launch_attempted_at is None:
             return
         time.sleep(_WAIT_STEP_SECONDS)

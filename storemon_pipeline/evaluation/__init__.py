@@ -1,1 +1,1 @@
-"""Application layer: reads what is stored and evaluates it by the rules; used by defs and api."""
+"""Application layer: read stored data and evaluate it by the rules, for defs and api."""

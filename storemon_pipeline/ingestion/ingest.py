@@ -186,9 +186,9 @@ class _Ingestion:
             file=path.name,
             table_name=kind.table_name,
             sha256="",
-            first_line=continued.lines + 1 if continued else 1,
-            bytes=0,
-            lines=0,
+            from_line=continued.lines_read + 1 if continued else 1,
+            bytes_read=0,
+            lines_read=0,
             rows=0,
             bad_rows=0,
         )
@@ -233,8 +233,8 @@ class _Ingestion:
         read = replace(
             read,
             sha256=content.sha256,
-            bytes=content.bytes,
-            lines=content.lines,
+            bytes_read=content.bytes,
+            lines_read=content.lines,
             rows=rows.total_rows,
             bad_rows=rows.total_bad_rows,
         )
@@ -259,7 +259,7 @@ class _Ingestion:
         if before is None:
             return content, "new"
         if kind.is_append_only:
-            if content.verify_prefix(before.bytes, before.lines, before.sha256):
+            if content.verify_prefix(before.bytes_read, before.lines_read, before.sha256):
                 return content, "grown"
             if content.continued_line:
                 self._withdraw(content, kind)
@@ -286,13 +286,13 @@ def _find_unchanged(
     of polls that said something else before is read, since its rows correct what it said.
     """
     # one without a line was nothing but a header that had no newline yet
-    readings = [reading for reading in known.values() if reading.lines]
+    readings = [reading for reading in known.values() if reading.lines_read]
     if not kind.is_append_only:
         readings = readings[-1:]
     elif file.path.name in known:
         readings = [reading for reading in readings if reading.file == file.path.name]
     if file.compression is None:
-        readings = [reading for reading in readings if reading.bytes == file.size]
+        readings = [reading for reading in readings if reading.bytes_read == file.size]
     if not readings:
         return None
     sha256 = content_sha256(file)

@@ -1,7 +1,6 @@
-"""What people look at: tables in, HTML text out.
+"""HTML pages and charts: tables in, HTML out. Knows no database, Dagster or web framework.
 
-No database, no Dagster and no web framework: :mod:`.timeline` cuts a store's time into what a
-chart shows, :mod:`.charts` says what is drawn and :mod:`.vega` draws it, :mod:`.report` and
-:mod:`.store` put a page together, :mod:`.rendering` is what all pages have in common. A page is one
-file: its style, its script and its charts are in it, and nothing is loaded from elsewhere.
+:mod:`.timeline` splits the time of a store into days. :mod:`.charts` defines the charts and
+:mod:`.vega` renders them. :mod:`.report`, :mod:`.reports` and :mod:`.store` build the pages with
+:mod:`.rendering`. Each page is one self-contained file: style, script and charts are inline.
 """

@@ -57,7 +57,7 @@ class AlertView:
 
     is_down: bool
     down_since: datetime
-    noticed_at: datetime
+    created_at: datetime
     sent_at: datetime | None
     attempts: int
     last_error: str | None

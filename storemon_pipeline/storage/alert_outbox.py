@@ -1,8 +1,8 @@
-"""alert: what there is to tell of stores, kept before it is told, and until it was.
+"""Transactional outbox for outage and ingest alerts (table ``alert``).
 
-An outbox. Whoever sends an alert claims it first, which moves its next attempt away: another one
-does not send it meanwhile, and should the sender die, it is due again. What the webhook has
-confirmed is never due again.
+A sender claims an alert before it sends it. The claim postpones the next attempt, so that no
+concurrent sender takes the alert, and it is due again if the sender dies: delivery is at least
+once. A confirmed alert is never due again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ FIRST_DELAY = timedelta(seconds=30)
 MAX_DELAY = timedelta(minutes=15)
 
 _row = alert.c
-_DOUBLINGS = 10  # by then the delay is the longest
+_DOUBLINGS = 10  # enough to reach the maximum
 
 
 def retry_delay(attempts: int) -> timedelta:
-    """How long to wait after so many attempts.
+    """Return the back-off after a number of attempts.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def retry_delay(attempts: int) -> timedelta:
 
 
 def latest_alerts(connection: Connection) -> pd.DataFrame:
-    """The newest alert of each store that has any.
+    """Return the latest alert of each store.
 
     Returns
     -------
@@ -47,11 +47,7 @@ def latest_alerts(connection: Connection) -> pd.DataFrame:
         ``store_id``, ``kind``, ``alert_id`` (text), ``down_since``, ``as_of``
         (``datetime64[us, UTC]``).
     """
-    newest = (
-        select(func.max(_row.alert_number))
-        .where(_row.store_id.is_not(None))
-        .group_by(_row.store_id)
-    )
+    newest = select(func.max(_row.id)).where(_row.store_id.is_not(None)).group_by(_row.store_id)
     columns = {
         _row.store_id: "str",
         _row.kind: "str",
@@ -59,7 +55,7 @@ def latest_alerts(connection: Connection) -> pd.DataFrame:
         _row.down_since: "datetime64[us, UTC]",
         _row.as_of: "datetime64[us, UTC]",
     }
-    rows = connection.execute(select(*columns).where(_row.alert_number.in_(newest))).all()
+    rows = connection.execute(select(*columns).where(_row.id.in_(newest))).all()
     return pd.DataFrame(
         {
             column.name: pd.Series([row[at] for row in rows], dtype=dtype)
@@ -69,23 +65,23 @@ def latest_alerts(connection: Connection) -> pd.DataFrame:
 
 
 def latest_ingest_alert(connection: Connection) -> AlertRecord | None:
-    """The newest alert about the ingest; None if there is no such alert."""
+    """Return the latest alert about ingestion, or None."""
     columns = [_row[each.name] for each in fields(AlertRecord)]
-    query = select(*columns).where(_row.store_id.is_(None)).order_by(_row.alert_number.desc())
+    query = select(*columns).where(_row.store_id.is_(None)).order_by(_row.id.desc())
     row = connection.execute(query.limit(1)).first()
     return None if row is None else AlertRecord(*row)
 
 
-def insert_alerts(connection: Connection, alerts: Sequence[Alert], noticed_at: datetime) -> None:
-    """Put alerts on record, in their order; each is due at once.
+def insert_alerts(connection: Connection, alerts: Sequence[Alert], created_at: datetime) -> None:
+    """Insert alerts in order; each is due immediately.
 
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`, alone with the
-        alerts, and the one by which :func:`latest_alerts` were read that they were decided by.
+        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction` with the lock
+        "alerts": the transaction in which :func:`latest_alerts` were read.
     alerts : sequence of Alert
-    noticed_at : datetime
+    created_at : datetime
     """
     if alerts:
         connection.execute(
@@ -97,10 +93,10 @@ def insert_alerts(connection: Connection, alerts: Sequence[Alert], noticed_at: d
                     "kind": each.kind,
                     "down_since": each.down_since,
                     "as_of": each.as_of,
-                    "noticed_at": noticed_at,
+                    "created_at": created_at,
                     "payload": each.payload,
                     "attempts": 0,
-                    "next_attempt_at": noticed_at,
+                    "next_attempt_at": created_at,
                 }
                 for each in alerts
             ],
@@ -109,56 +105,56 @@ def insert_alerts(connection: Connection, alerts: Sequence[Alert], noticed_at: d
 
 @dataclass(frozen=True, slots=True)
 class ClaimedAlert:
-    """An alert that is the claimer's to send.
+    """An alert that the caller has claimed.
 
     Attributes
     ----------
-    alert_number : int
+    id : int
     alert_id : str
     payload : dict
     attempts : int
-        This one included.
+        Including this one.
     """
 
-    alert_number: int
+    id: int
     alert_id: str
     payload: dict[str, Any]
     attempts: int
 
 
 def claim_next_alert(connection: Connection, now: datetime) -> ClaimedAlert | None:
-    """Claim the alert that has been due for longest; None where none is.
+    """Claim the alert that has been due for the longest time; None if none is due.
 
-    An alert is not due before those of its store that were noticed before it are sent, so that
-    nobody hears of a recovery before the outage.
+    An alert is due only after all earlier alerts of its store are sent, so that no recovery is
+    delivered before its outage.
 
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`, alone with the
-        alerts.
+        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction` with the lock
+        "alerts".
     now : datetime
     """
     before = alert.alias("before")
     is_first = ~(
-        select(before.c.alert_number)
+        select(before.c.id)
         .where(
             before.c.store_id.is_not_distinct_from(_row.store_id),
-            before.c.alert_number < _row.alert_number,
+            before.c.id < _row.id,
             before.c.sent_at.is_(None),
         )
         .exists()
     )
     due = (
-        select(_row.alert_number, _row.alert_id, _row.payload, _row.attempts)
+        select(_row.id, _row.alert_id, _row.payload, _row.attempts)
         .where(_row.next_attempt_at <= now, is_first)
-        .order_by(_row.next_attempt_at, _row.alert_number)
+        .order_by(_row.next_attempt_at, _row.id)
         .limit(1)
     )
-    found = connection.execute(due).first()
-    if found is None:
+    row = connection.execute(due).first()
+    if row is None:
         return None
-    number, alert_id, payload, attempts = found
+    number, alert_id, payload, attempts = row
     claimed = ClaimedAlert(number, alert_id, payload, attempts + 1)
     next_attempt_at = now + retry_delay(claimed.attempts)
     _update_unsent(connection, claimed, attempts=claimed.attempts, next_attempt_at=next_attempt_at)
@@ -166,47 +162,47 @@ def claim_next_alert(connection: Connection, now: datetime) -> ClaimedAlert | No
 
 
 def mark_sent(connection: Connection, sent: ClaimedAlert, sent_at: datetime) -> None:
-    """Record that the webhook has confirmed an alert."""
+    """Record that the webhook confirmed an alert."""
     _update_unsent(connection, sent, sent_at=sent_at, next_attempt_at=None, last_error=None)
 
 
 def mark_failed(connection: Connection, claimed: ClaimedAlert, error: str) -> None:
-    """Record why the webhook has not confirmed an alert; it is tried again when it is due."""
+    """Record why an attempt failed; the alert is retried when it is due."""
     _update_unsent(connection, claimed, last_error=error)
 
 
 def _update_unsent(connection: Connection, which: ClaimedAlert, **values: Any) -> None:
-    # what somebody else has heard the webhook confirm stays confirmed
-    unsent = (_row.alert_number == which.alert_number) & _row.sent_at.is_(None)
+    # a confirmation by a concurrent sender is final
+    unsent = (_row.id == which.id) & _row.sent_at.is_(None)
     connection.execute(update(alert).where(unsent).values(**values))
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRecord:
-    """What is known of an alert beside what is sent.
+    """An alert and the state of its delivery.
 
     Attributes
     ----------
-    alert_number : int
-        In the order they were noticed.
+    id : int
+        In order of creation.
     alert_id, kind : str
     store_id : str or None
         None: the alert is about the ingest.
-    down_since, as_of, noticed_at : datetime
+    down_since, as_of, created_at : datetime
     sent_at : datetime or None
-        When the webhook confirmed it; None where it did not yet.
+        When the webhook confirmed it; None while pending.
     attempts : int
     last_error : str or None
-        Why the last attempt failed, of one that is not sent.
+        Why the last attempt failed, if the alert is pending.
     """
 
-    alert_number: int
+    id: int
     alert_id: str
     kind: str
     store_id: str | None
     down_since: datetime
     as_of: datetime
-    noticed_at: datetime
+    created_at: datetime
     sent_at: datetime | None
     attempts: int
     last_error: str | None
@@ -219,39 +215,36 @@ def read_alerts(
     before: int | None = None,
     store_id: str | None = None,
 ) -> list[AlertRecord]:
-    """The alerts on record, newest first.
+    """Return alerts, newest first.
 
     Parameters
     ----------
     connection : Connection
     limit : int
-        How many at most.
+        Maximum number of alerts.
     before : int, optional
-        Only those that were noticed before the one with this number.
+        Only alerts created before the one with this id.
     store_id : str, optional
-        Only those of this store.
+        Only alerts of this store.
     """
     columns = [_row[each.name] for each in fields(AlertRecord)]
-    query = select(*columns).order_by(_row.alert_number.desc()).limit(limit)
+    query = select(*columns).order_by(_row.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(_row.alert_number < before)
+        query = query.where(_row.id < before)
     if store_id is not None:
         query = query.where(_row.store_id == store_id)
     return [AlertRecord(*row) for row in connection.execute(query)]
 
 
 def count_pending(connection: Connection) -> int:
-    """How many alerts the webhook has not confirmed."""
+    """Count the alerts that the webhook has not confirmed."""
     unsent = select(func.count()).select_from(alert).where(_row.sent_at.is_(None))
     return connection.execute(unsent).scalar_one()
 
 
 def drop_alerts(connection: Connection, before: datetime) -> int:
-    """Drop the alerts that were sent, noticed before an instant, and are of outages that are over.
-
-    Gives how many.
-    """
-    newest = select(func.max(_row.alert_number)).group_by(_row.store_id)
-    over = or_(_row.kind.not_in((DOWN, INGEST_FAILED)), _row.alert_number.not_in(newest))
-    old = (_row.noticed_at < before) & _row.sent_at.is_not(None)
+    """Delete sent alerts of past outages that were created before an instant; return how many."""
+    newest = select(func.max(_row.id)).group_by(_row.store_id)
+    over = or_(_row.kind.not_in((DOWN, INGEST_FAILED)), _row.id.not_in(newest))
+    old = (_row.created_at < before) & _row.sent_at.is_not(None)
     return connection.execute(delete(alert).where(old, over)).rowcount

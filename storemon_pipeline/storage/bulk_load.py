@@ -1,8 +1,10 @@
-"""Many rows into the database at once, each database by its own fastest way.
+"""Bulk load into each database in its fastest way.
 
-PostgreSQL takes them by COPY, in its binary format, which it reads in half the time that text
-takes; a month that has no partition yet is filled before it gets its key, which halves it again.
-SQLite takes them some dozen rows a statement, in the order of the key.
+PostgreSQL: binary COPY, twice as fast as text. A new partition is filled before it gets its key,
+which doubles the speed again. SQLite: some dozen rows per INSERT, in key order.
+
+COPY is encoded here rather than by ADBC's ``adbc_ingest`` or pgpq: ADBC needs a connection of its
+own, hence a transaction of its own, and an ingest is one transaction.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from sqlalchemy import Connection, Float, Integer, SmallInteger, Table, Text, te
 from storemon_pipeline.concurrency import prefetch
 
 _COPIED_ROWS = 250_000
-# few, so that the texts of one part find room where those of the last were
+# few, so that the memory of each part's strings is reused
 ROWS_PER_LIST = 20_000
-_INSERTED_ROWS = 50  # of three columns or four: each value is a parameter, old SQLites take 999
+_INSERTED_ROWS = 50  # of three or four columns: old versions of SQLite allow 999 parameters
 COPY_CHUNK_BYTES = 2**18
 
 # https://www.postgresql.org/docs/current/sql-copy.html, Binary Format
@@ -34,13 +36,13 @@ _NOTHING = pa.scalar(b"", pa.large_binary())
 _MONTH_EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
 _CREATE_MONTH = "CREATE TABLE {name} (LIKE store_status INCLUDING CONSTRAINTS)"
 _KEY_MONTH = "ALTER TABLE {name} ADD PRIMARY KEY (store_id, timestamp_utc)"
-# attaching, unlike creating as a partition, lets others go on reading
+# attaching, unlike creating as a partition, does not block readers
 _ATTACH_MONTH = (
     "ALTER TABLE store_status ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')"
 )
 
 
-# the first that a column's type is: a SmallInteger is an Integer too
+# in this order, since a SmallInteger is also an Integer
 _ARROW_TYPES = (
     (SmallInteger, pa.int16()),
     (Integer, pa.int64()),
@@ -50,7 +52,7 @@ _ARROW_TYPES = (
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The columns of a table of texts and numbers, as Arrow has them."""
+    """Return the Arrow schema of a table of texts and numbers."""
     return pa.schema(
         [
             (
@@ -63,26 +65,24 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 
 def format_utc(instant: datetime) -> str:
-    """An instant in UTC, without zone, as both databases read it and SQLite stores it."""
+    """Format an instant in UTC, without zone, as both databases read it and SQLite stores it."""
     naive = instant.astimezone(UTC).replace(tzinfo=None)
     return naive.isoformat(sep=" ", timespec="microseconds")
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as it is; naive instants in UTC with six digits of fraction."""
+    """Convert naive UTC instants to text with six digits of fraction; keep text."""
     return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def execute_many(connection: Connection, statement: str, rows: pa.Table) -> None:
-    """Insert rows into a table of SQLite's.
-
-    Many rows a statement take half the time that they take one by one.
+    """Insert rows into a SQLite table, many per statement, which halves the time.
 
     Parameters
     ----------
     connection : Connection
     statement : str
-        An INSERT, with ``{rows}`` for what it inserts, the columns in order.
+        An INSERT with the placeholder ``{rows}``, the columns in order.
     rows : Table
     """
     row = f"({', '.join('?' * rows.num_columns)})"
@@ -104,7 +104,7 @@ def execute_many(connection: Connection, statement: str, rows: pa.Table) -> None
 
 
 def insert_rows(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Add rows, none of which is there yet, to a table."""
+    """Insert rows with new keys into a table."""
     if connection.dialect.name == "sqlite":
         columns = ", ".join(rows.column_names)
         execute_many(connection, f"INSERT INTO {table} ({columns}) VALUES {{rows}}", rows)  # noqa: S608 - names of ours
@@ -113,7 +113,7 @@ def insert_rows(connection: Connection, table: str, rows: pa.Table) -> None:
 
 
 def copy(connection: Connection, table: str, rows: pa.Table) -> None:
-    """COPY rows into a table of PostgreSQL, in parts that fit into memory."""
+    """COPY rows into a PostgreSQL table, in parts that fit into memory."""
     cursor = connection.connection.cursor()
     statement = f"COPY {table} ({', '.join(rows.column_names)}) FROM STDIN (FORMAT binary)"
     starts = range(0, len(rows), _COPIED_ROWS)
@@ -124,7 +124,7 @@ def copy(connection: Connection, table: str, rows: pa.Table) -> None:
 
 
 def _encode_copy(rows: pa.Table) -> pa.Buffer:
-    """Rows in the binary format of COPY: of each the number of its fields, then the fields."""
+    """Encode rows in binary COPY format: the number of fields, then the fields."""
     width = pa.scalar(struct.pack(">h", rows.num_columns), pa.large_binary())
     fields = [_encode_column(column.combine_chunks()) for column in rows.columns]
     records = pc.binary_join_element_wise(width, *fields, _NOTHING)
@@ -137,7 +137,7 @@ def _encode_copy(rows: pa.Table) -> pa.Buffer:
 
 
 def _encode_column(column: pa.Array) -> pa.Array:
-    """A column's fields in the binary format of COPY: of each its length, then its bytes."""
+    """Encode the fields of a column in binary COPY format: the length, then the bytes."""
     if pa.types.is_timestamp(column.type):
         instants = column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
         return _number_field(instants - _COPY_EPOCH, ">i8")
@@ -157,32 +157,32 @@ def _number_field(numbers: np.ndarray, kind: str) -> pa.Array:
 
 
 def _bytes_of(values: np.ndarray) -> pa.Array:
-    """The bytes of each value."""
+    """Return the bytes of each value."""
     each = pa.binary(values.dtype.itemsize)
     buffers = [None, pa.py_buffer(values.tobytes())]
     return pa.FixedSizeBinaryArray.from_buffers(each, len(values), buffers).cast(pa.large_binary())
 
 
 def stage_rows(connection: Connection, create: str, table: str, rows: pa.Table) -> None:
-    """COPY rows into a temporary table, empty before."""
+    """COPY rows into a new temporary table."""
     connection.exec_driver_sql(create)
     copy(connection, table, rows)
 
 
 def load_new_partitions(connection: Connection, rows: pa.Table) -> pa.Table:
-    """Make the partitions of store_status that the rows need, and fill those that are new.
+    """Create the missing monthly partitions of store_status, and fill them.
 
     Parameters
     ----------
     connection : Connection
         To PostgreSQL, in a transaction.
     rows : Table
-        Of store_status, sorted by its key, none twice.
+        Rows of store_status, sorted by its key, without duplicates.
 
     Returns
     -------
     Table
-        The rows of months that had a partition already.
+        The rows of months that already had a partition.
     """
     month = rows["timestamp_utc"].to_numpy().astype("datetime64[M]")
     known = np.zeros(len(rows), dtype=bool)
@@ -202,6 +202,6 @@ def load_new_partitions(connection: Connection, rows: pa.Table) -> pa.Table:
         copy(connection, name, rows if of_month.all() else rows.filter(pa.array(of_month)))
         connection.exec_driver_sql(_KEY_MONTH.format(**bounds))
         connection.exec_driver_sql(_ATTACH_MONTH.format(**bounds))
-        # until then the planner takes the month for an empty one
+        # without statistics the planner assumes an empty partition
         connection.exec_driver_sql(f"ANALYZE {name}")
     return rows.slice(0, 0) if not known.any() else rows.filter(pa.array(known))

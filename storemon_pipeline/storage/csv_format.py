@@ -13,12 +13,11 @@ from pyarrow import csv
 _TWO_DECIMALS = pa.decimal128(18, 2)
 
 
-# for each batch Arrow waits until no other thread is running Python, so these are few
-UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=100_000)
+_BATCH_ROWS = 100_000  # large, since Arrow acquires the GIL for each batch
 
 
 def _clock_text(instants: np.ndarray) -> pa.Array:
-    """``YYYY-MM-DDTHH:MM:SS``, with six digits of fraction where there is one."""
+    """Format instants as ``YYYY-MM-DDTHH:MM:SS``, with six digits of a non-zero fraction."""
     text = pa.array(instants.astype("datetime64[us]")).cast(pa.string())
     return pc.replace_substring_regex(
         pc.replace_substring(text, " ", "T"), pattern=r"\.0+$", replacement=""
@@ -26,7 +25,7 @@ def _clock_text(instants: np.ndarray) -> pa.Array:
 
 
 def format_utc_column(instants: pd.Series) -> pd.Series:
-    """Instants as ISO 8601 with ``Z``.
+    """Format instants as ISO 8601 with ``Z``.
 
     Examples
     --------
@@ -38,17 +37,17 @@ def format_utc_column(instants: pd.Series) -> pd.Series:
 
 
 def format_local_column(instants: pd.Series, offsets: pd.Series) -> pd.Series:
-    """Instants as ISO 8601 in local time, with the offset from UTC.
+    """Format instants as ISO 8601 in local time with the UTC offset.
 
     Parameters
     ----------
     instants : Series of ``datetime64[us, UTC]``
     offsets : Series of ``timedelta64``
-        How far the local clock is ahead.
+        UTC offset of each instant.
     """
     offset = offsets.to_numpy("timedelta64[us]")
     text = _clock_text(instants.dt.tz_localize(None).to_numpy() + offset)
-    # there are few offsets and many events
+    # format each distinct offset once
     seconds, which = np.unique(offset.astype("timedelta64[s]").astype(int), return_inverse=True)
     names = pa.array([_offset_text(int(second)) for second in seconds], pa.string())
     zone = names.take(pa.array(which))
@@ -62,7 +61,7 @@ def _offset_text(seconds: int) -> str:
 
 
 def write_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
-    """Write a table's rows as CSV: numbers with two decimals, nothing for what is missing.
+    """Write a table as CSV: floats with two decimals, empty fields for missing values.
 
     Parameters
     ----------
@@ -81,13 +80,17 @@ def write_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
             columns[str(name)] = categories.take(pa.array(column.cat.codes.to_numpy()))
         else:
             columns[str(name)] = pa.array(column, from_pandas=True)
-    if header:  # by hand, since Arrow puts column names in quotes
-        file.write((",".join(columns) + "\n").encode())
-    csv.write_csv(pa.table(columns), file, UNQUOTED)
+    options = csv.WriteOptions(
+        include_header=header,
+        quoting_style="none",
+        quoting_header="none",
+        batch_size=_BATCH_ROWS,
+    )
+    csv.write_csv(pa.table(columns), file, options)
 
 
 def _number_text(column: pd.Series) -> pa.Array:
-    """Numbers as text: there are few different ones, each of them is put into words once."""
+    """Format numbers as text, each distinct value once."""
     numbers = pa.array(column, from_pandas=True).dictionary_encode()
     different = numbers.dictionary
     if pa.types.is_floating(different.type):

@@ -1,7 +1,4 @@
-"""A database: how to reach it, read from it, and change it in one transaction.
-
-Everything that differs between PostgreSQL and SQLite and is not a table's own is here.
-"""
+"""Connections and transactions of a PostgreSQL or SQLite database."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ from storemon_pipeline.storage.errors import classify_error, unreachable
 from storemon_pipeline.storage.schema_version import VERSION, current_version, migrate
 from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 
-# any numbers, the same for all of this project's writers: some wait for each other only
+# arbitrary numbers, the same for all writers of this project
 ADVISORY_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
 _FETCHED_ROWS = 500
-# of PostgreSQL: kept open, and as many again at times; a server usually takes 100
+# connections to PostgreSQL, and as many again at peaks; a server usually allows 100
 _CONNECTIONS = 10
 _CONNECT_SECONDS = 10
 
@@ -32,19 +29,19 @@ _CONNECT_SECONDS = 10
 class Database:
     """A PostgreSQL or SQLite database with this project's tables.
 
-    On SQLite these are two files (:mod:`.sqlite`): the data, and the registry of reports, requests
-    and alerts. No transaction writes both, on either database.
+    On SQLite it is two files (:mod:`.sqlite`): the data, and the registry of reports, requests and
+    alerts. No transaction writes both, on either database.
 
     Parameters
     ----------
     url : str
-        As of :class:`~storemon_pipeline.settings.Settings`. The schema is brought up to date where
-        it is not, and the directory of a SQLite file is made where it is missing.
+        As in :class:`~storemon_pipeline.settings.Settings`. The schema is migrated, and the
+        directory of a SQLite file is created, if necessary.
 
     Raises
     ------
     DatabaseUnavailableError
-        Where it cannot be reached.
+        If it cannot be reached.
     """
 
     def __init__(self, url: str) -> None:
@@ -64,11 +61,11 @@ class Database:
         files.migrate()
         self._engine, self._data, self._registry = files.reader, files.data, files.registry
         self._checkpoint = files.checkpoint_data
-        # also where a process ends without closing it
+        # also if a process ends without closing it
         self._close = weakref.finalize(self, files.close)
 
     def _open_postgresql(self) -> None:
-        # a connection that the server has closed in the meantime is noticed before it is used
+        # pre-ping detects connections that the server has closed
         self._engine = create_engine(
             self._url,
             pool_pre_ping=True,
@@ -87,7 +84,7 @@ class Database:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Re-raise a fault of the database or its disk as one sentence."""
+        """Re-raise database faults with a message that names the remedy."""
         try:
             yield
         except (DBAPIError, NoConnectionError) as error:
@@ -98,19 +95,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the database and changes nothing."""
+        """Yield a read-only connection with a consistent snapshot of the database."""
         reader = self._engine
-        if not self.is_sqlite:  # where each statement would see what is new by then
+        if not self.is_sqlite:  # where each statement would see newer data by default
             reader = reader.execution_options(isolation_level="REPEATABLE READ")
         with self._faults(), reader.connect() as connection:
             yield connection
 
     @contextmanager
     def data_transaction(self) -> Iterator[Connection]:
-        """Yield a connection that writes what files bring: polls, hours, zones, what was ingested.
+        """Yield a connection that writes ingested data: polls, hours, zones and the ingest log.
 
-        All changes happen at the end, or, on an error, none of them. There is one such transaction
-        at a time; the next one waits. On SQLite the connection has no other tables.
+        Commits at the end, or rolls back on an error. Only one such transaction runs at a time. On
+        SQLite the connection has no other tables.
         """
         writer = self._data.execution_options(**{WRITE_OPTION: True})
         with self._faults(), writer.begin() as connection:
@@ -123,11 +120,11 @@ class Database:
     def registry_transaction(
         self, *, lock: Literal["requests", "alerts"] | None = None
     ) -> Iterator[Connection]:
-        """Yield a connection that writes reports, requests for them, their figures, and alerts.
+        """Yield a connection that writes reports, their requests and metrics, and alerts.
 
-        All changes happen at the end, or, on an error, none of them. It never waits for
-        :meth:`data_transaction`. On SQLite the connection has no other tables, and every such
-        transaction waits for the one before: keep them short.
+        Commits at the end, or rolls back on an error. Never waits for :meth:`data_transaction`. On
+        SQLite the connection has no other tables, and only one such transaction runs at a time:
+        keep it short.
 
         Parameters
         ----------
@@ -141,33 +138,33 @@ class Database:
             yield connection
 
     def _lock(self, connection: Connection, name: str) -> None:
-        if not self.is_sqlite:  # where a writer is alone in any case
+        if not self.is_sqlite:  # which has a single writer anyway
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCKS[name]}
             )
 
     def fetch_arrow(self, query: str, parameters: dict[str, str]) -> pa.Table:
-        """Read many rows at once, as Arrow.
+        """Read rows as an Arrow table.
 
-        PostgreSQL is read by ADBC, several times faster than row by row. SQLite is not: ADBC brings
-        a SQLite library of its own, and two of those in one process undo each other's locks, so
-        that what one has written is lost (https://sqlite.org/howtocorrupt.html, 2.2.1).
+        PostgreSQL is read by ADBC, several times faster than row by row. SQLite is not: ADBC
+        bundles its own SQLite library, and two copies in one process break each other's locks,
+        which loses writes (https://sqlite.org/howtocorrupt.html, 2.2.1).
 
         Parameters
         ----------
         query : str
             With ``:name`` for each parameter; its columns are text on SQLite.
         parameters : dict
-            Text by name; PostgreSQL is to cast where it needs another type.
+            Text by name; the query casts it on PostgreSQL.
 
         Raises
         ------
         DatabaseUnavailableError
-            Where PostgreSQL cannot be reached any more.
+            If PostgreSQL cannot be reached.
         """
         if self.is_sqlite:
             return self._fetch_from_sqlite(query, parameters)
-        # ADBC reads by COPY, which is what makes it fast, only what has no parameters
+        # ADBC uses the fast COPY protocol only for queries without parameters
         bound = text(query).bindparams(**parameters)
         literal = str(bound.compile(self._engine, compile_kwargs={"literal_binds": True}))
         limit = {"connect_timeout": str(_CONNECT_SECONDS)} | dict(self._url.query)
@@ -189,7 +186,7 @@ class Database:
             cursor = connection.connection.cursor()
             cursor.execute(query, parameters)
             schema = pa.schema([(column[0], pa.string()) for column in cursor.description])
-            # few at a time: Python's garbage collector goes through many live rows again and again
+            # few at a time, since the garbage collector scans all live rows repeatedly
             while rows := cursor.fetchmany(_FETCHED_ROWS):
                 columns = map(pa.array, zip(*rows, strict=True), schema.types)
                 batches.append(pa.RecordBatch.from_arrays(list(columns), schema=schema))
@@ -197,5 +194,5 @@ class Database:
         return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
-        """Close all connections. On SQLite each file alone is then all that was written."""
+        """Close all connections. On SQLite each file then holds all data without its log."""
         self._close()

@@ -1,7 +1,7 @@
-"""Database faults in words: what happened, to what, and what to do about it.
+"""Messages for database faults: the cause, the place and the remedy.
 
-A fault is not a bug in a query: an unreachable server, a full disk, a file that may not be
-written. Each becomes a :class:`DatabaseUnavailableError`; all other errors stay what they are.
+A fault is an unreachable server, a full disk or a file without write permission. It is raised as
+:class:`DatabaseUnavailableError`. Other errors, such as a bug in a query, are not changed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 _ELSEWHERE = "or set STOREMON_DATABASE_URL to another place"
 _SQLITE = {
-    "SQLITE_FULL": "there is no space left for {file}: free some on its disk, " + _ELSEWHERE,
+    "SQLITE_FULL": "no space left for {file}: free some on its disk, " + _ELSEWHERE,
     "SQLITE_READONLY": (
-        "{file} may not be written: let this user write the file and its directory, " + _ELSEWHERE
+        "{file} is not writable: allow this user to write the file and its directory, " + _ELSEWHERE
     ),
     "SQLITE_IOERR": (
         "{file} cannot be read or written ({why}): check its disk, the space on it and the limits "
         "of this user, " + _ELSEWHERE
     ),
-    "SQLITE_BUSY": (
-        "{file} is being written by another process, for longer than is waited for: try again"
-    ),
+    "SQLITE_BUSY": ("{file} is locked by another process for longer than the timeout: try again"),
     "SQLITE_LOCKED": "{file} is locked by this process: try again",
     "SQLITE_CORRUPT": "{file} is damaged: restore it from a backup, " + _ELSEWHERE,
 }
@@ -35,7 +33,7 @@ _UNAVAILABLE = (
 )
 _SERVER = {
     "53100": "the database server of {url} has no disk space left: free some there ({why})",
-    "25006": "the database {url} takes no changes: it is a standby, or set to read only ({why})",
+    "25006": "the database {url} is read-only: it is a standby, or configured so ({why})",
 }
 # connection exceptions, too few resources, intervention by an operator
 _UNAVAILABLE_STATES = re.compile(r"08|53|57P|58")
@@ -43,12 +41,12 @@ _TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 
 
 class DatabaseUnavailableError(RuntimeError):
-    """The database cannot be worked with; the message says why and what to do.
+    """Raised when the database is unavailable; the message has the cause and the remedy.
 
     Attributes
     ----------
     is_transient : bool
-        Whether the same may succeed a little later.
+        Whether a retry may succeed.
     """
 
     def __init__(self, message: str, *, is_transient: bool = True) -> None:
@@ -57,14 +55,14 @@ class DatabaseUnavailableError(RuntimeError):
 
 
 def classify_error(error: Exception, url: URL) -> DatabaseUnavailableError | None:
-    """The fault that an error comes from; None where it is the fault of the query.
+    """Return the fault behind an error; None for a bug in a query.
 
     Parameters
     ----------
     error : Exception
         Of SQLAlchemy.
     url : URL
-        Of the database; its password is not shown.
+        Of the database; its password is masked.
     """
     if isinstance(error, NoConnectionError):
         return unreachable(error, url)
@@ -94,8 +92,8 @@ def _sqlite_fault(error: sqlite3.Error, url: URL) -> DatabaseUnavailableError | 
 
 
 def unreachable(error: Exception, url: URL) -> DatabaseUnavailableError:
-    """An error of opening the database, in words."""
-    why = _first_line(error)  # the other lines guess at the reason, as we do
+    """Return the error for a database that cannot be opened."""
+    why = _first_line(error)  # the other lines are hints
     message = _UNAVAILABLE.format(url=url.render_as_string(), why=why)
     return DatabaseUnavailableError(message, is_transient=url.get_backend_name() != "sqlite")
 

@@ -1,8 +1,7 @@
-"""run_heartbeat: which runs have a living process, and what to do about those that have not.
+"""Heartbeats of runs (table ``run_heartbeat``), and expiry of runs whose process has died.
 
-A run's process refreshes its row every few seconds and removes it when it ends. Where it stops
-without an end of its own (power cut, SIGKILL), the row becomes stale: the run's report and ingest
-are then marked as Failed.
+The process of a run updates its row every few seconds and deletes it at the end. If it is killed,
+the row becomes stale, and the run's report and ingest are marked as Failed.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ HEARTBEAT_INTERVAL = timedelta(seconds=10)
 STALE_AFTER = timedelta(minutes=1)
 
 PROCESS_DIED = (
-    "the run's process has died: there was no heartbeat for a minute. It was killed, or its "
-    "machine went down"
+    "the run's process has died: no heartbeat for a minute. It was killed, or its machine went down"
 )
 
 _beat = run_heartbeat.c
@@ -36,9 +34,9 @@ def record_heartbeat(connection: Connection, run_id: str, now: datetime) -> None
 
 
 def end_heartbeat(connection: Connection, run_id: str) -> None:
-    """Remove the heartbeat of a run whose process ends.
+    """Delete the heartbeat of a run whose process ends.
 
-    Where its report or ingest is Running still (their end could not be recorded), the row stays and
+    While its report or ingest is still Running (the end could not be recorded), the row stays and
     becomes stale.
     """
     is_running = (
@@ -49,23 +47,23 @@ def end_heartbeat(connection: Connection, run_id: str) -> None:
 
 
 def delete_heartbeats(connection: Connection, run_ids: Collection[str]) -> None:
-    """Remove the heartbeats of dead runs, once nothing is left to do about them."""
+    """Delete the heartbeats of dead runs."""
     connection.execute(delete(run_heartbeat).where(_beat.run_id.in_(run_ids)))
 
 
 def stale_heartbeats(connection: Connection, now: datetime) -> dict[str, datetime]:
-    """The runs without a heartbeat for a minute: run's id -> its last one."""
+    """Return the runs without a heartbeat for a minute, with the time of the last one."""
     query = select(_beat.run_id, _beat.beat_at).where(_beat.beat_at < now - STALE_AFTER)
-    return {run_id: beat_at for run_id, beat_at in connection.execute(query)}  # noqa: C416 - rows are no pairs
+    return {run_id: beat_at for run_id, beat_at in connection.execute(query)}  # noqa: C416 - a row is not a tuple
 
 
 def expire_stale_reports(
     connection: Connection, now: datetime, run_ids: Collection[str] | None = None
 ) -> list[str]:
-    """Mark the reports and ingests as Failed that are Running in a process that has died.
+    """Mark reports and ingests as Failed that are Running in a process that has died.
 
-    A report that is Complete stays so. A process that was only suspended and completes its report
-    later makes it Complete.
+    A Complete report stays Complete. A process that was only suspended may complete its report
+    later.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""ingested_file and quarantined_row: what was read of which file, and which rows were set aside."""
+"""Log of ingested files and their quarantined rows (``ingested_file``, ``quarantined_row``)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from storemon_pipeline.storage import bulk_load
 from storemon_pipeline.storage.schema import ingested_file, quarantined_row
 
 SHOWN_CHARACTERS = 500
-"""How much of a bad row's text is shown; quarantined_row has it whole."""
+"""Characters of a bad row that are shown; quarantined_row has the whole row."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestRecord:
-    """How far a file was read, and what came of it.
+    """One reading of a file.
 
     Attributes
     ----------
     file, table_name : str
-        The file's name within the data directory, and the table its rows went to.
+        The file name in the data directory, and the table of its rows.
     sha256 : str
-        Of the content that was read, uncompressed.
-    first_line : int
-        Where this reading began: 1, or where the last one of a file that has grown ended.
-    bytes, lines : int
-        How much of the content was read, by this reading and those it continues.
+        Hash of the content read, uncompressed.
+    from_line : int
+        First line of this reading: 1, or after the previous reading of an appended file.
+    bytes_read, lines_read : int
+        Amount of content read, by this reading and those it continues.
     rows, bad_rows : int
-        Rows in it, bad ones included; bad ones.
+        Rows in that content, including bad ones; bad rows.
     """
 
     file: str
     table_name: str
     sha256: str
-    first_line: int
-    bytes: int
-    lines: int
+    from_line: int
+    bytes_read: int
+    lines_read: int
     rows: int
     bad_rows: int
 
@@ -52,7 +52,7 @@ _FIELDS = [ingested_file.c[name] for name in IngestRecord.__dataclass_fields__]
 
 
 def latest_ingests(connection: Connection, table_name: str) -> dict[str, IngestRecord]:
-    """The last reading of each file of a table, by file, the oldest first."""
+    """Return the latest reading of each file of a table, by file name, oldest first."""
     newest = (
         select(func.max(ingested_file.c.ingested_file_id))
         .where(ingested_file.c.table_name == table_name)
@@ -67,20 +67,20 @@ def latest_ingests(connection: Connection, table_name: str) -> dict[str, IngestR
 
 
 def count_bad_rows_by_file(connection: Connection) -> dict[str, int]:
-    """How many rows each file has, as it is now, that were set aside; only files with some."""
+    """Count the quarantined rows of each file, as of its latest reading; only non-zero counts."""
     newest = select(func.max(ingested_file.c.ingested_file_id)).group_by(ingested_file.c.file)
     query = (
         select(ingested_file.c.file, ingested_file.c.bad_rows)
         .where(ingested_file.c.ingested_file_id.in_(newest), ingested_file.c.bad_rows > 0)
         .order_by(ingested_file.c.file)
     )
-    return {file: bad_rows for file, bad_rows in connection.execute(query)}  # noqa: C416 - rows are no pairs
+    return {file: bad_rows for file, bad_rows in connection.execute(query)}  # noqa: C416 - a row is not a tuple
 
 
 def record_file(
     connection: Connection, read: IngestRecord, *, ingested_at: datetime, run_id: str
 ) -> int:
-    """Record a reading of a file; gives its id, for its quarantined rows."""
+    """Record a reading of a file; return its id, for its quarantined rows."""
     values = {name: getattr(read, name) for name in IngestRecord.__dataclass_fields__}
     result = connection.execute(
         insert(ingested_file).values(**values, ingested_at=ingested_at, run_id=run_id)
@@ -89,7 +89,7 @@ def record_file(
 
 
 def complete_record(connection: Connection, ingested_file_id: int, read: IngestRecord) -> None:
-    """Record how far a reading came that was recorded when it began."""
+    """Update the record of a reading at its end."""
     values = {name: getattr(read, name) for name in IngestRecord.__dataclass_fields__}
     connection.execute(
         update(ingested_file)
@@ -99,7 +99,7 @@ def complete_record(connection: Connection, ingested_file_id: int, read: IngestR
 
 
 def remove_record(connection: Connection, ingested_file_id: int) -> None:
-    """Remove the record of a reading that found nothing new."""
+    """Delete the record of a reading without new content."""
     connection.execute(
         delete(ingested_file).where(ingested_file.c.ingested_file_id == ingested_file_id)
     )
@@ -113,7 +113,7 @@ def quarantine(
     file: str,
     quarantined_at: datetime,
 ) -> None:
-    """Keep bad rows: ``line_number``, ``row_text`` and ``reason`` of each."""
+    """Quarantine bad rows: ``line_number``, ``row_text`` and ``reason`` of each."""
     if bad_rows.empty:
         return
     rows = len(bad_rows)
@@ -132,17 +132,17 @@ def quarantine(
 
 
 def _begun(file: str) -> ScalarSelect[int]:
-    """The reading that began with the first line of a file as it is now."""
+    """Select the latest reading of a file that began at its first line."""
     reading = ingested_file.c
     return (
         select(func.max(reading.ingested_file_id))
-        .where(reading.file == file, reading.first_line == 1)
+        .where(reading.file == file, reading.from_line == 1)
         .scalar_subquery()
     )
 
 
 def remove_bad_rows(connection: Connection, file: str) -> None:
-    """Remove the bad rows of a file as it is now, which is about to be read again whole."""
+    """Delete the bad rows of a file that is about to be read again from the start."""
     row = quarantined_row.c
     connection.execute(
         delete(quarantined_row).where(row.file == file, row.ingested_file_id >= _begun(file))
@@ -150,7 +150,7 @@ def remove_bad_rows(connection: Connection, file: str) -> None:
 
 
 def read_bad_rows(connection: Connection, file: str, most: int) -> pd.DataFrame:
-    """The first bad rows of a file as it is now, however many readings it took.
+    """Return the first bad rows of a file, across all readings since its first line.
 
     Returns
     -------
@@ -169,6 +169,6 @@ def read_bad_rows(connection: Connection, file: str, most: int) -> pd.DataFrame:
 
 
 def latest_ingest_id(connection: Connection) -> int:
-    """The newest row of ingested_file; 0 where there is none."""
+    """Return the highest id of ingested_file, or 0."""
     query = select(func.max(ingested_file.c.ingested_file_id))
     return connection.execute(query).scalar_one() or 0

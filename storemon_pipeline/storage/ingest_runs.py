@@ -1,6 +1,6 @@
-"""ingest_run: every run that read the raw files, and what became of it.
+"""Runs that ingested raw files, and their outcomes (table ``ingest_run``).
 
-Written outside of the ingest's own transaction, so that a run that fails or dies leaves a trace.
+Written outside the transaction of the ingest, so that a failed or killed run leaves a record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class IngestRun:
     status : str
         Running, Succeeded or Failed.
     files : dict or None
-        The files as they were when it started; None where it read only some of them.
+        The files at its start; None if it read only some of them.
     started_at : datetime
     finished_at : datetime or None
     error : str or None
@@ -53,7 +53,7 @@ _COLUMNS = [_run[each.name] for each in fields(IngestRun)]
 def start_ingest_run(
     connection: Connection, run_id: str, files: Files | None, started_at: datetime
 ) -> None:
-    """Record that a run starts to read the raw files; once more where its step is retried."""
+    """Record that a run starts to ingest; idempotent, for retries of its step."""
     values: dict[str, Any] = {
         "status": RUNNING,
         "files": None if files is None else {name: list(state) for name, state in files.items()},
@@ -69,7 +69,7 @@ def start_ingest_run(
 def finish_ingest_run(
     connection: Connection, run_id: str, finished_at: datetime, *, error: str | None = None
 ) -> None:
-    """Record how a run ended; without an error it has succeeded."""
+    """Record the outcome of a run; without an error it succeeded."""
     connection.execute(
         update(ingest_run)
         .where(_run.run_id == run_id, _run.status == RUNNING)
@@ -82,7 +82,7 @@ def finish_ingest_run(
 
 
 def latest_success(connection: Connection) -> IngestRun | None:
-    """The last ingest of all files that succeeded; None if there is none."""
+    """Return the latest successful ingest of all files, or None."""
     query = (
         select(*_COLUMNS)
         .where(_run.status == SUCCEEDED, _run.files.is_not(None))
@@ -95,18 +95,18 @@ def latest_success(connection: Connection) -> IngestRun | None:
 
 @dataclass(frozen=True, slots=True)
 class IngestFailures:
-    """The ingests that failed since the last one that succeeded.
+    """The ingests that failed since the latest success.
 
     Attributes
     ----------
     runs : int
-        How many, at least one.
+        Number of failed runs, at least one.
     since : datetime
-        When the first of them failed.
+        Time of the first failure.
     run_id : str
-        The last of them.
+        The latest failed run.
     error : str
-        Why that one failed, of bounded length.
+        Error of the latest failed run, of bounded length.
     """
 
     runs: int
@@ -116,7 +116,7 @@ class IngestFailures:
 
 
 def ingest_failures(connection: Connection) -> IngestFailures | None:
-    """The ingests that failed since the last success; None if there are none."""
+    """Return the ingests that failed since the latest success, or None."""
     failed = _run.status == FAILED
     if (success := latest_success(connection)) is not None:
         failed &= _run.finished_at > success.finished_at
@@ -130,7 +130,7 @@ def ingest_failures(connection: Connection) -> IngestFailures | None:
 
 
 def delete_ingest_runs(connection: Connection, before: datetime) -> int:
-    """Drop the ingests that ended before an instant, but for the last success; gives how many."""
+    """Delete ingests that ended before an instant, except the latest success; return how many."""
     success = latest_success(connection)
     old = _run.finished_at < before
     if success is not None:

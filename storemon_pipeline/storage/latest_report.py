@@ -1,7 +1,7 @@
-"""``report.csv`` of the newest standard report, at a path that does not change.
+"""Publish ``report.csv`` of the newest standard report at a stable path.
 
-Standard: all stores, default windows, default rules. The file follows the registry: it is replaced
-after a report is Complete, never before, and by no report with an older ``as_of``.
+A standard report has all stores, default windows and default rules. The file is replaced after a
+report is Complete, and never by a report with an older ``as_of``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""About how many polls each store has in a span of time, so that slices can be bounded by them."""
+"""Estimate the number of polls per store in a span, to bound batches by polls."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.schema import UtcDateTime, polled_store, store_status
 
 _SAMPLES, _SAMPLED_SHARE = 2, 16
-"""How many samples the polls are counted in, and how many times as long all the time is."""
+"""Number of sampled intervals, and the ratio of the whole span to the sampled time."""
 Samples = list[tuple[datetime, datetime]]
 
 
 def estimate_polls(
     database: Database, store_ids: pd.Series, since: datetime, until: datetime
 ) -> pd.Series:
-    """About how many polls some stores have in ``[since, until]``, from samples of that time.
+    """Estimate the number of polls of each store in ``[since, until]`` from samples.
 
-    To count all of them would take a tenth of the time of a report.
+    An exact count would take a tenth of the time of a report.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def estimate_polls(
         return pd.Series(0, index=store_ids.index, dtype="int64")
     begin = pd.Timestamp(since).to_pydatetime()
     stretch = (pd.Timestamp(until).to_pydatetime() - begin) / _SAMPLES
-    # at the end of each stretch, so that the newest polls are among them
+    # at the end of each interval, so that the newest polls are included
     ends = [begin + number * stretch for number in range(1, _SAMPLES + 1)]
     samples = [(end - stretch / _SAMPLED_SHARE, end) for end in ends]
     with database.read() as connection:
@@ -51,7 +51,7 @@ def estimate_polls(
 
 
 def _count_by_store(samples: Samples) -> Select[str, int]:
-    """Count by a step in the key for each store and sample: SQLite finds no time as such."""
+    """Count by a key lookup per store and sample, since SQLite has no index by time."""
     each = union_all(
         *(
             select(
@@ -75,7 +75,7 @@ def _count_by_store(samples: Samples) -> Select[str, int]:
 
 
 def _count_by_time(samples: Samples) -> Select[str, int]:
-    """Count in one pass over the polls, which PostgreSQL does by several processes."""
+    """Count in one pass over the polls, which PostgreSQL parallelises."""
     polls = store_status.c
     sampled = or_(*(polls.timestamp_utc.between(since, until) for since, until in samples))
     return select(polls.store_id, func.count()).where(sampled).group_by(polls.store_id)

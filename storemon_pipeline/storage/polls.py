@@ -1,6 +1,6 @@
-"""store_status in bulk: polls in, polls out, and which stores were polled.
+"""Polls (table ``store_status``): bulk upsert and read, and the stores that were polled.
 
-Statements that differ between PostgreSQL and SQLite are named here, side by side.
+Statements that differ between PostgreSQL and SQLite stand here side by side.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ ON CONFLICT (store_id) DO UPDATE SET
     first_poll_utc = least(known.first_poll_utc, excluded.first_poll_utc),
     last_poll_utc = greatest(known.last_poll_utc, excluded.last_poll_utc)
 """
-# SQLite finds a time within a store, not a time as such: so it is sent through the stores
+# SQLite has no index by time, so it looks up the time range store by store
 _SQLITE_READ = """
 SELECT p.store_id, p.timestamp_utc, p.status
 FROM polled_store s CROSS JOIN store_status p ON p.store_id = s.store_id
@@ -78,7 +78,7 @@ WHERE store_id >= :first AND store_id <= :last
 
 
 def _sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
-    """Polls sorted by store and time; of two of one store at one instant the later row."""
+    """Sort polls by store and time; of two for one store and instant, keep the later row."""
     ids, statuses = _encoded(polls["store_id"]), _encoded(polls["status"])
     names = ids.dictionary.to_numpy(zero_copy_only=False)
     rank = np.empty(len(names), dtype=np.int64)
@@ -95,7 +95,7 @@ def _sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
 
 
 def _encoded(text: pd.Series) -> pa.DictionaryArray:
-    """Text that is the same again and again, each that differs once."""
+    """Dictionary-encode repetitive text."""
     encoded = pa.array(text, pa.string()).dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
@@ -103,7 +103,7 @@ def _encoded(text: pd.Series) -> pa.DictionaryArray:
 
 
 def _sort_order(store: Int, at: Int) -> Int:
-    """Positions by store and time; of those of one store and instant only the last."""
+    """Return positions by store and time, only the last of each store and instant."""
     try:
         key = StoreTimeKey(int(at.min()), int(at.max()), int(store.max()) + 1).encode(store, at)
     except OverflowError:  # a poll of long ago among those of many stores
@@ -113,14 +113,14 @@ def _sort_order(store: Int, at: Int) -> Int:
         order = np.argsort(key)
         same = np.diff(key[order]) == 0
         if same.any():
-            # which is later is told by their positions, which only the slower sort heeds
+            # the later row counts, so the sort must be stable, which is slower
             order = np.argsort(key, kind="stable")
     kept: Int = order[np.append(~same, True)]
     return kept
 
 
 def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
-    """Add polls; a poll of a store at an instant that is known already is corrected.
+    """Upsert polls; a poll for a known store and instant is corrected.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
         Of :meth:`Database.data_transaction`.
     polls : DataFrame
         ``store_id`` (text), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status`` (text). Of two
-        for one store and instant the later row counts.
+        for one store and instant, the later row counts.
 
     Returns
     -------
     int
-        How many polls were added or corrected; those of the same store and instant are one.
+        Number of polls after removing duplicates.
     """
     if polls.empty:
         return 0
@@ -153,7 +153,7 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
 
 
 def _first_and_last(rows: pa.Table) -> pa.Table:
-    """The first and the last poll of each store in sorted rows."""
+    """Return the first and the last poll of each store in sorted rows."""
     code = rows["store_id"].combine_chunks().indices.to_numpy(zero_copy_only=False)
     change = np.flatnonzero(np.diff(code)) + 1
     first = np.concatenate(([0], change))
@@ -168,13 +168,13 @@ def _first_and_last(rows: pa.Table) -> pa.Table:
 
 
 def newest_poll(connection: Connection, until: datetime) -> datetime | None:
-    """The newest poll's instant at or before ``until``; None where there is none."""
+    """Return the instant of the newest poll at or before ``until``, or None."""
     newest: datetime | None = connection.execute(
         select(func.max(polled_store.c.last_poll_utc))
     ).scalar_one()
     if newest is None or newest <= until:
         return newest
-    # some store's newest poll is later: a clock that is ahead, or a look into the past
+    # a later poll exists: from a fast clock, or ``until`` is in the past
     query = select(func.max(store_status.c.timestamp_utc)).where(
         store_status.c.timestamp_utc <= until
     )
@@ -183,14 +183,14 @@ def newest_poll(connection: Connection, until: datetime) -> datetime | None:
 
 
 def oldest_poll(connection: Connection) -> datetime | None:
-    """The oldest poll's instant; None where there is none."""
+    """Return the instant of the oldest poll, or None."""
     query = select(func.min(polled_store.c.first_poll_utc))
     oldest: datetime | None = connection.execute(query).scalar_one()
     return oldest
 
 
 def filter_unknown_stores(connection: Connection, store_ids: Sequence[str]) -> list[str]:
-    """Those of the stores that have never been polled."""
+    """Return the stores that were never polled."""
     known = set(
         connection.execute(
             select(polled_store.c.store_id).where(polled_store.c.store_id.in_(store_ids))
@@ -200,7 +200,7 @@ def filter_unknown_stores(connection: Connection, store_ids: Sequence[str]) -> l
 
 
 def stores_never_polled(connection: Connection, table: Table) -> pd.DataFrame:
-    """The stores that a table has rows of, and that have never been polled.
+    """Return the stores in a table that were never polled.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def stores_never_polled(connection: Connection, table: Table) -> pd.DataFrame:
 def read_polled_stores(
     connection: Connection, as_of: datetime, store_ids: tuple[str, ...] | None = None
 ) -> pd.DataFrame:
-    """Every store that was polled at or before ``as_of``.
+    """Return every store that was polled at or before ``as_of``.
 
     Parameters
     ----------
@@ -234,21 +234,21 @@ def read_polled_stores(
     -------
     DataFrame
         ``store_id`` (text), ``first_poll_utc``, ``last_poll_utc`` (``datetime64[us, UTC]``; the
-        first that counts, and the last at or before ``as_of``), sorted by ``store_id`` as text,
-        that is, by code points.
+        first valid one, and the last at or before ``as_of``), sorted by ``store_id`` by code
+        points.
     """
     stores = polled_store.c
-    asked = stores.first_poll_utc <= as_of
+    selected = stores.first_poll_utc <= as_of
     if store_ids is not None:
-        asked &= stores.store_id.in_(store_ids)
-    # a look into the past: the newest poll before as_of is one step in the key for each store
+        selected &= stores.store_id.in_(store_ids)
+    # as_of in the past: the newest poll before it is one key lookup per store
     earlier = (
         select(func.max(store_status.c.timestamp_utc))
         .where(store_status.c.store_id == stores.store_id, store_status.c.timestamp_utc <= as_of)
         .scalar_subquery()
     )
     last = case((stores.last_poll_utc <= as_of, stores.last_poll_utc), else_=earlier)
-    # others may write to the tables: a stamp of no time must not widen any span
+    # placeholder timestamps in the table must not widen the span
     later = (
         select(func.min(store_status.c.timestamp_utc))
         .where(
@@ -258,7 +258,7 @@ def read_polled_stores(
         .scalar_subquery()
     )
     first = case((stores.first_poll_utc >= EARLIEST_POLL, stores.first_poll_utc), else_=later)
-    query = select(stores.store_id, first, last).where(asked)
+    query = select(stores.store_id, first, last).where(selected)
     rows = connection.execute(query).all()
     table = pd.DataFrame(
         {
@@ -274,7 +274,7 @@ def read_polled_stores(
 def read_polls(
     database: Database, store_ids: pd.Series, since: datetime, until: datetime
 ) -> pd.DataFrame:
-    """The polls in ``[since, until]`` of all stores from the first to the last of some.
+    """Read the polls in ``[since, until]`` of all stores between the first and the last given.
 
     Parameters
     ----------
@@ -288,9 +288,9 @@ def read_polls(
     -------
     DataFrame
         ``store_id`` (category), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status`` (category),
-        in no order.
+        unordered.
     """
-    # no id is before the empty text, so that no store means no poll
+    # no id sorts before the empty text, so no store matches no poll
     first, last = ("", "") if store_ids.empty else (store_ids.iloc[0], store_ids.iloc[-1])
     zone = "" if database.is_sqlite else "+00"
     table = database.fetch_arrow(
@@ -323,7 +323,7 @@ def _category(column: pa.ChunkedArray) -> pd.Series:
 
 
 _poll_range = Table(
-    "wanted_polls",
+    "poll_range",
     MetaData(),
     Column("store_id", StoreId, primary_key=True),
     Column("since", UtcDateTime),
@@ -332,32 +332,31 @@ _poll_range = Table(
 )
 
 
-def read_poll_ranges(database: Database, wanted: pd.DataFrame) -> pd.DataFrame:
-    """The polls of some stores, each over its own stretch of time.
+def read_poll_ranges(database: Database, ranges: pd.DataFrame) -> pd.DataFrame:
+    """Read the polls of stores, each in its own time range.
 
     Parameters
     ----------
     database : Database
-    wanted : DataFrame
-        ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``; the latter is not
-        included).
+    ranges : DataFrame
+        ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``, excluded).
 
     Returns
     -------
     DataFrame
-        As of :func:`read_polls`.
+        As for :func:`read_polls`.
     """
-    polls, asked = store_status.c, _poll_range.c
+    polls, of_range = store_status.c, _poll_range.c
     query = select(polls.store_id, polls.timestamp_utc, polls.status).join_from(
         _poll_range,
         store_status,
-        (polls.store_id == asked.store_id)
-        & (polls.timestamp_utc >= asked.since)
-        & (polls.timestamp_utc < asked.until),
+        (polls.store_id == of_range.store_id)
+        & (polls.timestamp_utc >= of_range.since)
+        & (polls.timestamp_utc < of_range.until),
     )
     with database.read() as connection:
         _poll_range.create(connection)
-        connection.execute(insert(_poll_range), _records(wanted))
+        connection.execute(insert(_poll_range), _records(ranges))
         rows = connection.execute(query).all()
         _poll_range.drop(connection)
     return pd.DataFrame(
@@ -369,13 +368,13 @@ def read_poll_ranges(database: Database, wanted: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _records(wanted: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(ranges: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {"store_id": store_id, "since": since, "until": until}
         for store_id, since, until in zip(
-            wanted["store_id"],
-            wanted["since"].dt.to_pydatetime(),
-            wanted["until"].dt.to_pydatetime(),
+            ranges["store_id"],
+            ranges["since"].dt.to_pydatetime(),
+            ranges["until"].dt.to_pydatetime(),
             strict=True,
         )
     ]

@@ -1,4 +1,4 @@
-"""The snapshots, each replaced whole: business and special hours, time zones, service levels."""
+"""Reference data, each table replaced as a whole: opening hours, time zones, service levels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMES = ("start_time_local", "end_time_local")
 
 
 def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -> int:
-    """Put ``rows`` in place of all that the table holds.
+    """Replace all rows of a table.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     table : Table
         One of the snapshots.
     rows : DataFrame
-        The table's columns; of rows with one key the last counts.
+        The columns of the table; of rows with the same key the last counts.
 
     Returns
     -------
     int
-        How many rows the table has now.
+        Number of rows in the table.
     """
     keys = [column.name for column in table.primary_key]
     unique = rows.drop_duplicates(keys, keep="last")[[column.name for column in table.columns]]
@@ -49,7 +49,7 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
 
 
 def count_weekdays_with_hours(connection: Connection) -> pd.DataFrame:
-    """On how many weekdays each store has opening hours.
+    """Count the weekdays with opening hours of each store.
 
     Returns
     -------
@@ -62,26 +62,26 @@ def count_weekdays_with_hours(connection: Connection) -> pd.DataFrame:
 
 
 def count_rows(connection: Connection, table: Table) -> int:
-    """How many rows a table holds."""
+    """Count the rows of a table."""
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 def count_polled_stores(connection: Connection, table: Table) -> int:
-    """How many of the stores that were ever polled have a row in a table with ``store_id``."""
+    """Count the polled stores that have a row in a table with ``store_id``."""
     polled = polled_store.c.store_id
     query = select(func.count()).where(polled.in_(select(table.c.store_id)))
     return connection.execute(query).scalar_one()
 
 
 def read_opening_hours(connection: Connection, store_id: str) -> OpeningHours:
-    """The weekly and the special openings of one store."""
+    """Read the weekly and the special openings of one store."""
     return OpeningHours(
         read_business_hours(connection, store_id), read_special_hours(connection, store_id)
     )
 
 
 def read_business_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
-    """All weekly openings, or those of one store.
+    """Read all weekly openings, or those of one store.
 
     Returns
     -------
@@ -97,13 +97,13 @@ def read_business_hours(connection: Connection, store_id: str | None = None) -> 
 
 
 def _parse_times(text: pd.Series) -> pd.TimedeltaIndex:
-    # the same few hundred times of day again and again, each read once
+    # parse each distinct time of day once
     which, texts = pd.factorize(text)
     return pd.to_timedelta(texts).as_unit("us").take(which)
 
 
 def read_special_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:
-    """All openings of single dates, or those of one store.
+    """Read all openings of single dates, or those of one store.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def read_special_hours(connection: Connection, store_id: str | None = None) -> p
 
 
 def read_service_levels(connection: Connection) -> pd.DataFrame:
-    """The targets of stores that have one of their own.
+    """Read the targets of stores with a target of their own.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def read_service_levels(connection: Connection) -> pd.DataFrame:
 
 
 def read_timezones(connection: Connection) -> pd.DataFrame:
-    """Each store's time zone as the file names it.
+    """Read the time zone of each store as written in the file.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def _read(connection: Connection, table: Table, store_id: str | None = None) -> 
         return pd.read_sql(select(table).where(table.c.store_id == store_id), connection)
     if connection.dialect.name == "sqlite":
         return pd.read_sql(select(table), connection)
-    # all at once, several times as fast as row by row
+    # COPY is several times as fast as fetching rows
     rows = BytesIO()
     cursor = connection.connection.cursor()
     cursor.copy_expert(f"COPY {table.name} TO STDOUT (FORMAT csv, HEADER)", rows)

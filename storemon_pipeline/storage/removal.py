@@ -1,4 +1,4 @@
-"""Polls that are taken out of store_status by hand: kept in quarantined_row, with the reason."""
+"""Remove polls on request, and keep them in quarantined_row with the reason."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def remove_polls(
 ) -> int:
     """Move the polls of a store in ``[start, end)`` to quarantined_row.
 
-    ``polled_store`` stays true, and a store without a poll is gone from it. The quarantined rows
-    belong to a row of ingested_file of their own, by which others see that polls have changed.
+    ``polled_store`` is updated; a store without polls is deleted from it. The quarantined rows
+    refer to a new row of ingested_file, which signals the change.
 
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.write`, alone for the tables.
+        Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
     store_id : str
     start, end : datetime
         UTC.
@@ -57,7 +57,7 @@ def remove_polls(
     Returns
     -------
     int
-        How many polls were removed; where that is 0, nothing has changed.
+        Number of removed polls; if 0, nothing has changed.
     """
     polls = store_status.c
     these = (
@@ -72,9 +72,9 @@ def remove_polls(
         file=_PLACE,
         table_name=store_status.name,
         sha256="",
-        first_line=1,
-        bytes=0,
-        lines=0,
+        from_line=1,
+        bytes_read=0,
+        lines_read=0,
         rows=0,
         bad_rows=0,
     )
@@ -106,10 +106,10 @@ def remove_polls(
 
 
 def withdraw_poll(connection: Connection, store_id: str, at: datetime) -> None:
-    """Remove a poll that turned out not to be what its file says.
+    """Remove a poll that was parsed from an incomplete line.
 
-    The file must be read again whole afterwards, since the poll may have replaced another one of
-    the same store and instant.
+    The file must be read again from the start, since the poll may have replaced another one of the
+    same store and instant.
     """
     polls = store_status.c
     connection.execute(
@@ -119,7 +119,7 @@ def withdraw_poll(connection: Connection, store_id: str, at: datetime) -> None:
 
 
 def _stamp(connection: Connection) -> ColumnElement[str]:
-    """The instant of a poll as files write it."""
+    """Format the instant of a poll as in the files."""
     at = store_status.c.timestamp_utc
     if connection.dialect.name == "sqlite":
         return type_coerce(at, Text) + " UTC"
@@ -130,7 +130,7 @@ def _stamp(connection: Connection) -> ColumnElement[str]:
 
 
 def _refresh_store(connection: Connection, store_id: str) -> None:
-    """Make polled_store say again which polls a store has."""
+    """Update the first and last poll of a store in polled_store."""
     polls, this = store_status.c, polled_store.c.store_id == store_id
     first, last = connection.execute(
         select(func.min(polls.timestamp_utc), func.max(polls.timestamp_utc)).where(

@@ -1,7 +1,7 @@
-"""The figures of past reports: kept with each, and read as trends and comparisons.
+"""Metrics of past reports, for trends and comparisons.
 
-Only complete reports of all stores are kept: of these alone one can be held against another. They
-are microseconds, as exact as they were when the report was made.
+Only complete reports of all stores are stored, since only these are comparable. The metrics are in
+microseconds, exact.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METRICS = ("uptime", "downtime", "unobserved")
 
 
 def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> None:
-    """Keep the figures of the report that a run makes, in place of those it had.
+    """Store the metrics of a run's report, replacing any of an earlier attempt.
 
     Parameters
     ----------
@@ -79,47 +79,43 @@ def _rows(report_id: str, window: str, store_id: pd.Series, exact: pd.DataFrame)
 def store_history(
     connection: Connection, store_id: str, window: str, limit: int = 100
 ) -> pd.DataFrame:
-    """The figures of a store in the newest reports of all stores.
+    """Return the metrics of a store in the newest reports of all stores.
 
     Parameters
     ----------
     connection : Connection
     store_id : str
     window : str
-        As in the names of the report's columns, such as ``last_week``.
+        Suffix of the report's columns, such as ``last_week``.
     limit : int
-        How many reports at most.
+        Maximum number of reports.
 
     Returns
     -------
     DataFrame
-        ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``start`` (text, the beginning of a
-        range; None for all other windows), ``uptime_pct`` (float64, NaN where nothing was
-        observed), ``uptime_hours``, ``downtime_hours``, ``unobserved_hours`` (float64, two
-        decimals), oldest first.
+        ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``start`` (text, start of a range; else
+        None), ``uptime_pct`` (float64, NaN where nothing was observed), ``uptime_hours``,
+        ``downtime_hours``, ``unobserved_hours`` (float64, two decimals), oldest first.
     """
     query = _history(report_figure, window).where(report_figure.c.store_id == store_id)
     return _to_frame(connection, query, limit)
 
 
 def fleet_history(connection: Connection, window: str, limit: int = 100) -> pd.DataFrame:
-    """The figures of all stores together in the newest reports of all stores.
-
-    Parameters and columns are those of :func:`store_history`.
-    """
+    """Return the metrics of the fleet in the newest reports, as :func:`store_history` does."""
     return _to_frame(connection, _history(fleet_figure, window), limit)
 
 
 def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
     figures = [table.c[figure] for figure in METRICS]
-    # two ranges may be of different lengths; the other windows have their name
+    # ranges may differ in length, so their start is needed to tell them apart
     is_range = window == Window.RANGE.suffix
     start = report.c.request["start"].as_string() if is_range else null()
     return (
         select(report.c.report_id, report.c.as_of, start, *figures)
         .join_from(report, table, table.c.report_id == report.c.report_id)
         .where(table.c.window_name == window, AS_OF_IN_PAST)
-        # of two reports as of one instant, the one that was made later comes later
+        # of two reports with the same as_of, the later one to finish comes later
         .order_by(report.c.as_of.desc(), report.c.finished_at.desc(), report.c.report_id.desc())
     )
 
@@ -130,27 +126,27 @@ def _to_frame(
     newest_first = connection.execute(query.limit(limit)).all()
     rows = pd.DataFrame(newest_first[::-1], columns=["report_id", "as_of", "start", *METRICS])
     exact = {figure: rows[figure].to_numpy(np.int64) for figure in METRICS}
-    told = {
+    columns = {
         "report_id": rows["report_id"].astype("str"),
         "as_of": pd.to_datetime(rows["as_of"], utc=True).astype("datetime64[us, UTC]"),
         "start": rows["start"].astype(object),
         "uptime_pct": percentage(exact["uptime"], exact["uptime"] + exact["downtime"]),
     }
     return pd.DataFrame(
-        told
+        columns
         | {f"{figure}_hours": round_to_hundredths(exact[figure], HOUR) / 100 for figure in METRICS}
     )
 
 
 def stored_windows(connection: Connection, report_id: str) -> list[str]:
-    """The windows, by their column names, that a report's figures are kept of; sorted."""
+    """Return the windows, by suffix, for which a report's metrics are stored; sorted."""
     table = fleet_figure.c
     query = select(table.window_name).where(table.report_id == report_id)
     return list(connection.execute(query.order_by(table.window_name)).scalars())
 
 
 def read_comparison(connection: Connection, a: str, b: str, window: str) -> pd.DataFrame:
-    """How each store's uptime changed from one report to another.
+    """Compare the uptime of each store in two reports.
 
     Parameters
     ----------
@@ -158,14 +154,14 @@ def read_comparison(connection: Connection, a: str, b: str, window: str) -> pd.D
     a, b : str
         The reports' ids.
     window : str
-        As in the names of the report's columns.
+        Suffix of the report's columns.
 
     Returns
     -------
     DataFrame
         ``store_id``, ``uptime_pct_a``, ``uptime_pct_b``, ``change`` (b - a, percentage points, two
-        decimals): a row for each store of either report, the one that got worst first; NaN, and
-        last, where a report does not have the store or observed nothing.
+        decimals): one row per store of either report, the largest decrease first. NaN, and last,
+        if a report lacks the store or observed nothing.
     """
     of_a, of_b = (_uptime_pct(connection, each, window) for each in (a, b))
     both = of_a.merge(of_b, on="store_id", how="outer", suffixes=("_a", "_b"))
@@ -186,14 +182,14 @@ def _uptime_pct(connection: Connection, report_id: str, window: str) -> pd.DataF
 
 
 def fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
-    """Open time and downtime by local hour of all stores of a report together.
+    """Return open time and downtime of the fleet by local hour, for a report.
 
     Returns
     -------
     DataFrame
         ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64), ``open_minutes``,
-        ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): a row for each hour with
-        open time, sorted.
+        ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): one row per hour with open
+        time, sorted.
     """
     table = fleet_hour.c
     query = (

@@ -1,7 +1,7 @@
-"""Rows of a report's files, read back: those of one store, or those of all that fit a filter.
+"""Read rows from the files of a report: those of one store, or those that match a filter.
 
-A file of a report is sorted by store, so that a store's rows are found by bisection, whatever the
-file's size; what looks at all rows goes through them block by block.
+The files are sorted by store, so the rows of a store are found by bisection. Reads of all rows are
+block by block, in bounded memory.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _READ_AS = csv.ConvertOptions(
         "store_id": pa.string(),
         "start_utc": _INSTANT,
         "end_utc": _INSTANT,
-        # an instant would be UTC again, without the offset
+        # as a timestamp it would lose its offset
         "start_local": pa.string(),
         "end_local": pa.string(),
         "minutes": pa.float64(),
         "ongoing": pa.bool_(),
         "target_pct": pa.float64(),
     },
-    null_values=[""],  # NA is the id of a store like any other
+    null_values=[""],  # NA is a valid store id
     strings_can_be_null=True,
 )
 
 
 def lines_of_store(path: UPath, store_id: str) -> bytes:
-    """The header of one of a report's tables and the lines of one store, as they are in the file.
+    """Return the header and the lines of one store from a file of a report, unchanged.
 
     Parameters
     ----------
@@ -45,19 +45,19 @@ def lines_of_store(path: UPath, store_id: str) -> bytes:
         A CSV file whose first column is ``store_id``, sorted by it as text.
     store_id : str
     """
-    wanted = store_id.encode()
+    key = store_id.encode()
     with path.open("rb") as file:
         header = file.readline()
-        _seek(file, wanted, len(header))
-        found = io.BytesIO()
-        found.write(header)
-        while (line := file.readline()).partition(b",")[0] == wanted and line:
-            found.write(line)
-    return found.getvalue()
+        _seek(file, key, len(header))
+        lines = io.BytesIO()
+        lines.write(header)
+        while (line := file.readline()).partition(b",")[0] == key and line:
+            lines.write(line)
+    return lines.getvalue()
 
 
 def read_store_rows(path: UPath, store_id: str) -> pa.Table:
-    """The rows of one store, of any of a report's tables.
+    """Read the rows of one store from any table of a report.
 
     Parameters
     ----------
@@ -68,38 +68,37 @@ def read_store_rows(path: UPath, store_id: str) -> pa.Table:
     Returns
     -------
     Table
-        Without rows where the store is not in it.
+        Empty if the store is not in it.
     """
     lines = io.BytesIO(lines_of_store(path, store_id))
     return csv.read_csv(lines, convert_options=_READ_AS)
 
 
 def json_rows(file: BinaryIO) -> Iterator[str]:
-    """The rows of ``report_full.csv`` as JSON objects, separated by commas, block by block.
+    """Convert the rows of ``report_full.csv`` to JSON objects, separated by commas, block by block.
 
-    Numbers are numbers, what is empty is null, instants are text as in the file. What is in memory
-    does not grow with the file.
+    Empty fields become null, instants stay text. Memory does not grow with the file.
 
     Parameters
     ----------
     file : binary file
-        It is read from its beginning.
+        Read from its beginning.
 
     Yields
     ------
     str
-        The objects of one block, without brackets around them.
+        The objects of one block, without enclosing brackets.
     """
     columns = file.readline().decode().rstrip("\n").split(",")
     file.seek(0)
-    # none is inferred: a column may be empty throughout the first block
+    # declared, since a column may be empty throughout the first block
     types = {name: _type_in_full_report(name) for name in columns}
     options = csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     separator = ""
     with csv.open_csv(file, convert_options=options) as reader:
         for batch in reader:
             rows = batch.to_pandas(types_mapper=_NULLABLE.get)
-            # pandas escapes each slash, which JSON does not ask for
+            # pandas escapes slashes, which JSON does not require
             objects = rows.to_json(orient="records")[1:-1].replace("\\/", "/")
             if objects:
                 yield separator + objects
@@ -117,16 +116,16 @@ def _type_in_full_report(column: str) -> pa.DataType:
     return pa.int64() if column.startswith("outages_") else pa.float64()
 
 
-def _seek(file: BinaryIO, wanted: bytes, first: int) -> None:
-    """Go to the first line, of those from ``first`` on, whose store is not before ``wanted``."""
+def _seek(file: BinaryIO, store_id: bytes, first: int) -> None:
+    """Seek to the first line at or after ``first`` whose store is not less than ``store_id``."""
     last = file.seek(0, io.SEEK_END)
     while first < last:
         middle = (first + last) // 2
-        # back by one, so that a line that begins at the middle is not passed over
+        # back by one, so that a line that begins at the middle is not skipped
         file.seek(middle - 1)
         file.readline()
         line = file.readline()
-        if line and line.partition(b",")[0] < wanted:
+        if line and line.partition(b",")[0] < store_id:
             first = middle + 1
         else:
             last = middle
@@ -136,17 +135,17 @@ def _seek(file: BinaryIO, wanted: bytes, first: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which downtime events are looked for.
+    """Filter of downtime events.
 
     Attributes
     ----------
     store_id : str or None
     min_minutes : float or None
-        Only those that are at least as long.
+        Minimum length.
     start, end : datetime or None
-        Only those of which some part is within ``[start, end)``.
+        Only events that overlap ``[start, end)``.
     ongoing : bool or None
-        Only those that go on at the report's as_of, or only those that do not.
+        Only events that are, or are not, ongoing at the as_of of the report.
     """
 
     store_id: str | None = None
@@ -156,50 +155,50 @@ class EventFilter:
     ongoing: bool | None = None
 
     def apply(self, events: pa.Table) -> pa.Table:
-        """The events that fit."""
-        fits = []
+        """Return the events that match."""
+        conditions = []
         if self.min_minutes is not None:
-            fits.append(pc.field("minutes") >= self.min_minutes)
+            conditions.append(pc.field("minutes") >= self.min_minutes)
         if self.start is not None:
-            fits.append(pc.field("end_utc") > pa.scalar(self.start, _INSTANT))
+            conditions.append(pc.field("end_utc") > pa.scalar(self.start, _INSTANT))
         if self.end is not None:
-            fits.append(pc.field("start_utc") < pa.scalar(self.end, _INSTANT))
+            conditions.append(pc.field("start_utc") < pa.scalar(self.end, _INSTANT))
         if self.ongoing is not None:
-            fits.append(pc.field("ongoing") == self.ongoing)
-        for fit in fits:
-            events = events.filter(fit)
+            conditions.append(pc.field("ongoing") == self.ongoing)
+        for condition in conditions:
+            events = events.filter(condition)
         return events
 
 
 def query_events(
-    path: UPath, wanted: EventFilter, *, offset: int, limit: int
+    path: UPath, where: EventFilter, *, offset: int, limit: int
 ) -> tuple[pa.Table, int]:
-    """A page of the downtime events that fit a filter, in the file's order.
+    """Return a page of the downtime events that match a filter, in file order.
 
     Parameters
     ----------
     path : UPath
         The report's ``downtime_events.csv``.
-    wanted : EventFilter
+    where : EventFilter
     offset, limit : int
-        How many of them to pass over, and how many to give.
+        Number of events to skip, and maximum number to return.
 
     Returns
     -------
     page : Table
     total : int
-        How many there are in all.
+        Number of all matching events.
     """
-    if wanted.store_id is not None:
-        found = wanted.apply(read_store_rows(path, wanted.store_id))
-        return found.slice(offset, limit), len(found)
+    if where.store_id is not None:
+        events = where.apply(read_store_rows(path, where.store_id))
+        return events.slice(offset, limit), len(events)
     page, total = [], 0
     with path.open("rb") as file:
-        # block by block, so that memory does not grow with the file
+        # block by block, in bounded memory
         reader = csv.open_csv(file, convert_options=_READ_AS)
         for batch in reader:
-            found = wanted.apply(pa.Table.from_batches([batch]))
+            events = where.apply(pa.Table.from_batches([batch]))
             first = max(offset - total, 0)
-            page.append(found.slice(first, max(offset + limit - total - first, 0)))
-            total += len(found)
+            page.append(events.slice(first, max(offset + limit - total - first, 0)))
+            total += len(events)
     return pa.concat_tables(page or [reader.schema.empty_table()]), total

@@ -1,8 +1,8 @@
-"""report_request: what was asked for over REST, kept until a run makes it and beyond.
+"""Report requests over REST (table ``report_request``), stored before a run is launched.
 
-A request is first kept and then offered to Dagster, by the API that took it. Where Dagster cannot
-be reached, or the API dies meanwhile, the request waits, and a sensor launches its run. A run
-claims its request when it begins, so that of two runs for one request only one makes a report.
+The API stores a request, then launches its run. If Dagster is unreachable, or the API dies, the
+request stays pending, and a sensor launches the run. A run claims its request when it starts, so
+that only one of two runs for a request makes a report.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from storemon_pipeline.storage.reports import (
     FAILED,
     IN_PROGRESS,
     LAUNCHED,
+    PENDING,
     QUEUED,
-    WAITING,
     queue_report,
 )
 from storemon_pipeline.storage.schema import idempotency_key, report, report_request
@@ -32,40 +32,40 @@ from storemon_pipeline.uptime.rules import BeforeFirstPoll
 
 
 class IdempotencyKeyReusedError(ValueError):
-    """A key that came with another request before."""
+    """Raised for an idempotency key that was used with a different request."""
 
 
 class TooManyQueuedError(RuntimeError):
-    """As many reports wait already as may."""
+    """Raised when the maximum number of reports is queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A request that is on record.
+    """A stored request.
 
     Attributes
     ----------
     request_id : str
     status : str
-        Waiting, Launched, Failed or Canceled.
-    asked : ReportSpec
+        Pending, Launched, Failed or Canceled.
+    spec : ReportSpec
     requested_at : datetime
     http_request_id : str or None
-    offered_at : datetime or None
-        When somebody last began to launch a run for it; None where that failed.
+    launch_attempted_at : datetime or None
+        When the last launch attempt began; None after it failed.
     run_id : str or None
-        The run that was launched for it.
+        The launched run.
     error : str or None
     is_new : bool
-        Whether it was put on record just now, and is to be offered to Dagster.
+        Whether it was just stored, and its run is to be launched.
     """
 
     request_id: str
     status: str
-    asked: ReportSpec
+    spec: ReportSpec
     requested_at: datetime
     http_request_id: str | None
-    offered_at: datetime | None
+    launch_attempted_at: datetime | None
     run_id: str | None
     error: str | None
     is_new: bool = False
@@ -75,26 +75,26 @@ _row = report_request.c
 _COLUMNS = (
     _row.request_id,
     _row.status,
-    _row.asked,
+    _row.spec,
     _row.requested_at,
     _row.http_request_id,
-    _row.offered_at,
+    _row.launch_attempted_at,
     _row.run_id,
     _row.error,
 )
-# a run that was launched and has not ended, as far as is known
+# pending, or launched with a report in progress
 _IN_PROGRESS = or_(
-    _row.status == WAITING, (_row.status == LAUNCHED) & report.c.status.in_(IN_PROGRESS)
+    _row.status == PENDING, (_row.status == LAUNCHED) & report.c.status.in_(IN_PROGRESS)
 )
 
 
-def _kept(row: Sequence[Any]) -> StoredRequest:
-    request_id, status, asked, *rest = row
-    return StoredRequest(request_id, status, ReportSpec.model_validate(asked), *rest)
+def _to_request(row: Sequence[Any]) -> StoredRequest:
+    request_id, status, spec, *rest = row
+    return StoredRequest(request_id, status, ReportSpec.model_validate(spec), *rest)
 
 
-def request_digest(asked: ReportSpec) -> str:
-    """The same for all requests that ask for the same.
+def request_digest(spec: ReportSpec) -> str:
+    """Return a digest that is equal for equivalent specs.
 
     Examples
     --------
@@ -103,10 +103,10 @@ def request_digest(asked: ReportSpec) -> str:
     >>> request_digest(one) == request_digest(other)
     True
     """
-    same = asked.model_dump(mode="json", exclude_none=True)
+    same = spec.model_dump(mode="json", exclude_none=True)
     same["windows"] = list(dict.fromkeys(same["windows"]))
-    if asked.rules.before_first_poll is BeforeFirstPoll.BACKFILL:
-        # as before there was this rule: a key's digest on record must still fit its request
+    if spec.rules.before_first_poll is BeforeFirstPoll.BACKFILL:
+        # omit the default of a newer rule, so that stored digests stay valid
         del same["rules"]["before_first_poll"]
     if "store_ids" in same:
         same["store_ids"] = sorted(set(same["store_ids"]))
@@ -115,7 +115,7 @@ def request_digest(asked: ReportSpec) -> str:
 
 def create_or_get_request(
     connection: Connection,
-    asked: ReportSpec,
+    spec: ReportSpec,
     request_id: str,
     now: datetime,
     *,
@@ -123,60 +123,60 @@ def create_or_get_request(
     key: str | None = None,
     http_request_id: str | None = None,
 ) -> StoredRequest:
-    """Put a request on record, or find the one that it repeats.
+    """Store a request, or return the one that it repeats.
 
-    It repeats the one that came with the same key, or an equal one whose report is in progress.
+    It repeats the request with the same key, or an equal one whose report is in progress.
 
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`, alone with the
-        requests.
-    asked : ReportSpec
+        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction` with the lock
+        "requests".
+    spec : ReportSpec
     request_id : str
-        For a new one.
+        Id of a new request.
     now : datetime
     max_queued : int
-        How many reports may be queued at a time.
+        Maximum number of queued reports.
     key : str, optional
-        The client's key: what comes with the same is the same request.
+        The client's idempotency key.
     http_request_id : str, optional
 
     Raises
     ------
     IdempotencyKeyReusedError
-        Where the key came with another request.
+        If the key was used with a different request.
     TooManyQueuedError
-        Where too many reports are queued already.
+        If too many reports are queued.
     """
-    digest = request_digest(asked)
-    found = _of_key(connection, key, digest) if key else None
-    if found is None and (equal := _in_progress(connection, digest)):
-        found = equal
-        _keep_key(connection, key, digest, equal.request_id)
-    if found is not None:
-        return found
+    digest = request_digest(spec)
+    repeated = _find_by_key(connection, key, digest) if key else None
+    if repeated is None and (equal := _find_in_progress(connection, digest)):
+        repeated = equal
+        _store_key(connection, key, digest, equal.request_id)
+    if repeated is not None:
+        return repeated
     if _count_queued(connection) >= max_queued:
-        msg = f"{max_queued} reports are queued already"
+        msg = f"{max_queued} reports are already queued"
         raise TooManyQueuedError(msg)
     connection.execute(
         insert(report_request).values(
             request_id=request_id,
-            status=WAITING,
-            asked=asked.model_dump(mode="json", exclude_defaults=True),
+            status=PENDING,
+            spec=spec.model_dump(mode="json", exclude_defaults=True),
             digest=digest,
             http_request_id=http_request_id,
             requested_at=now,
-            offered_at=now,
+            launch_attempted_at=now,
         )
     )
-    _keep_key(connection, key, digest, request_id)
+    _store_key(connection, key, digest, request_id)
     return StoredRequest(
-        request_id, WAITING, asked, now, http_request_id, now, None, None, is_new=True
+        request_id, PENDING, spec, now, http_request_id, now, None, None, is_new=True
     )
 
 
-def _of_key(connection: Connection, key: str, digest: str) -> StoredRequest | None:
+def _find_by_key(connection: Connection, key: str, digest: str) -> StoredRequest | None:
     query = (
         select(*_COLUMNS, idempotency_key.c.digest)
         .join_from(idempotency_key, report_request)
@@ -185,20 +185,20 @@ def _of_key(connection: Connection, key: str, digest: str) -> StoredRequest | No
     row = connection.execute(query).first()
     if row is None:
         return None
-    *columns, kept_digest = row
-    if kept_digest != digest:
-        msg = f"the key {quote_value(key)} came with another request before"
+    *columns, stored_digest = row
+    if stored_digest != digest:
+        msg = f"the key {quote_value(key)} was used with a different request"
         raise IdempotencyKeyReusedError(msg)
-    return _kept(columns)
+    return _to_request(columns)
 
 
-def _keep_key(connection: Connection, key: str | None, digest: str, request_id: str) -> None:
+def _store_key(connection: Connection, key: str | None, digest: str, request_id: str) -> None:
     if key:
         values = {"idempotency_key": key, "digest": digest, "request_id": request_id}
         connection.execute(insert(idempotency_key).values(values))
 
 
-def _in_progress(connection: Connection, digest: str) -> StoredRequest | None:
+def _find_in_progress(connection: Connection, digest: str) -> StoredRequest | None:
     query = (
         select(*_COLUMNS)
         .join_from(report_request, report, report.c.report_id == _row.run_id, isouter=True)
@@ -206,69 +206,70 @@ def _in_progress(connection: Connection, digest: str) -> StoredRequest | None:
         .order_by(_row.requested_at)
     )
     row = connection.execute(query.limit(1)).first()
-    return _kept(row) if row else None
+    return _to_request(row) if row else None
 
 
 def _count_queued(connection: Connection) -> int:
-    waiting = select(func.count()).select_from(report_request).where(_row.status == WAITING)
+    waiting = select(func.count()).select_from(report_request).where(_row.status == PENDING)
     queued = select(func.count()).select_from(report).where(report.c.status == QUEUED)
     return connection.execute(waiting).scalar_one() + connection.execute(queued).scalar_one()
 
 
 def find_request(connection: Connection, request_id: str) -> StoredRequest | None:
-    """A request by its id; None where there is none."""
+    """Return a request by its id, or None."""
     row = connection.execute(select(*_COLUMNS).where(_row.request_id == request_id)).first()
-    return _kept(row) if row else None
+    return _to_request(row) if row else None
 
 
 def waiting_requests(connection: Connection, attempted_before: datetime) -> list[StoredRequest]:
-    """The requests that wait for a run, oldest first.
+    """Return the pending requests, oldest first.
 
     Parameters
     ----------
     connection : Connection
     attempted_before : datetime
-        Not those that somebody began to launch a run for since then: he may be at it still.
+        Skip requests with a later launch attempt, which may still be in progress.
     """
     query = select(*_COLUMNS).where(
-        _row.status == WAITING, or_(_row.offered_at.is_(None), _row.offered_at < attempted_before)
+        _row.status == PENDING,
+        or_(_row.launch_attempted_at.is_(None), _row.launch_attempted_at < attempted_before),
     )
-    return [_kept(row) for row in connection.execute(query.order_by(_row.requested_at))]
+    return [_to_request(row) for row in connection.execute(query.order_by(_row.requested_at))]
 
 
 def mark_launched(connection: Connection, request: StoredRequest, run_id: str) -> None:
-    """Record that a run was launched for a request; its report is queued from now on."""
+    """Record that a run was launched for a request, and queue its report."""
     if _update_waiting(connection, request.request_id, status=LAUNCHED, run_id=run_id):
         queue_report(connection, run_id, request.requested_at)
 
 
 def release_request(connection: Connection, request_id: str) -> None:
-    """Record that no run could be launched: whoever comes next may try."""
-    _update_waiting(connection, request_id, offered_at=None)
+    """Record that the launch failed, so that it can be retried immediately."""
+    _update_waiting(connection, request_id, launch_attempted_at=None)
 
 
 def mark_failed(connection: Connection, request_id: str, error: str) -> None:
-    """Record that no run will ever be launched for a request, with the reason."""
+    """Record why no run will be launched for a request."""
     _update_waiting(connection, request_id, status=FAILED, error=error)
 
 
 def cancel_request(connection: Connection, request_id: str) -> bool:
-    """Cancel a request that waits for a run; gives whether it did."""
+    """Cancel a pending request; return whether it was pending."""
     return _update_waiting(connection, request_id, status=CANCELED)
 
 
 def _update_waiting(connection: Connection, request_id: str, **values: Any) -> bool:
-    waiting = (_row.request_id == request_id) & (_row.status == WAITING)
+    waiting = (_row.request_id == request_id) & (_row.status == PENDING)
     return connection.execute(update(report_request).where(waiting).values(**values)).rowcount > 0
 
 
 def claim_request(
     connection: Connection, request_id: str, run_id: str, root_run_id: str | None
 ) -> bool:
-    """Let a run make the report of a request; gives whether it may.
+    """Claim a request for a run; return whether the run may make the report.
 
-    It may unless another run has claimed the request, or it was canceled, or is not on record.
-    A retry may claim what the run that it retries has.
+    A claim fails if another run has claimed the request, or if it was canceled or deleted. A retry
+    may claim the request of the run that it retries.
 
     Parameters
     ----------
@@ -276,10 +277,10 @@ def claim_request(
     request_id : str
     run_id : str
     root_run_id : str or None
-        The run that this one retries in the end.
+        The first run of a chain of retries.
     """
     first = root_run_id or run_id
-    mine = or_(_row.status == WAITING, (_row.status == LAUNCHED) & (_row.run_id == first))
+    mine = or_(_row.status == PENDING, (_row.status == LAUNCHED) & (_row.run_id == first))
     change = update(report_request).where(_row.request_id == request_id, mine)
     claimed = change.values(status=LAUNCHED, run_id=first).returning(_row.requested_at)
     requested_at = connection.execute(claimed).scalar_one_or_none()
@@ -290,14 +291,14 @@ def claim_request(
 
 
 def drop_requests(connection: Connection, report_id: str) -> None:
-    """Drop the requests for a report with their keys: they go with it."""
+    """Delete the requests for a report, with their keys."""
     _drop(connection, or_(_row.run_id == report_id, _row.request_id == report_id))
 
 
 def drop_old_requests(connection: Connection, before: datetime) -> int:
-    """Drop what was asked for before an instant and never had a run, and will not; gives how many.
+    """Delete failed and canceled requests without a run, made before an instant; return how many.
 
-    The others go with their reports.
+    Other requests are deleted with their reports.
     """
     given_up = _row.status.in_((FAILED, CANCELED)) & _row.run_id.is_(None)
     return _drop(connection, given_up & (_row.requested_at < before))

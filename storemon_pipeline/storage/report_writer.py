@@ -1,7 +1,7 @@
-"""The files of a report: how its tables are written as CSV, each whole or not at all.
+"""Write and delete the files of a report; each file appears whole or not at all.
 
-A report has a directory of its own, named by its id, under the directory of all reports, which may
-be any path that fsspec knows. :mod:`.latest_report` publishes ``report.csv`` of the newest one.
+Each report has a directory, named by its id, below the reports directory, which may be any fsspec
+path. :mod:`.latest_report` publishes ``report.csv`` of the newest report.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _WRITERS = 2
 
 
 def short_report(figures: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``report.csv``: uptime and downtime of each window."""
-    wanted = [
+    """Select the columns of ``report.csv``: uptime and downtime of each window."""
+    columns = [
         column
         for column in figures.columns
         if column.startswith(("uptime_", "downtime_")) and not column.startswith("uptime_pct_")
     ]
-    return figures[["store_id", *wanted]]
+    return figures[["store_id", *columns]]
 
 
 def full_report(figures: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``report_full.csv``, instants as text: figures, then service levels."""
-    shown = figures.assign(last_poll_utc=format_utc_column(figures["last_poll_utc"]))
-    # a third decimal counts in a target, and there are few different ones
+    """Return the columns of ``report_full.csv``, instants as text: metrics, then service levels."""
+    formatted = figures.assign(last_poll_utc=format_utc_column(figures["last_poll_utc"]))
+    # a target has up to three decimals; format each distinct one once
     which, targets = pd.factorize(levels["target_pct"])
     names = np.array([f"{target:g}" for target in targets], dtype=object)
-    return pd.concat([shown, levels.assign(target_pct=names[which])], axis=1)
+    return pd.concat([formatted, levels.assign(target_pct=names[which])], axis=1)
 
 
 def event_rows(events: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``downtime_events.csv``, instants as text."""
+    """Return the columns of ``downtime_events.csv``, instants as text."""
     events = events.reset_index(drop=True)
     return pd.DataFrame(
         {
@@ -72,20 +72,20 @@ _TABLES: dict[str, Callable[[StoreResults], pd.DataFrame]] = {
 
 @contextmanager
 def csv_appender(files: dict[str, BinaryIO]) -> Iterator[Callable[[StoreResults], None]]:
-    """Write what a report says of its stores to those of its tables' files that are open.
+    """Append results to the open CSV files of a report.
 
     Yields
     ------
     callable
-        Takes the results of some stores. Threads write them while the next are computed; at the
-        end, all are written.
+        Takes the results of a batch. Threads write them while the next batch is computed; all are
+        written at the end of the ``with`` block.
     """
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(max_workers=_WRITERS) as threads:
 
         def append(results: StoreResults) -> None:
             header = not writing
-            # so that no more than two slices are in memory, and each file's are in order
+            # at most two batches in memory, and rows in order
             _finish(writing)
             writing[:] = [
                 threads.submit(_append, name, file, results, header=header)
@@ -122,7 +122,7 @@ class ReportWriter:
 
     @contextmanager
     def open(self, names: list[str]) -> Iterator[dict[str, BinaryIO]]:
-        """Open files to write; they appear under their names when all of them are whole.
+        """Open files for writing; they appear under their names once all are complete.
 
         Yields
         ------
@@ -143,7 +143,7 @@ class ReportWriter:
 
 
 def drop_parts(reports_dir: UPath, report_id: str) -> None:
-    """Remove the unfinished files that a run whose process died has left."""
+    """Delete unfinished files of a run whose process died."""
     directory = reports_dir / report_id
     if directory.is_dir():
         for part in [path for path in directory.iterdir() if path.name.endswith(".part")]:
@@ -154,12 +154,12 @@ _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def is_valid_report_id(report_id: str) -> bool:
-    """Whether an id can be the name of a report's directory: one segment of a path."""
+    """Return whether an id can be the name of a report's directory: a single path segment."""
     return _SEGMENT.fullmatch(report_id) is not None
 
 
 def delete_report_files(reports_dir: UPath, report_id: str) -> bool:
-    """Remove the directory of a report with all that is in it.
+    """Delete the directory of a report with its contents.
 
     Parameters
     ----------
@@ -170,18 +170,18 @@ def delete_report_files(reports_dir: UPath, report_id: str) -> bool:
     Returns
     -------
     bool
-        Whether there was one.
+        Whether it existed.
 
     Raises
     ------
     ValueError
-        Where the id is not one segment of a path.
+        If the id is not a single path segment.
     """
     if not is_valid_report_id(report_id):
         msg = f"{quote_value(report_id)} cannot be the name of a report's directory"
         raise ValueError(msg)
     directory = reports_dir / report_id
-    if directory.is_symlink():  # what it leads to is not ours
+    if directory.is_symlink():  # keep its target
         directory.unlink()
         return True
     if not directory.is_dir():

@@ -1,7 +1,7 @@
-"""report: every report that was started, whoever started it, and what became of it.
+"""All reports and their status (table ``report``).
 
-A report's id is the id of the Dagster run that was first to make it. A run that retries that one
-makes the same report, unless it is Complete: a report that is Complete stays so.
+The id of a report is the id of the first Dagster run that made it. A retry of that run makes the
+same report, unless it is Complete: a Complete report never changes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ CANCELED = "Canceled"
 STATUSES = (QUEUED, RUNNING, COMPLETE, FAILED, CANCELED)
 IN_PROGRESS = (QUEUED, RUNNING)
 
-WAITING, LAUNCHED = "Waiting", "Launched"
-"""A request before and after a run was launched for it; to those who ask, its report is queued."""
-
+PENDING, LAUNCHED = "Pending", "Launched"
+"""Status of a request before and after its run is launched; clients see its report as Queued."""
 
 AS_OF_IN_PAST = report.c.as_of <= report.c.finished_at
-"""Of reports: that all of what they tell of had been, when they were made."""
+"""Reports whose ``as_of`` was not in the future when they finished."""
 
 
 def start_report(
@@ -40,9 +39,9 @@ def start_report(
     *,
     root_run_id: str | None = None,
 ) -> None:
-    """Record that a run makes a report, and what it was asked for once that is resolved.
+    """Record that a run makes a report, with its request once that is resolved.
 
-    Nothing happens for a report that is Complete.
+    Does nothing for a Complete report.
 
     Parameters
     ----------
@@ -51,8 +50,7 @@ def start_report(
     request : ReportRequest or None
     requested_at : datetime
     root_run_id : str, optional
-        The run that this one retries in the end. Its report is the one that is made, unless it is
-        Complete.
+        The first run of a chain of retries. Its report is made, unless it is Complete.
     """
     report_id = run_id
     if root_run_id is not None and _status(connection, root_run_id) not in (None, COMPLETE):
@@ -81,7 +79,7 @@ def _status(connection: Connection, report_id: str) -> str | None:
 
 
 def queue_report(connection: Connection, run_id: str, requested_at: datetime) -> None:
-    """Record that a run that makes a report is queued, unless it is on record already."""
+    """Record that the run of a report is queued, unless the report exists."""
     if _status(connection, run_id) is None:
         connection.execute(
             insert(report).values(
@@ -93,7 +91,7 @@ def queue_report(connection: Connection, run_id: str, requested_at: datetime) ->
 def complete_report(
     connection: Connection, run_id: str, *, stores: int, finished_at: datetime
 ) -> None:
-    """Mark the report that a run makes Complete: its files are there, whole."""
+    """Mark the report of a run as Complete; its files must exist."""
     connection.execute(
         update(report)
         .where(report.c.run_id == run_id)
@@ -102,10 +100,7 @@ def complete_report(
 
 
 def fail_report(connection: Connection, run_id: str, *, error: str, failed_at: datetime) -> None:
-    """Mark the report that a run makes as Failed, with the reason, if it is in progress.
-
-    Nothing happens for a run that makes no report.
-    """
+    """Mark the report of a run, if it is in progress, as Failed, with the reason."""
     connection.execute(
         update(report)
         .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
@@ -114,7 +109,7 @@ def fail_report(connection: Connection, run_id: str, *, error: str, failed_at: d
 
 
 def cancel_report(connection: Connection, run_id: str, *, canceled_at: datetime) -> None:
-    """Mark the report that a run makes as Canceled, if it is in progress."""
+    """Mark the report of a run, if it is in progress, as Canceled."""
     connection.execute(
         update(report)
         .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
@@ -123,25 +118,25 @@ def cancel_report(connection: Connection, run_id: str, *, canceled_at: datetime)
 
 
 def runs_in_progress(connection: Connection) -> list[str]:
-    """The runs whose reports are said to be Queued or Running."""
+    """Return the runs whose reports are Queued or Running."""
     in_progress = report.c.status.in_(IN_PROGRESS)
     return list(connection.execute(select(report.c.run_id).where(in_progress)).scalars())
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRecord:
-    """What is known of a report, or of the request for one that no run has been launched for.
+    """A report, or a request without a run yet.
 
     Attributes
     ----------
     report_id : str
-        The run's id; the request's where there is no run yet.
+        The id of the run, or of the request before a run is launched.
     run_id : str or None
-        The run that makes it now.
+        The latest run that makes it.
     status : str
         One of :data:`STATUSES`.
     request : dict or None
-        What was asked for, with every question answered once the run has begun.
+        The spec, or the resolved request once the run has started.
     as_of, finished_at : datetime or None
     requested_at : datetime
     stores : int or None
@@ -164,7 +159,7 @@ _REPORTS = select(
     report.c.run_id,
     report.c.status,
     report.c.request,
-    report_request.c.asked,
+    report_request.c.spec,
     report.c.as_of,
     report.c.requested_at,
     report.c.finished_at,
@@ -176,7 +171,7 @@ _REQUESTS = select(
     report_request.c.run_id,
     report_request.c.status,
     null(),
-    report_request.c.asked,
+    report_request.c.spec,
     null(),
     report_request.c.requested_at,
     null(),
@@ -185,45 +180,41 @@ _REQUESTS = select(
 )
 
 
-def _state(row: Sequence[Any]) -> ReportRecord:
-    report_id, run_id, status, request, asked, *rest = row
+def _to_record(row: Sequence[Any]) -> ReportRecord:
+    report_id, run_id, status, request, spec, *rest = row
     return ReportRecord(
         report_id,
         run_id,
-        QUEUED if status in (WAITING, LAUNCHED) else status,
-        # what was asked for is known before a run has settled what that comes to
-        asked if request is None else request,
+        QUEUED if status in (PENDING, LAUNCHED) else status,
+        spec if request is None else request,
         *rest,
     )
 
 
 def find_report(connection: Connection, report_id: str) -> ReportRecord | None:
-    """A report by its id, that of a run that retried it, or that of the request for it.
-
-    None where there is none.
-    """
+    """Return a report by its id, the id of a retry, or the id of its request; or None."""
     by_report = _REPORTS.where(or_(report.c.report_id == report_id, report.c.run_id == report_id))
     if row := connection.execute(by_report).first():
-        return _state(row)
+        return _to_record(row)
     row = connection.execute(_REQUESTS.where(report_request.c.request_id == report_id)).first()
     if row is None:
         return None
     by_run = _REPORTS.where(report.c.report_id == row.run_id)
-    return _state(connection.execute(by_run).first() or row)
+    return _to_record(connection.execute(by_run).first() or row)
 
 
 def read_reports(
     connection: Connection, *, limit: int, before: tuple[datetime, str] | None = None
 ) -> list[ReportRecord]:
-    """Reports, and requests that no run has been launched for, newest first.
+    """Return reports, and requests without a run yet, newest first.
 
     Parameters
     ----------
     connection : Connection
     limit : int
-        How many at most.
+        Maximum number of reports.
     before : tuple of datetime and str, optional
-        Only those that come after the one with this ``requested_at`` and ``report_id``.
+        Only reports older than the one with this ``requested_at`` and ``report_id``.
     """
     every = union_all(_REPORTS, _REQUESTS.where(report_request.c.run_id.is_(None))).subquery()
     query = select(every).order_by(every.c.requested_at.desc(), every.c.report_id.desc())
@@ -235,19 +226,18 @@ def read_reports(
                 (every.c.requested_at == requested_at) & (every.c.report_id < report_id),
             )
         )
-    return [_state(row) for row in connection.execute(query.limit(limit))]
+    return [_to_record(row) for row in connection.execute(query.limit(limit))]
 
 
 def latest_complete_report(connection: Connection) -> ReportRecord | None:
-    """The Complete report of all stores that tells of the newest time; None where there is none.
+    """Return the Complete report of all stores to show by default, or None.
 
-    One that somebody asks for as of last year, of the future, by other rules, or without the last
-    week is not what others look for: it is given only where there is no better one. Of those as of
-    one instant it is the last to be Complete.
+    Reports with default rules and the last week come first, then the greatest ``as_of``, then the
+    last one to complete. Reports with an ``as_of`` in the future are excluded.
     """
     rules = report.c.request["rules"]
-    # a rule that is not on record did not exist when the report was made: it had its default
-    usual_rules = [
+    # a rule that is missing in a stored request did not exist then, so it had its default
+    default_rules = [
         or_(rules[name].as_string().is_(None), rules[name].as_string() == value)
         for name, value in UptimeRules().model_dump(mode="json").items()
     ]
@@ -265,12 +255,12 @@ def latest_complete_report(connection: Connection) -> ReportRecord | None:
         report.c.request["store_ids"].as_string().is_(None),
         AS_OF_IN_PAST,
     ).order_by(
-        case((and_(has_week, *usual_rules), 0), else_=1),
+        case((and_(has_week, *default_rules), 0), else_=1),
         report.c.as_of.desc(),
         report.c.finished_at.desc(),
     )
     row = connection.execute(query.limit(1)).first()
-    return None if row is None else _state(row)
+    return None if row is None else _to_record(row)
 
 
 def newest_standard_report(
@@ -296,18 +286,18 @@ def newest_standard_report(
     ).order_by(report.c.as_of.desc(), report.c.finished_at.desc())
     with connection.execute(query.execution_options(yield_per=50)) as rows:
         for row in rows:
-            state = _state(row)
+            state = _to_record(row)
             if ReportRequest.model_validate(state.request).is_standard and has_files(state):
                 return state
     return None
 
 
 def count_reports_by_status(connection: Connection) -> dict[str, int]:
-    """How many reports there are of each status, and requests that no run was launched for."""
+    """Count reports by status, including requests without a run yet."""
     requests = select(report_request.c.status).where(report_request.c.run_id.is_(None))
     every = union_all(select(report.c.status), requests).subquery()
     query = select(every.c.status, func.count()).group_by(every.c.status)
     counts = dict.fromkeys(STATUSES, 0)
     for status, count in connection.execute(query):
-        counts[QUEUED if status == WAITING else status] += count
+        counts[QUEUED if status == PENDING else status] += count
     return counts

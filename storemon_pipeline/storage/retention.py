@@ -1,8 +1,7 @@
-"""What is dropped once it is older than it is to be kept: polls, quarantined rows, reports.
+"""Retention: drop old polls, quarantined rows and reports.
 
-Polls go by the month, as PostgreSQL keeps them: a month is dropped, not deleted from, once it is
-wholly older, and both databases keep the same. Rows of ingested_file stay for ever, since it is by
-them that a file is recognised.
+Polls are dropped by whole months, as PostgreSQL partitions them; SQLite keeps the same months. Rows
+of ingested_file are kept, since files are recognised by them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _POSTGRESQL_MONTHS = text("""
 SELECT relname, inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'store_status'::regclass ORDER BY relname
 """)
-# SQLite finds a time within a store, not a time as such: only stores with old polls are looked at
+# SQLite has no index by time, so only stores with old polls are searched
 _SQLITE_OLD = """
 timestamp_utc < :first
 AND store_id IN (SELECT store_id FROM polled_store WHERE first_poll_utc < :first)
@@ -37,7 +36,7 @@ _SQLITE_DELETE = text(f"DELETE FROM store_status WHERE {_SQLITE_OLD}")  # noqa: 
 
 
 def retention_cutoff(now: datetime, days: int | None) -> datetime | None:
-    """Before which instant things are dropped that are kept for some days; None for never.
+    """Return the instant before which data is dropped; None for never.
 
     Examples
     --------
@@ -48,7 +47,7 @@ def retention_cutoff(now: datetime, days: int | None) -> datetime | None:
 
 
 def first_kept_month(before: datetime) -> datetime:
-    """The beginning of the oldest month that is not wholly before an instant, in UTC.
+    """Return the start of the oldest month that does not end before an instant, in UTC.
 
     Examples
     --------
@@ -60,16 +59,16 @@ def first_kept_month(before: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class DroppedPolls:
-    """What became of old polls.
+    """Result of dropping old polls.
 
     Attributes
     ----------
     before : datetime
-        The oldest instant that is kept: the beginning of a month.
+        The oldest instant that is kept: the start of a month.
     months, polls : int
-        How many were dropped.
+        Numbers dropped.
     stores : int
-        How many stores have no polls left, and are known no longer.
+        Number of stores without remaining polls, which were removed.
     """
 
     before: datetime
@@ -79,17 +78,15 @@ class DroppedPolls:
 
 
 def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
-    """Drop the months of polls that lie wholly before an instant.
+    """Drop the months of polls that end before an instant.
 
-    A month that is partly older is kept whole. ``polled_store`` stays true: a store's first poll is
-    the oldest that is left, and a store without any is gone, and with it the last status of a store
-    that has been silent for so long.
+    ``polled_store`` is updated: the first poll of a store is the oldest one left, and a store
+    without polls is deleted.
 
     Parameters
     ----------
     connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`, so that no
-        transaction adds polls meanwhile.
+        Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
     before : datetime
 
     Returns
@@ -131,27 +128,27 @@ def _drop_partitions(connection: Connection, first: datetime) -> tuple[int, int]
         count = f"SELECT count(*) FROM {quoted}"  # noqa: S608 - as PostgreSQL quotes it
         of_month = connection.exec_driver_sql(count).scalar_one()
         connection.exec_driver_sql(f"DROP TABLE {quoted}")
-        # a month may be there and have no polls, as SQLite has no months
+        # do not count empty partitions, which SQLite does not have
         months, polls = months + (of_month > 0), polls + of_month
     return months, polls
 
 
 def drop_quarantined(connection: Connection, before: datetime) -> int:
-    """Drop the rows that were set aside before an instant; gives how many."""
+    """Delete the rows that were quarantined before an instant; return how many."""
     old = quarantined_row.c.quarantined_at < before
     return connection.execute(delete(quarantined_row).where(old)).rowcount
 
 
 @dataclass(frozen=True, slots=True)
 class ReportAges:
-    """The ids of all reports.
+    """The ids of all reports by age.
 
     Attributes
     ----------
     old, recent : set of str
-        Those that finished before an instant; those that finished since.
+        Reports that finished before an instant, and since.
     unfinished : set of str
-        Those that are said to be queued or running.
+        Queued or running reports.
     """
 
     old: frozenset[str]
@@ -160,14 +157,14 @@ class ReportAges:
 
 
 def classify_reports(connection: Connection, before: datetime) -> ReportAges:
-    """Which reports finished before an instant, which since, and which have not."""
+    """Classify reports: finished before an instant, finished since, or unfinished."""
     row = report.c
     finished_at = func.coalesce(row.finished_at, row.requested_at)
     unfinished = row.status.in_(IN_PROGRESS)
 
     def ids(*conditions: object) -> frozenset[str]:
         query = select(row.report_id, row.run_id).where(*conditions)  # type: ignore[arg-type]
-        # a report that was retried has the files, and the run, of its last try too
+        # a retried report also has the files and the run of its latest attempt
         return frozenset(each for row in connection.execute(query) for each in row if each)
 
     return ReportAges(
@@ -184,20 +181,20 @@ def reports_to_drop(
     in_progress: AbstractSet[str],
     needed: AbstractSet[str],
 ) -> list[str]:
-    """Decide which reports, and runs that made none, are dropped.
+    """Decide which reports, and runs without a report, to drop.
 
-    A report whose process was killed is said to be running for ever; it goes when its run, which
-    Dagster knows to have ended, is old.
+    A report whose process was killed may stay unfinished; it is dropped when its run, which Dagster
+    knows to have ended, is old.
 
     Parameters
     ----------
     ages : ReportAges
     ended : set of str
-        The ids of runs that ended before the instant.
+        Ids of runs that ended before the instant.
     in_progress : set of str
-        The ids of runs that have not ended.
+        Ids of runs that have not ended.
     needed : set of str
-        The ids of runs whose files others still read.
+        Ids of runs whose files other runs still read.
 
     Returns
     -------
@@ -215,7 +212,7 @@ def reports_to_drop(
 
 
 def drop_report_row(connection: Connection, report_id: str) -> bool:
-    """Drop a report's row and the requests for it; gives whether there was one."""
+    """Delete a report's row and its requests; return whether it existed."""
     drop_requests(connection, report_id)
     this = report.c.report_id == report_id
     return connection.execute(delete(report).where(this)).rowcount > 0

@@ -1,6 +1,6 @@
 """The tables, declared once for PostgreSQL and SQLite.
 
-Names are contracts: other people's scripts and dashboards read them. Instants are UTC.
+Names are contracts: scripts and dashboards of users read them. Instants are UTC.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from sqlalchemy.types import JSON, TypeDecorator
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant: ``timestamptz`` on PostgreSQL; on SQLite text in UTC with six digits of fraction.
 
-    Goes in and comes out as an aware UTC datetime on both.
+    Values are aware UTC datetimes on both.
     """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give PostgreSQL an aware datetime and SQLite, which has no zones, a naive one."""
+        """Convert to an aware datetime for PostgreSQL, and a naive one for SQLite."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
@@ -51,7 +51,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 metadata = MetaData()
 
 StoreId = Text().with_variant(Text(collation="C"), "postgresql")
-"""Sorted and compared by code points on both databases, as in the reports."""
+"""Compared by code points on both databases, as in the reports."""
 
 store_status = Table(
     "store_status",
@@ -62,7 +62,7 @@ store_status = Table(
     CheckConstraint("status IN ('active', 'inactive')", name="store_status_is_known"),
     # the key is the table: SQLite stores the rows in its order, once
     sqlite_with_rowid=False,
-    # months, made as they are needed: a window touches only its own, old ones are dropped
+    # by month, created on demand: windows read only their months, and old months are dropped
     postgresql_partition_by="RANGE (timestamp_utc)",
     comment="Polls: was the store active or inactive at that instant.",
 )
@@ -119,9 +119,9 @@ ingested_file = Table(
     Column("file", Text, nullable=False),
     Column("table_name", Text, nullable=False),
     Column("sha256", Text, nullable=False, comment="of what was read: the content, uncompressed"),
-    Column("first_line", BigInteger, nullable=False, comment="where this reading began"),
-    Column("bytes", BigInteger, nullable=False, comment="how much of the content was read"),
-    Column("lines", BigInteger, nullable=False, comment="how many lines that was"),
+    Column("from_line", BigInteger, nullable=False, comment="where this reading began"),
+    Column("bytes_read", BigInteger, nullable=False, comment="how much of the content was read"),
+    Column("lines_read", BigInteger, nullable=False, comment="how many lines that was"),
     Column(
         "rows", BigInteger, nullable=False, comment="rows in the file so far, bad ones included"
     ),
@@ -162,14 +162,14 @@ report = Table(
     Column(
         "request",
         JSON(none_as_null=True),
-        comment="what was asked for, every question answered",
+        comment="the resolved request",
     ),
     Column("as_of", UtcDateTime),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("stores", Integer),
     Column("error", Text),
-    Column("run_id", Text, comment="the run that makes it now: another one once it was retried"),
+    Column("run_id", Text, comment="the latest run that makes it"),
     CheckConstraint(
         "status IN ('Queued', 'Running', 'Complete', 'Failed', 'Canceled')",
         name="report_status_is_known",
@@ -177,7 +177,7 @@ report = Table(
     Index("report_by_run", "run_id"),
     Index("report_by_requested_at", "requested_at"),
     Index("report_by_as_of", "as_of"),
-    comment="Every report that was started, whoever started it.",
+    comment="Every report that was started.",
 )
 
 report_request = Table(
@@ -185,37 +185,37 @@ report_request = Table(
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
-    Column("asked", JSON, nullable=False, comment="what was asked for, as it was asked"),
-    Column("digest", Text, nullable=False, comment="the same for all requests that are equal"),
+    Column("spec", JSON, nullable=False, comment="the report as specified by the client"),
+    Column("digest", Text, nullable=False, comment="equal for equivalent specs"),
     Column("http_request_id", Text, comment="the X-Request-ID that it came with"),
     Column("requested_at", UtcDateTime, nullable=False),
-    Column("offered_at", UtcDateTime, comment="when somebody last began to launch a run for it"),
-    Column("run_id", Text, comment="the run that was launched for it: its report's id"),
+    Column("launch_attempted_at", UtcDateTime, comment="start of the last attempt to launch a run"),
+    Column("run_id", Text, comment="the launched run: the id of its report"),
     Column("error", Text),
     CheckConstraint(
-        "status IN ('Waiting', 'Launched', 'Failed', 'Canceled')",
+        "status IN ('Pending', 'Launched', 'Failed', 'Canceled')",
         name="report_request_status_is_known",
     ),
     Index("report_request_by_digest", "digest"),
     Index("report_request_by_run", "run_id"),
-    comment="Reports that were asked for over REST: kept before a run is launched for them.",
+    comment="Reports requested over REST, stored before a run is launched.",
 )
 
 idempotency_key = Table(
     "idempotency_key",
     metadata,
     Column("idempotency_key", Text, primary_key=True),
-    Column("digest", Text, nullable=False, comment="of the request that it first came with"),
+    Column("digest", Text, nullable=False, comment="of the request that it was first used with"),
     Column("request_id", ForeignKey(report_request.c.request_id), nullable=False),
     Index("idempotency_key_by_request", "request_id"),
-    comment="Keys by which clients repeat a request without asking for another report.",
+    comment="Idempotency keys, by which clients repeat a request safely.",
 )
 
 report_figure = Table(
     "report_figure",
     metadata,
-    # a report's rows lie together: they are written, compared and dropped at once, and a store's
-    # history is a look-up in each of the newest reports
+    # clustered by report: rows are written, compared and deleted per report, and the history of a
+    # store is a lookup in each of the newest reports
     Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
     Column("window_name", Text, primary_key=True, comment="as in the names of report columns"),
     Column("store_id", StoreId, primary_key=True),
@@ -251,24 +251,24 @@ fleet_hour = Table(
 alert = Table(
     "alert",
     metadata,
-    Column("alert_number", Integer, primary_key=True, comment="in the order they were noticed"),
-    Column("alert_id", Text, nullable=False, comment="what the receiver knows it by"),
+    Column("id", Integer, primary_key=True, comment="in order of creation"),
+    Column("alert_id", Text, nullable=False, comment="the id that the receiver sees"),
     Column("store_id", StoreId, comment="null: of the ingest"),
     Column("kind", Text, nullable=False),
     Column("down_since", UtcDateTime, nullable=False, comment="of the ingest: failed since"),
-    Column("as_of", UtcDateTime, nullable=False, comment="the newest poll when it was noticed"),
-    Column("noticed_at", UtcDateTime, nullable=False),
+    Column("as_of", UtcDateTime, nullable=False, comment="the newest poll when it was created"),
+    Column("created_at", UtcDateTime, nullable=False),
     Column("payload", JSON, nullable=False, comment="what is sent"),
-    Column("attempts", Integer, nullable=False, comment="begun, also those of unknown outcome"),
+    Column("attempts", Integer, nullable=False, comment="started, including those without outcome"),
     Column("next_attempt_at", UtcDateTime, comment="null: sent"),
-    Column("sent_at", UtcDateTime, comment="when the webhook said that it has it"),
+    Column("sent_at", UtcDateTime, comment="when the webhook confirmed it"),
     Column("last_error", Text),
     CheckConstraint(
         "kind IN ('down', 'recovered', 'ingest_failed', 'ingest_recovered')",
         name="alert_kind_is_known",
     ),
     Index("alert_by_id", "alert_id", unique=True),
-    Index("alert_by_store", "store_id", "alert_number"),
+    Index("alert_by_store", "store_id", "id"),
     Index("alert_by_next_attempt", "next_attempt_at"),
     comment="The outbox: alerts about stores and about the ingest, and their delivery.",
 )
@@ -312,4 +312,4 @@ REGISTRY_TABLES = (
     ingest_run,
     run_heartbeat,
 )
-"""What requests, reports and alerts write; all other tables are filled from files."""
+"""The tables that requests, reports and alerts write; ingestion writes all others."""

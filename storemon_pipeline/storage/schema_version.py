@@ -1,11 +1,11 @@
-"""The schema's versions: Alembic's migrations, run where a database is not up to date.
+"""Schema versions: Alembic migrations, run when a database is not up to date.
 
-A migration is written once and never changed; what the tables look like now is declared in
-:mod:`.schema`, and a test holds both together on both databases.
+A migration never changes once it is released. :mod:`.schema` declares the current tables, and a
+test compares both on both databases.
 
-SQLite has two files, and the migrations run on each. Those before :data:`SPLIT` make all tables in
-both; that one drops from each file what the other has. A later one changes a table only where it
-:func:`holds` it.
+SQLite has two files, and the migrations run on each. Those before :data:`SPLIT` create all tables
+in both; that one drops from each file the tables of the other. Later ones change a table only if
+the database :func:`holds` it.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0010"
-"""The newest migration. Kept here as well, so that an up-to-date database costs one query."""
+VERSION = "0011"
+"""The newest migration, repeated here so that an up-to-date database costs one query."""
 
 SPLIT = "0007"
 """The migration that moves the registry's tables into a SQLite file of their own."""
 
 Part = Literal["data", "registry", "all"]
-"""What a database holds: one of SQLite's two files, or, on PostgreSQL, all tables."""
+"""The tables in a database: those of one of SQLite's two files, or, on PostgreSQL, all."""
 
 _PARTITION = re.compile(r"store_status_\d{4}_\d{2}")
 
 
 class NewerDatabaseError(RuntimeError):
-    """The database was made by a newer version of this project."""
+    """Raised for a database that was created by a newer version of this project."""
 
 
 def include_in_autogenerate(name: str | None, type_: str, _parents: object) -> bool:
-    """Whether a database's table is one that is declared: partitions are made as needed."""
+    """Return whether a table is declared, unlike partitions, which are created on demand."""
     return type_ != "table" or not _PARTITION.fullmatch(name or "")
 
 
 def current_version(connection: Connection) -> str | None:
-    """The migration that the database has arrived at; None for an empty one."""
+    """Return the current migration of a database, or None for an empty one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version: str | None = connection.execute(
@@ -48,9 +48,9 @@ def current_version(connection: Connection) -> str | None:
 
 
 def holds(table: str) -> bool:
-    """Whether the database that is being migrated has a table; for migrations after the split.
+    """Return whether the database being migrated has a table; for migrations after the split.
 
-    A new table is made where one of the same part is.
+    A new table is created where another one of the same part exists.
     """
     from alembic import op  # noqa: PLC0415 - as below
 
@@ -58,23 +58,23 @@ def holds(table: str) -> bool:
 
 
 def migrate(connection: Connection, part: Part, *, until: str = "head") -> None:
-    """Bring the schema up to date, in the connection's transaction.
+    """Migrate the schema, in the transaction of the connection.
 
     Parameters
     ----------
     connection : Connection
     part : {"data", "registry", "all"}
-        What the database holds. A new registry has the data file attached as ``data``, to copy
+        The tables that it holds. A new registry has the data file attached as ``data``, to copy
         from.
     until : str
-        The migration to stop at; nothing happens where the schema is past it.
+        The migration to stop at; does nothing if the schema is past it.
 
     Raises
     ------
     NewerDatabaseError
-        Where the database has a version that this project does not know.
+        If the database has an unknown version.
     """
-    # imported late: a database that is up to date does not need it
+    # imported late, since an up-to-date database does not need it
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
@@ -86,7 +86,7 @@ def migrate(connection: Connection, part: Part, *, until: str = "head") -> None:
         command.upgrade(config, until)
     except CommandError as error:
         msg = (
-            f"the database has schema version {current_version(connection)}, which this version "
-            f"of the project, with {VERSION}, does not know: install the newer version"
+            f"the database has schema version {current_version(connection)}, newer than this "
+            f"version of the project with {VERSION}: install the newer version"
         )
         raise NewerDatabaseError(msg) from error

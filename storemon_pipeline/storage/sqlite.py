@@ -1,8 +1,8 @@
-"""SQLite as the database: two files, their connections, and how an older single file is split.
+"""SQLite backend: two files, their connections, and the split of an older single file.
 
-SQLite has one writer per file at a time. An ingest holds the data file's write lock for as long as
-it takes; what requests write is in a registry file of its own, so that no request waits for that.
-Readers use the data file with the registry attached, and lock nothing: both have a write-ahead log.
+SQLite allows one writer per file. An ingest holds the write lock of the data file for its whole
+duration, so the tables that requests write are in a separate registry file. Readers use the data
+file with the registry attached. Both files have a write-ahead log, so readers take no lock.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ WRITE_OPTION = "storemon_writes"
 """The execution option of a connection that takes the write lock when its transaction begins."""
 
 LOCK_SECONDS = 600
-"""For how long a writer of the data waits for the one before: an ingest of years takes minutes."""
+"""Lock timeout for writers of the data file: a large ingest takes minutes."""
 
 REGISTRY_LOCK_SECONDS = 30
-"""The same of the registry, whose transactions are short."""
+"""Lock timeout for writers of the registry, whose transactions are short."""
 
 _WAIT_STEP_SECONDS = 0.02
 _CHECKPOINT_SECONDS = 1
 _CACHE_KIB = 2_000  # SQLite's own default
-# polls that are added to existing months touch pages everywhere in the table
+# polls added to existing months touch pages throughout the table
 _WRITER_CACHE_KIB = 128 * 1024
 _MAX_READERS = 50  # more than the API has threads
 
 
 def registry_file(data_file: Path) -> Path:
-    """Where the registry of a data file is: beside it, ``-registry`` added to its name.
+    """Return the path of the registry file: beside the data file, with the suffix ``-registry``.
 
     Examples
     --------
@@ -52,10 +52,10 @@ class SqliteEngines:
     Attributes
     ----------
     reader : Engine
-        Both files, the registry attached as ``registry``; what it changes is rolled back.
+        Both files, the registry attached as ``registry``; changes are rolled back.
     data, registry : Engine
-        One file each, to write. No transaction spans both files: with write-ahead logs SQLite
-        would commit it to one of them and then to the other.
+        Writers of one file each. No transaction spans both files: with write-ahead logs, SQLite
+        would not commit it atomically.
     """
 
     def __init__(self, data_file: Path) -> None:
@@ -69,10 +69,10 @@ class SqliteEngines:
         _enable_wal(connection)
 
     def migrate(self) -> None:
-        """Bring both files up to date, and split a file that has all tables still.
+        """Migrate both files, and split an older single file.
 
-        Each step is one transaction on one file, and is skipped where it has been done: a process
-        that is killed in between, or another one that does the same, costs nothing.
+        Each step is one transaction on one file and is skipped if it is done, so it is safe to kill
+        the process in between, or to run several at once.
         """
         self._data_file.parent.mkdir(parents=True, exist_ok=True)
         if self._version(self.registry) is None:
@@ -95,20 +95,20 @@ class SqliteEngines:
     ) -> None:
         with engine.execution_options(**{WRITE_OPTION: True}).connect() as connection:
             cursor = connection.connection.cursor()
-            # another process may be copying all that there is
+            # another process may be copying the whole file
             cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")
             if copy_from is not None:
                 cursor.execute("ATTACH ? AS data", (str(copy_from),))
             with connection.begin():
                 migrate(connection, part, until=until)
-            connection.invalidate()  # the next one waits less, and has this file alone
+            connection.invalidate()  # it has another timeout and an attached file
 
     def checkpoint_data(self) -> None:
-        """Move what is in the data file's write-ahead log into the file itself."""
+        """Checkpoint the write-ahead log of the data file."""
         _checkpoint(self._data_file)
 
     def close(self) -> None:
-        """Close all connections that are not in use, and checkpoint both files."""
+        """Close idle connections, and checkpoint both files."""
         for engine in (self.reader, self.data, self.registry):
             engine.dispose()
         for file in (self._data_file, self._registry_file):
@@ -116,9 +116,9 @@ class SqliteEngines:
 
 
 def _checkpoint(file: Path) -> None:
-    """Empty a file's write-ahead log, so that the file alone is the data.
+    """Truncate the write-ahead log of a file, so that the file alone holds the data.
 
-    Where others read or write just now, or nothing can be written any more, it is left to them.
+    Skipped while other connections use the file, or if it is not writable.
     """
     if not file.is_file():
         return
@@ -135,7 +135,7 @@ def _engine(
     pool_size: int = 5,
     cache_kib: int = _CACHE_KIB,
 ) -> Engine:
-    """An engine whose transactions are SQLite's own: readers never wait, writers wait in a row."""
+    """Create an engine with SQLite's own transactions: readers never wait, writers queue."""
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         connect_args={"timeout": lock_seconds},
@@ -154,7 +154,7 @@ def _engine(
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # a transaction that begins by reading and then writes cannot wait for another writer
+        # a transaction that reads before it writes cannot wait for another writer
         writes = connection.get_execution_options().get(WRITE_OPTION, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -162,13 +162,13 @@ def _engine(
 
 
 def _enable_wal(connection: sqlite3.Connection) -> None:
-    """Make SQLite's journal a write-ahead log; of several processes at a new file each waits."""
+    """Enable the write-ahead log; wait while another process does the same to a new file."""
     give_up_at = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            # for this one statement SQLite does not heed the timeout
+            # SQLite ignores its timeout for this statement
             is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
             if not is_busy or time.monotonic() > give_up_at:
                 raise

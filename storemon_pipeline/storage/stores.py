@@ -1,4 +1,4 @@
-"""One store: what all the tables hold of it."""
+"""Details, search and counts of stores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storemon_pipeline.uptime.time_zones import canonical_timezone, resolve_time
 
 @dataclass(frozen=True, slots=True)
 class StoreDetails:
-    """What the tables hold of a store.
+    """Stored details of a store.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class StoreDetails:
     first_poll_utc, last_poll_utc : datetime
     polls : int
     timezone : str
-        The zone whose clock counts for it (rule 3).
+        The time zone that applies to it (rule 3).
     timezone_known : bool
-        Whether that is its own; or else it is assumed, since none that exists is named for it.
+        Whether it is the store's own, or the assumed default.
     weekdays_with_hours : int
-        On how many weekdays it has opening hours; 0 means always open.
+        Number of weekdays with opening hours; 0: always open.
     """
 
     store_id: str
@@ -47,7 +47,7 @@ class StoreDetails:
 
 
 def find_store(connection: Connection, store_id: str) -> StoreDetails | None:
-    """What the tables hold of a store; None where it was never polled."""
+    """Return the details of a store, or None if it was never polled."""
     this = polled_store.c.store_id == store_id
     polls = select(func.count()).where(store_status.c.store_id == store_id).scalar_subquery()
     zone = (
@@ -73,14 +73,14 @@ def find_store(connection: Connection, store_id: str) -> StoreDetails | None:
 
 @dataclass(frozen=True, slots=True)
 class StoredHours:
-    """The opening hours of a store as the tables have them, in local time.
+    """The opening hours of a store as stored, in local time.
 
     Attributes
     ----------
     weekly : list of (day_of_week, start, end)
         0 = Monday; ``HH:MM:SS[.ffffff]``, the end up to 24:00:00.
     special : list of (date, list of (start, end))
-        Without openings where it is closed on that date.
+        Without openings if closed on that date.
     """
 
     weekly: list[tuple[int, str, str]]
@@ -88,7 +88,7 @@ class StoredHours:
 
 
 def read_stored_hours(connection: Connection, store_id: str) -> StoredHours:
-    """The weekly and the special opening hours of a store, each in order."""
+    """Return the weekly and the special opening hours of a store, sorted."""
     week, dates = business_hours.c, special_hours.c
     weekly = connection.execute(
         select(week.day_of_week, week.start_time_local, week.end_time_local)
@@ -110,14 +110,14 @@ def read_stored_hours(connection: Connection, store_id: str) -> StoredHours:
 
 
 def get_target(connection: Connection, store_id: str) -> float | None:
-    """A store's own target, in percent; None where it has none but the fleet's."""
+    """Return the store's own SLO target in percent, or None if the fleet's applies."""
     own = select(service_level.c.target_pct).where(service_level.c.store_id == store_id)
     target: float | None = connection.execute(own).scalar_one_or_none()
     return target
 
 
 def count_stores(connection: Connection, silent_since: datetime | None = None) -> int:
-    """How many stores were ever polled; or of them, not since an instant."""
+    """Count the polled stores, or only those not polled since an instant."""
     query = select(func.count()).select_from(polled_store)
     if silent_since is not None:
         query = query.where(polled_store.c.last_poll_utc < silent_since)
@@ -126,14 +126,14 @@ def count_stores(connection: Connection, silent_since: datetime | None = None) -
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Stores that were searched for.
+    """A page of search results.
 
     Attributes
     ----------
     total : int
-        How many there are.
+        Number of all matches.
     stores : list of (store_id, last poll)
-        Those of them that were asked for.
+        The matches on this page.
     """
 
     total: int
@@ -141,35 +141,35 @@ class SearchResult:
 
 
 def search_stores(
-    connection: Connection, part: str, limit: int, *, after: str | None = None
+    connection: Connection, text: str, limit: int, *, after: str | None = None
 ) -> SearchResult:
-    """Find stores by a part of their id: those that begin with it first, then by id.
+    """Search stores by a part of their id: prefix matches first, then by id.
 
     Parameters
     ----------
     connection : Connection
-    query : str
-        Of either case; empty for all.
+    text : str
+        Case-insensitive; empty for all.
     limit : int
-        How many at most.
+        Maximum number of stores.
     after : str, optional
-        Only those that come after this id.
+        Only stores after this id.
     """
-    if "\0" in part:  # which no id has, and PostgreSQL takes no text with
+    if "\0" in text:  # not allowed in ids, and rejected by PostgreSQL
         return SearchResult(0, [])
     store_id = polled_store.c.store_id
-    has_it = store_id.icontains(part, autoescape=True)
-    begins = store_id.istartswith(part, autoescape=True)
-    number = select(func.count()).select_from(polled_store).where(has_it)
+    matches = store_id.icontains(text, autoescape=True)
+    has_prefix = store_id.istartswith(text, autoescape=True)
+    total = select(func.count()).select_from(polled_store).where(matches)
     query = (
         select(store_id, polled_store.c.last_poll_utc)
-        .where(has_it)
-        .order_by(begins.desc(), store_id)
+        .where(matches)
+        .order_by(has_prefix.desc(), store_id)
         .limit(limit)
     )
     if after is not None:
-        last_begins = literal(after, StoreId).istartswith(part, autoescape=True)
-        later = (begins == last_begins) & (store_id > after)
-        query = query.where(later | (last_begins & ~begins))
+        after_has_prefix = literal(after, StoreId).istartswith(text, autoescape=True)
+        later = (has_prefix == after_has_prefix) & (store_id > after)
+        query = query.where(later | (after_has_prefix & ~has_prefix))
     rows = [(row[0], row[1]) for row in connection.execute(query)]
-    return SearchResult(int(connection.execute(number).scalar_one()), rows)
+    return SearchResult(int(connection.execute(total).scalar_one()), rows)

@@ -1,4 +1,4 @@
-"""Snapshots that hardly any polled store is in: their ids are not those of the polls."""
+"""Find reference tables with hardly any polled store, whose ids do not match the polls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storemon_pipeline.uptime.messages import pluralize
 SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
 
 MIN_POLLED_SHARE = 0.05
-"""A snapshot of whose stores fewer were ever polled does not belong to these polls."""
+"""Below this share of polled stores, a table does not match the polls."""
 
 _ROUNDED = re.compile(r"[1-9]\d{11,}0{3,}|\d(?:\.\d+)?[eE]\d{2}")
 _SAMPLED_IDS = 200
@@ -28,17 +28,17 @@ _SAMPLED_IDS = 200
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedSnapshot:
-    """A snapshot of whose stores hardly any was ever polled.
+    """A reference table whose stores do not match the polls.
 
     Attributes
     ----------
     table_name : str
     stores, polled : int
-        How many stores it has rows of, and how many of these were ever polled.
+        Number of its stores, and of those that were ever polled.
     example : str
-        One of the others.
+        A store that was never polled.
     is_rounded : bool
-        Whether its ids look as if a spreadsheet had rounded them.
+        Whether its ids look rounded by a spreadsheet.
     """
 
     table_name: str
@@ -49,7 +49,7 @@ class UnmatchedSnapshot:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, and what to do."""
+        """Return the problem and its remedy."""
         cause = (
             "its ids look rounded by a spreadsheet: export them as text"
             if self.is_rounded
@@ -57,13 +57,13 @@ class UnmatchedSnapshot:
         )
         polled = f"{self.polled or 'none'} {'was' if self.polled <= 1 else 'were'}"
         return (
-            f"of {pluralize(self.stores, 'store')} in {self.table_name}, {polled} ever polled, "
-            f"so it hardly counts; {self.example} is one that was not: {cause}"
+            f"of {pluralize(self.stores, 'store')} in {self.table_name}, {polled} ever polled "
+            f"({self.example}, for example, never was): {cause}"
         )
 
 
 def unmatched_snapshots(connection: Connection) -> list[UnmatchedSnapshot]:
-    """The snapshots of whose stores fewer than :data:`MIN_POLLED_SHARE` were ever polled."""
+    """Return the reference tables with a share of polled stores below :data:`MIN_POLLED_SHARE`."""
     if not connection.execute(select(func.count()).select_from(polled_store)).scalar_one():
         return []
     found = []
@@ -88,6 +88,6 @@ def unmatched_snapshots(connection: Connection) -> list[UnmatchedSnapshot]:
 
 
 def _look_rounded(store_ids: Sequence[str]) -> bool:
-    """Whether most ids are long numbers that end in zeros, or have an exponent."""
+    """Return whether most ids are long numbers that end in zeros, or have an exponent."""
     rounded = sum(_ROUNDED.fullmatch(store_id) is not None for store_id in store_ids)
     return 2 * rounded > len(store_ids)

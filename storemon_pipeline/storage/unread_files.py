@@ -1,4 +1,4 @@
-"""unread_file: files that look like data and were not read by the last ingest."""
+"""Files that look like data but were not read by the latest ingest (table ``unread_file``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storemon_pipeline.storage.schema import unread_file
 
 
 def replace_unread_files(connection: Connection, files: Sequence[tuple[str, str]]) -> None:
-    """Record the files that an ingest did not read, with the reason of each."""
+    """Replace the list of unread files and their reasons."""
     connection.execute(delete(unread_file))
     if files:
         rows = [{"file": file, "reason": reason} for file, reason in files]
@@ -18,6 +18,6 @@ def replace_unread_files(connection: Connection, files: Sequence[tuple[str, str]
 
 
 def unread_files(connection: Connection) -> dict[str, str]:
-    """The files that the last ingest did not read, and why, by name."""
+    """Return the files that the latest ingest did not read, with their reasons."""
     query = select(unread_file.c.file, unread_file.c.reason).order_by(unread_file.c.file)
-    return {file: reason for file, reason in connection.execute(query)}  # noqa: C416 - rows are no pairs
+    return {file: reason for file, reason in connection.execute(query)}  # noqa: C416 - a row is not a tuple

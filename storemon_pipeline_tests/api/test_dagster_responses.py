@@ -87,11 +87,11 @@ def ask(api: Api) -> dict[str, Any]:
 def offered(place: Place, request_id: str) -> bool:
     """Whether somebody may be launching the request's run still, as far as is on record."""
     engine = create_engine(place.database_url)
-    query = text("SELECT offered_at FROM report_request WHERE request_id = :id")
+    query = text("SELECT launch_attempted_at FROM report_request WHERE request_id = :id")
     with engine.connect() as connection:
-        offered_at = connection.execute(query, {"id": request_id}).scalar_one()
+        launch_attempted_at = connection.execute(query, {"id": request_id}).scalar_one()
     engine.dispose()
-    return offered_at is not None
+    return launch_attempted_at is not None
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ except DatabaseUnavailableError as error:
     assert told.startswith(
         (
             f"False {path} cannot be read or written (disk I/O error)",
-            f"False there is no space left for {path}",
+            f"False no space left for {path}",
         )
     )
     assert "STOREMON_DATABASE_URL" in told
@@ -122,7 +122,7 @@ FILL_UP = (
 @pytest.mark.parametrize(
     ("pragma", "words"),
     [
-        ("max_page_count = 1", "there is no space left for {}: free some on its disk"),
+        ("max_page_count = 1", "no space left for {}: free some on its disk"),
         ("query_only = ON", "{} may not be written: let this user write the file"),
     ],
 )

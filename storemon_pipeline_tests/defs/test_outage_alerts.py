@@ -165,7 +165,7 @@ def poll(*polls: str, day: str = DAY) -> None:
 
 
 def alert_rows() -> list[RowMapping]:
-    return sorted(table("alert"), key=lambda row: row["alert_number"])
+    return sorted(table("alert"), key=lambda row: row["id"])
 
 
 # What is told
@@ -210,7 +210,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(sensor: Sensor, receiver: Rece
     ]
     for row in alert_rows():
         assert (row["attempts"], row["next_attempt_at"], row["last_error"]) == (1, None, None)
-        assert row["sent_at"] == row["noticed_at"] == FIRST_TICK
+        assert row["sent_at"] == row["created_at"] == FIRST_TICK
 
 
 @pytest.mark.parametrize("minutes", [59, 60])

@@ -39,7 +39,7 @@ ASKED = ReportSpec(windows=("day",), store_ids=("s1",))
 
 
 def request(request_id: str) -> StoredRequest:
-    return StoredRequest(request_id, "Waiting", ASKED, LONG_AGO, None, None, None, None)
+    return StoredRequest(request_id, "Pending", ASKED, LONG_AGO, None, None, None, None)
 
 
 def test_a_request_is_launched_unless_it_has_a_run() -> None:
@@ -149,7 +149,7 @@ def test_a_request_that_waits_is_launched_as_it_was_asked_for(instance: dg.Dagst
     assert (one.run_key, one.run_config, two.run_key) == ("1", report_run_config(ASKED), "2")
     assert one.tags == {REQUEST_TAG: "1", HTTP_REQUEST_TAG: "http-1"}
     # until a run claims it, or is found, it waits
-    assert kept("1").status == "Waiting"
+    assert kept("1").status == "Pending"
 
 
 def test_what_nobody_waits_for_is_not_launched(instance: dg.DagsterInstance) -> None:

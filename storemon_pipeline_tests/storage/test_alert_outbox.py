@@ -139,7 +139,7 @@ def test_what_was_told_last_is_how_it_is(
                 assert last["down_since"][now.store_id] == now.since
         assert all(each.as_of == as_of for each in told)
     with database.read() as connection:
-        rows = connection.execute(select(alert).order_by(alert.c.alert_number)).all()
+        rows = connection.execute(select(alert).order_by(alert.c.id)).all()
     for store in HOURS:
         kinds = [row.kind for row in rows if row.store_id == store]
         assert kinds == [("down", "recovered")[number % 2] for number in range(len(kinds))]
@@ -237,7 +237,7 @@ def test_old_alerts_go_unless_they_are_not_sent_or_their_outage_goes_on(database
     keep(database, made(6, "recent"), at=before)
     with database.registry_transaction(lock="alerts") as connection:
         assert drop_alerts(connection, before) == 2
-        left = connection.execute(select(alert.c.alert_id).order_by(alert.c.alert_number))
+        left = connection.execute(select(alert.c.alert_id).order_by(alert.c.id))
         assert left.scalars().all() == ["3", "4", "5", "6"]
 
 
@@ -257,9 +257,9 @@ def test_alerts_are_listed_newest_first_with_what_became_of_them(database: Datab
         assert told[:2] == [(0, None, None)] * 2
         newest = every[0]
         assert (newest.kind, newest.store_id) == ("recovered", "s2")
-        assert newest.down_since == newest.as_of == newest.noticed_at == FIRST
+        assert newest.down_since == newest.as_of == newest.created_at == FIRST
         assert read_alerts(connection, limit=2) == every[:2]
-        assert read_alerts(connection, limit=2, before=every[1].alert_number) == every[2:]
+        assert read_alerts(connection, limit=2, before=every[1].id) == every[2:]
         of_store = read_alerts(connection, limit=2, store_id="s1")
         assert [each.alert_id for each in of_store] == ["3", "1"]
         assert read_alerts(connection, limit=2, store_id="S1") == []

@@ -94,7 +94,7 @@ def test_what_somebody_is_launching_is_left_to_him_for_a_while(database: Databas
     with database.read() as connection:
         assert waiting_requests(connection, NOON) == []
         (request,) = waiting_requests(connection, NOON + timedelta(seconds=1))
-    assert request.asked == ALL
+    assert request.spec == ALL
     with database.registry_transaction() as connection:
         release_request(connection, "1")
     with database.read() as connection:

@@ -16,7 +16,7 @@ from storemon_pipeline.uptime.report_request import StoreId
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
-_HIGHEST = 2**31 - 1  # of alert_number, an integer of PostgreSQL's
+_HIGHEST = 2**31 - 1  # a PostgreSQL integer
 
 
 @router.get("", summary="All alerts", responses=problem_responses())
@@ -35,7 +35,7 @@ def list_alerts(
     shown, following = found[:limit], None
     if len(found) > limit:
         asked = {"store_id": store_id} if store_id else {}
-        query = urlencode({"limit": limit, "before": shown[-1].alert_number} | asked)
+        query = urlencode({"limit": limit, "before": shown[-1].id} | asked)
         following = f"/v1/alerts?{query}"
     return models.Alerts(
         alerts=[models.Alert.model_validate(asdict(each)) for each in shown], next=following

@@ -317,7 +317,7 @@ def store(services: AppStateDep, request: Request, store_id: StoreIdInPath) -> H
             AlertView(
                 each.kind == DOWN,
                 each.down_since,
-                each.noticed_at,
+                each.created_at,
                 each.sent_at,
                 each.attempts,
                 each.last_error,

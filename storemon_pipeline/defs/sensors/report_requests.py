@@ -86,7 +86,7 @@ def report_request_sensor(
         run_requests=[
             dg.RunRequest(
                 run_key=request.request_id,
-                run_config=report_run_config(request.asked),
+                run_config=report_run_config(request.spec),
                 tags=report_run_tags(request.request_id, request.http_request_id),
             )
             for request in new
