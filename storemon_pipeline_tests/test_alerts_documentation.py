@@ -19,8 +19,8 @@ from storemon_pipeline.storage.alert_outbox import FIRST_DELAY, MAX_DELAY, retry
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.uptime.messages import MAX_MESSAGE
-from storemon_pipeline_tests.defs.runner import SAMPLE, run, table
-from storemon_pipeline_tests.test_documentation import README, RULES, blocks, section
+from storemon_pipeline_tests.helpers.documentation import README, RULES, blocks, section
+from storemon_pipeline_tests.helpers.runner import SAMPLE, run, table
 
 SECRET = "known to both, of some length"
 ALERTS = section(README, "Alerts")

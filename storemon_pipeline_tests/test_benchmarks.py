@@ -10,7 +10,7 @@ from benchmarks import computation, duckdb_report, report_files
 from benchmarks.run import KEPT, RESULTS, write_results
 from storemon_pipeline import sample_data
 from storemon_pipeline.storage.report_writer import short_report
-from storemon_pipeline_tests.defs.runner import CSV_FILES, SAMPLE, run
+from storemon_pipeline_tests.helpers.runner import CSV_FILES, SAMPLE, run
 
 
 def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:

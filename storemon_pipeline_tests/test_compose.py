@@ -28,8 +28,8 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE
-from storemon_pipeline_tests.test_dev import free_ports, waited_for
+from storemon_pipeline_tests.helpers.dev_server import free_ports, waited_for
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE
 
 DEPLOY = PROJECT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text()

@@ -26,9 +26,9 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.conftest import new_database
-from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, execute, rows, told_path
-from storemon_pipeline_tests.test_documentation import anchors
+from storemon_pipeline_tests.helpers.documentation import anchors
+from storemon_pipeline_tests.helpers.postgresql import new_database
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, execute, rows, told_path
 
 CONFIG = PROJECT / "deploy" / "dagster.yaml"
 PAGE = (PROJECT / "deploy" / "README.md").read_text()

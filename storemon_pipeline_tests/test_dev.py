@@ -3,134 +3,19 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
-from storemon_pipeline_tests.defs.runner import PROJECT
-
-# of everything that is started here, on a machine that may be busy
-PATIENCE = 180
-_MARK = "STOREMON_DEV_TEST"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, each another."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def is_taken(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def waited_for(is_true: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    give_up_at = time.monotonic() + seconds
-    while not is_true():
-        if time.monotonic() > give_up_at:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def answers(url: str) -> bool:
-    with suppress(httpx.HTTPError):
-        return httpx.get(url, timeout=10).status_code == 200
-    return False
-
-
-def missing(ready_url: str) -> list[str]:
-    """What /readyz names as not ready."""
-    with suppress(httpx.HTTPError):
-        return [each["where"] for each in httpx.get(ready_url, timeout=10).json().get("errors", ())]
-    return ["api"]
-
-
-@dataclass(frozen=True)
-class Development:
-    """`make dev`, started in a place of its own."""
-
-    place: Path
-    make: subprocess.Popen[bytes]
-    ui_port: int
-    api_port: int
-
-    @property
-    def output(self) -> str:
-        return (self.place / "output.txt").read_text()
-
-    def processes(self) -> dict[int, str]:
-        """All that has come of it and lives, by their ids: each has its mark in its environment."""
-        mark = f"{_MARK}={self.place}".encode()
-        found = {}
-        for entry in Path("/proc").iterdir():
-            # it may end while it is looked at; what has ended has an empty environment
-            with suppress(OSError):
-                if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(entry.name)] = line.decode()
-        return found
-
-    def process(self, *parts: str) -> int:
-        """The id of the one process whose command has these parts."""
-        (pid,) = [
-            pid for pid, line in self.processes().items() if all(part in line for part in parts)
-        ]
-        return pid
-
-    def wait_until_up(self) -> None:
-        said = f"Dagster's UI is at http://127.0.0.1:{self.ui_port}, the API at http://127.0.0.1:{self.api_port}"
-        up = waited_for(lambda: said in self.output or self.make.poll() is not None)
-        assert up, self.output
-        assert said in self.output, self.output
-        assert answers(f"http://127.0.0.1:{self.ui_port}/server_info")
-        assert answers(f"http://127.0.0.1:{self.api_port}/healthz")
-
-    def exit_code(self) -> int:
-        return self.make.wait(PATIENCE)
-
-    def assert_nothing_is_left(self) -> None:
-        assert not self.processes()
-        assert not is_taken(self.ui_port)
-        assert not is_taken(self.api_port)
-
-
-def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
-    """Start `make dev`, as a command within a line of shell."""
-    (place / "home").mkdir(exist_ok=True)
-    command = (
-        # the .venv is there already, and not to be made anew
-        f"make -o .venv/.installed dev BIN={Path(sys.executable).parent} DAGSTER_HOME={place}/home"
-    )
-    env = os.environ | {
-        _MARK: str(place),
-        "PYTHONPATH": str(PROJECT),
-        "STOREMON_UI_PORT": str(ui_port),
-        "STOREMON_API_PORT": str(api_port),
-    }
-    with (place / "output.txt").open("wb") as output:
-        make = subprocess.Popen(
-            ["sh", "-c", shell.format(f"exec {command}")],
-            cwd=PROJECT,
-            env=env,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return Development(place, make, ui_port, api_port)
+from storemon_pipeline_tests.helpers.dev_server import (
+    Development,
+    free_ports,
+    missing,
+    start_dev,
+    waited_for,
+)
 
 
 @pytest.fixture

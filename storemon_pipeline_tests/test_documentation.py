@@ -32,47 +32,25 @@ from storemon_pipeline.storage.schema import metadata
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportSpec
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import ROLLING_WINDOWS, Window
-from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, dagster, run, told_path
-from storemon_pipeline_tests.test_dev import answers, free_ports, start_dev, waited_for
+from storemon_pipeline_tests.helpers.dev_server import answers, free_ports, start_dev, waited_for
+from storemon_pipeline_tests.helpers.documentation import (
+    README,
+    RULES,
+    anchors,
+    blocks,
+    is_as_shown,
+    names,
+    section,
+    shown_after,
+    tables,
+    without_blocks,
+)
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, run, told_path
 
-README = (PROJECT / "README.md").read_text()
-RULES = (PROJECT / "docs" / "rules.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 LARGEST_PICTURE = 300_000
-
-
-def without_blocks(page: str) -> str:
-    return re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
-
-
-def headings(page: str) -> list[str]:
-    return re.findall(r"^#+ (.+)$", without_blocks(page), flags=re.MULTILINE)
-
-
-def section(page: str, heading: str) -> str:
-    """What stands under a heading of the second level, blocks included."""
-    parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
-
-
-def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a text: their rows without the head, as cells."""
-    found = re.findall(r"^\|.*\n\|[ |:-]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
-    return [
-        [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
-        for table in found
-    ]
-
-
-def names(text: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`\n]+)`", text)
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(program: str) -> list[str]:
@@ -450,18 +428,6 @@ def test_every_status_of_a_report_is_documented():
     assert set(get_args(Status)) <= set(names(section(README, "The REST API")))
 
 
-def shown_after(command: str, text: str) -> str:
-    """The block, of output, that stands after the block of a command in a text."""
-    _, after = text.split(f"{command}\n```\n")
-    return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
-
-
-def is_as_shown(shown: str, told: str) -> bool:
-    """Whether a text is the one that is shown, where it may have left something out."""
-    pattern = re.escape(shown.strip()).replace("…", ".*?")
-    return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
-
-
 def test_the_api_answers_the_commands_as_shown(
     isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -510,13 +476,6 @@ def test_the_api_answers_the_commands_as_shown(
 
 
 # Pages
-
-
-def anchors(page: str) -> set[str]:
-    """The names by which GitHub lets one link to a page's headings."""
-    return {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)
-    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

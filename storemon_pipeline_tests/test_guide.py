@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 import yaml
 
-from storemon_pipeline_tests.api.process import Api
-from storemon_pipeline_tests.defs.runner import PROJECT, SAMPLE, copy_data, report_dir, run
-from storemon_pipeline_tests.test_documentation import blocks, is_as_shown, shown_after
+from storemon_pipeline_tests.helpers.api_process import Api
+from storemon_pipeline_tests.helpers.documentation import blocks, is_as_shown, shown_after
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, copy_data, report_dir, run
 
 GUIDE = (PROJECT / "docs" / "guide.md").read_text()
 CALENDAR, WEEK_BEFORE = (

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from storemon_pipeline_tests.api.process import SECONDS, free_port
-from storemon_pipeline_tests.defs.runner import PROJECT
+from storemon_pipeline_tests.helpers.api_process import SECONDS, free_port
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 CONFIG = (PROJECT / "deploy" / "nginx.conf").read_text()
 DAGSTER, API = "dagster.example.com", "storemon.example.com"

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from storemon_pipeline import sample_data
+from storemon_pipeline_tests.helpers.raw_files import fault, instant
 
 DATA = Path(__file__).parents[1] / "data"
 NAMES = ("menu_hours.csv", "store_status.csv", "timezones.csv")
@@ -43,29 +44,6 @@ def rows(path: Path) -> list[list[str]]:
     """Read the rows of a file, without its header."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))[1:]
-
-
-def instant(stamp: str) -> datetime:
-    """Read a timestamp of the real files' form; ValueError where it is not one."""
-    return datetime.fromisoformat(stamp.removesuffix(" UTC")).replace(tzinfo=UTC)
-
-
-def fault(row: Sequence[str]) -> str:
-    """Name what is wrong with a row of ``store_status.csv``; empty where nothing is."""
-    store_id, status, stamp = row
-    if not store_id:
-        return "empty id"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]*", store_id):
-        return f"id starts with {store_id[0]}"
-    if status not in ("active", "inactive"):
-        return "unknown status"
-    if not stamp:
-        return "empty timestamp"
-    try:
-        instant(stamp)
-    except ValueError:
-        return "impossible date" if stamp[0].isdigit() else "malformed timestamp"
-    return ""
 
 
 def contents(folder: Path) -> dict[str, bytes]:

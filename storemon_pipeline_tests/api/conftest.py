@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,28 +14,8 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from storemon_pipeline.defs import resources
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.api.process import Api
-from storemon_pipeline_tests.defs.runner import GOLDEN, copy_data, run
-
-ODD_STORE = "s:1.a_b-C"
-"""A store's id with all that is neither letter nor digit and may be in one."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A database and a directory of reports, with what is in them."""
-
-    database_url: str
-    reports_dir: Path
-    complete: str
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {
-            "STOREMON_DATABASE_URL": self.database_url,
-            "STOREMON_REPORTS_DIR": str(self.reports_dir),
-            "STOREMON_MAX_QUEUED_REPORTS": "100000",
-        }
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, StartApi
+from storemon_pipeline_tests.helpers.runner import GOLDEN, copy_data, run
 
 
 def _administer(server: URL, statement: str) -> None:
@@ -46,7 +25,7 @@ def _administer(server: URL, statement: str) -> None:
     engine.dispose()
 
 
-def _fill(folder: Path, database_url: str) -> Place:
+def _fill(folder: Path, database_url: str) -> ApiDatabase:
     """Ingest two stores and one with an odd id and one called NA, which is no missing value, and make a report of all."""
     data = folder / "data"
     data.mkdir()
@@ -69,13 +48,13 @@ def _fill(folder: Path, database_url: str) -> Place:
             assert made.success
         resources._database(Settings().database_url).close()
         resources._database.cache_clear()
-    return Place(database_url, folder / "reports", made.run_id)
+    return ApiDatabase(database_url, folder / "reports", made.run_id)
 
 
 @pytest.fixture(scope="session")
 def template(
     tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
-) -> Iterator[tuple[URL, Place]]:
+) -> Iterator[tuple[URL, ApiDatabase]]:
     """A PostgreSQL database with a report, for others to be copied from."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     name = f"template_{uuid4().hex}"
@@ -87,8 +66,8 @@ def template(
 
 @pytest.fixture(scope="module")
 def api_database(
-    tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, Place]
-) -> Iterator[Place]:
+    tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, ApiDatabase]
+) -> Iterator[ApiDatabase]:
     """A PostgreSQL database and reports of this module's own."""
     server, filled = template
     name = f"api_{uuid4().hex}"
@@ -96,15 +75,14 @@ def api_database(
     reports = tmp_path_factory.mktemp("place") / "reports"
     shutil.copytree(filled.reports_dir, reports)
     url = server.set(database=name).render_as_string(hide_password=False)
-    yield Place(url, reports, filled.complete)
+    yield ApiDatabase(url, reports, filled.complete)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-Start = Callable[..., Api]
-
-
 @pytest.fixture(scope="module")
-def start_api(api_database: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start_api(
+    api_database: ApiDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartApi]:
     """Starts APIs at the module's place, with the settings that are named; all end with it."""
     folder = tmp_path_factory.mktemp("api")
     with ExitStack() as stack:
@@ -121,6 +99,6 @@ def start_api(api_database: Place, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def api(start_api: Start) -> Api:
+def api(start_api: StartApi) -> Api:
     """An API without tokens, while Dagster is away."""
     return start_api()

@@ -9,10 +9,9 @@ import pytest
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.process import Api, problem
-from storemon_pipeline_tests.defs.runner import rows
-from storemon_pipeline_tests.storage.test_report_history import HOUR, kept
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, problem
+from storemon_pipeline_tests.helpers.report_history import HOUR, kept
+from storemon_pipeline_tests.helpers.runner import rows
 
 FIRST = datetime(2023, 1, 1, tzinfo=UTC)
 OF_A_DAY, OF_AN_HOUR = "22222222-cccc", "33333333-dddd"
@@ -20,7 +19,7 @@ EARLIER, EARLIEST = "11111111-aaaa", "00000000-bbbb"
 
 
 @pytest.fixture(scope="module")
-def reports(api_database: Place, api: Api) -> None:
+def reports(api_database: ApiDatabase, api: Api) -> None:
     """Two reports from before the one that a run has made."""
     database = Database(api_database.database_url)
     kept(database, EARLIEST, {"NA": (HOUR, HOUR, 0), ODD_STORE: (HOUR, 0, 0)}, as_of=FIRST)
@@ -34,7 +33,7 @@ def reports(api_database: Place, api: Api) -> None:
 
 
 @pytest.fixture(scope="module")
-def ranges(api_database: Place, api: Api) -> None:
+def ranges(api_database: ApiDatabase, api: Api) -> None:
     """Two reports of ranges that end together."""
     database = Database(api_database.database_url)
     for report_id, hours in ((OF_A_DAY, 24), (OF_AN_HOUR, 1)):
@@ -50,7 +49,7 @@ def get(api: Api, path: str, **query: Any) -> Any:
     return answer.json()
 
 
-def full_report(place: Place) -> dict[str, dict[str, str]]:
+def full_report(place: ApiDatabase) -> dict[str, dict[str, str]]:
     return {
         row["store_id"]: row for row in rows(place.reports_dir / place.complete / "report_full.csv")
     }
@@ -58,7 +57,7 @@ def full_report(place: Place) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("store_id", ["NA", ODD_STORE])
 def test_a_store_has_its_history_oldest_first(
-    api: Api, api_database: Place, reports: None, store_id: str
+    api: Api, api_database: ApiDatabase, reports: None, store_id: str
 ):
     told = get(api, f"/v1/stores/{store_id}/history", window="last_week")
     assert (told["store_id"], told["window"]) == (store_id, "last_week")
@@ -74,7 +73,7 @@ def test_a_store_has_its_history_oldest_first(
     assert newest["uptime_pct"] == float(full["uptime_pct_last_week"])
 
 
-def test_the_fleet_has_its_history(api: Api, api_database: Place, reports: None):
+def test_the_fleet_has_its_history(api: Api, api_database: ApiDatabase, reports: None):
     told = get(api, "/v1/fleet/history")
     assert [point["uptime_pct"] for point in told["history"][:2]] == [66.67, 50.0]
     full = full_report(api_database).values()
@@ -126,7 +125,7 @@ def test_a_comparison_is_csv_where_it_is_asked_for(api: Api, reports: None):
 
 
 def test_a_window_that_a_report_does_not_have_is_told_with_those_it_has(
-    api: Api, api_database: Place, reports: None
+    api: Api, api_database: ApiDatabase, reports: None
 ):
     path = f"/v1/reports/{EARLIER}/compare/{api_database.complete}"
     told = problem(api.http.get(path, params={"window": "last_day"}), 409)
@@ -150,11 +149,11 @@ def test_what_is_not_there_is_a_problem(api: Api, reports: None, path: str):
     problem(api.http.get(path), 404)
 
 
-def expected_events(place: Place) -> list[dict[str, str]]:
+def expected_events(place: ApiDatabase) -> list[dict[str, str]]:
     return rows(place.reports_dir / place.complete / "downtime_events.csv")
 
 
-def test_events_are_paged(api: Api, api_database: Place):
+def test_events_are_paged(api: Api, api_database: ApiDatabase):
     written = expected_events(api_database)
     assert len(written) > 3
     pages, path = [], f"/v1/reports/{api_database.complete}/events?limit=3"
@@ -177,7 +176,7 @@ def test_events_are_paged(api: Api, api_database: Place):
     ]
 
 
-def test_events_are_found_by_store_length_and_time(api: Api, api_database: Place):
+def test_events_are_found_by_store_length_and_time(api: Api, api_database: ApiDatabase):
     written = expected_events(api_database)
     path = f"/v1/reports/{api_database.complete}/events"
 
@@ -210,14 +209,16 @@ def test_events_are_found_by_store_length_and_time(api: Api, api_database: Place
     assert found(ongoing=True, store_id="never-polled") == []
 
 
-def test_events_of_a_time_that_ends_before_it_begins_are_refused(api: Api, api_database: Place):
+def test_events_of_a_time_that_ends_before_it_begins_are_refused(
+    api: Api, api_database: ApiDatabase
+):
     path = f"/v1/reports/{api_database.complete}/events"
     asked = {"start": "2023-01-24T12:00:00Z", "end": "2023-01-24T12:00:00Z"}
     told = problem(api.http.get(path, params=asked), 422)
     assert "start (2023-01-24T12:00:00+00:00) must be before end" in told["detail"]
 
 
-def test_a_filter_goes_with_the_link_to_the_next_page(api: Api, api_database: Place):
+def test_a_filter_goes_with_the_link_to_the_next_page(api: Api, api_database: ApiDatabase):
     store = expected_events(api_database)[0]["store_id"]
     path = f"/v1/reports/{api_database.complete}/events"
     asked = {"store_id": store, "min_minutes": 0.5, "start": "2023-01-01T00:00:00+05:00"}
@@ -229,7 +230,7 @@ def test_a_filter_goes_with_the_link_to_the_next_page(api: Api, api_database: Pl
     assert every["total"] == second["total"]
 
 
-def test_a_store_tells_at_which_hours_it_is_down(api: Api, api_database: Place):
+def test_a_store_tells_at_which_hours_it_is_down(api: Api, api_database: ApiDatabase):
     written = rows(api_database.reports_dir / api_database.complete / "downtime_by_hour.csv")
     for store_id in {row["store_id"] for row in written}:
         told = get(api, f"/v1/stores/{store_id}/downtime_by_hour")
@@ -242,7 +243,7 @@ def test_a_store_tells_at_which_hours_it_is_down(api: Api, api_database: Place):
         ]
 
 
-def test_the_fleet_tells_at_which_hours_stores_are_down(api: Api, api_database: Place):
+def test_the_fleet_tells_at_which_hours_stores_are_down(api: Api, api_database: ApiDatabase):
     written = rows(api_database.reports_dir / api_database.complete / "downtime_by_hour.csv")
     told = get(api, "/v1/fleet/downtime_by_hour")
     assert told["report_id"] == api_database.complete
@@ -262,7 +263,7 @@ def test_the_fleet_tells_at_which_hours_stores_are_down(api: Api, api_database: 
     )
 
 
-def test_the_newest_figures_of_a_store_have_its_service_levels(api: Api, api_database: Place):
+def test_the_newest_figures_of_a_store_have_its_service_levels(api: Api, api_database: ApiDatabase):
     for store_id, row in full_report(api_database).items():
         figures = get(api, f"/v1/stores/{store_id}")["latest"]["figures"]
         assert list(figures) == [name for name in row if name != "store_id"]

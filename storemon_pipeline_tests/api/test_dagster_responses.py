@@ -13,8 +13,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
-from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import Api, ApiDatabase, StartApi, problem
 
 JOBS = {
     "repositoriesOrError": {
@@ -61,7 +60,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def api(start_api: Start, port: int) -> Api:
+def api(start_api: StartApi, port: int) -> Api:
     return start_api(dagster_url=f"http://127.0.0.1:{port}")
 
 
@@ -84,7 +83,7 @@ def ask(api: Api) -> dict[str, Any]:
     return asked.json()
 
 
-def offered(place: Place, request_id: str) -> bool:
+def offered(place: ApiDatabase, request_id: str) -> bool:
     """Whether somebody may be launching the request's run still, as far as is on record."""
     engine = create_engine(place.database_url)
     query = text("SELECT launch_attempted_at FROM report_request WHERE request_id = :id")
@@ -125,7 +124,7 @@ def offered(place: Place, request_id: str) -> bool:
     ],
 )
 def test_an_answer_that_is_none_of_dagsters_is_dagster_being_away(
-    api: Api, api_database: Place, tell, answer
+    api: Api, api_database: ApiDatabase, tell, answer
 ):
     tell(answer)
     asked = ask(api)
@@ -151,7 +150,7 @@ def test_an_answer_that_is_none_of_dagsters_is_dagster_being_away(
     ],
 )
 def test_what_may_have_been_launched_is_left_for_the_sensor_to_look_at(
-    api: Api, api_database: Place, tell, launched
+    api: Api, api_database: ApiDatabase, tell, launched
 ):
     tell(Jobs=JOBS, Launch=launched)
     asked = ask(api)
@@ -221,7 +220,7 @@ def test_the_daemons_that_are_silent_are_named(api: Api, tell):
 
 
 def test_the_password_of_dagsters_webserver_is_used_and_never_shown(
-    start_api: Start, port: int, tell
+    start_api: StartApi, port: int, tell
 ):
     api = start_api(dagster_url=f"http://me:so%2Dsecret@127.0.0.1:{port}/")
     asked = launch(api, tell)
@@ -235,7 +234,7 @@ def test_the_password_of_dagsters_webserver_is_used_and_never_shown(
         assert "secret" not in shown
 
 
-def test_links_lead_to_where_people_reach_dagster(start_api: Start, port: int, tell):
+def test_links_lead_to_where_people_reach_dagster(start_api: StartApi, port: int, tell):
     api = start_api(
         dagster_url=f"http://127.0.0.1:{port}", ui_url="https://me:secret@ui.example/dagster/"
     )

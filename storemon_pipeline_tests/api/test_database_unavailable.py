@@ -12,8 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 from storemon_pipeline.api.app import build_app
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.process import SECONDS, Api, problem
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, ApiDatabase, StartApi, problem
 
 PATHS = [
     "/v1/reports",
@@ -29,7 +28,7 @@ PATHS = [
 ]
 
 
-def administer(place: Place, *statements: str) -> None:
+def administer(place: ApiDatabase, *statements: str) -> None:
     """Run statements as the server's administrator, who is not kept out of the database."""
     url = make_url(place.database_url)
     engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
@@ -39,7 +38,7 @@ def administer(place: Place, *statements: str) -> None:
     engine.dispose()
 
 
-def set_away(place: Place, *, away: bool) -> None:
+def set_away(place: ApiDatabase, *, away: bool) -> None:
     administer(
         place,
         f"ALTER DATABASE {{name}} ALLOW_CONNECTIONS {'false' if away else 'true'}",
@@ -54,7 +53,9 @@ def is_away(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_the_api_lives_on_without_its_database_and_finds_it_again(api: Api, api_database: Place):
+def test_the_api_lives_on_without_its_database_and_finds_it_again(
+    api: Api, api_database: ApiDatabase
+):
     assert api.http.get("/v1/stores/s1/status").status_code == 200
     set_away(api_database, away=True)
     try:
@@ -78,7 +79,9 @@ def test_the_api_lives_on_without_its_database_and_finds_it_again(api: Api, api_
     assert "storemon_database_up 1.0" in api.http.get("/metrics").text
 
 
-def test_an_api_that_began_without_its_database_finds_it(start_api: Start, api_database: Place):
+def test_an_api_that_began_without_its_database_finds_it(
+    start_api: StartApi, api_database: ApiDatabase
+):
     set_away(api_database, away=True)
     try:
         late = start_api()
@@ -89,7 +92,7 @@ def test_an_api_that_began_without_its_database_finds_it(start_api: Start, api_d
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_question_is_no_bug(
-    api: Api, api_database: Place
+    api: Api, api_database: ApiDatabase
 ):
     engine = create_engine(api_database.database_url)
     answers: list[httpx.Response] = []
@@ -114,7 +117,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_question_is_no_bug(
     is_away(answers[0])
 
 
-def test_where_no_connection_is_free_it_is_the_database_that_is_away(api_database: Place):
+def test_where_no_connection_is_free_it_is_the_database_that_is_away(api_database: ApiDatabase):
     app = build_app(Settings(database_url=api_database.database_url))
     database: Database = app.state.services.database
     database._engine.dispose()
@@ -137,7 +140,7 @@ def newer(tmp_path: Path) -> str:
     return url
 
 
-def test_a_database_of_a_newer_version_is_told_of(start_api: Start, newer: str):
+def test_a_database_of_a_newer_version_is_told_of(start_api: StartApi, newer: str):
     api = start_api(database_url=newer)
     told = problem(api.http.get("/v1/reports"), 503)
     assert "9999" in told["detail"]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from storemon_pipeline.api.body_limit import BodySizeLimitMiddleware
-from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.process import SECONDS, Api
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, ApiDatabase, StartApi
 
 HALF = {
     "nothing": b"",
@@ -91,7 +90,7 @@ def test_half_sent_body_is_refused_in_time():
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-def test_connection_is_kept_after_a_refusal(start_api: Start):
+def test_connection_is_kept_after_a_refusal(start_api: StartApi):
     guarded = start_api(api_tokens="full-secret-000001")
     for _ in range(20):  # over one connection, which httpx takes to be open
         answer = guarded.http.post("/v1/reports", content=b" " * 200_000)
@@ -121,7 +120,7 @@ def leave(api: Api, sent: bytes, *, after: int = 0) -> None:
             connection.recv(after)
 
 
-def test_client_that_leaves_is_no_bug(api: Api, api_database: Place):
+def test_client_that_leaves_is_no_bug(api: Api, api_database: ApiDatabase):
     big = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     kept = big.read_bytes()
     big.write_bytes(kept * (1 + (48 << 20) // len(kept)))

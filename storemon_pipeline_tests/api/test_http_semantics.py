@@ -9,12 +9,11 @@ import pytest
 
 from storemon_pipeline.api.app import build_app
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.api.conftest import Place
-from storemon_pipeline_tests.api.process import SECONDS, Api, problem
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, ApiDatabase, problem
 
 
 def test_a_method_that_a_path_does_not_take_is_told_with_those_that_it_does(
-    api: Api, api_database: Place
+    api: Api, api_database: ApiDatabase
 ):
     for path, method, allowed in [
         ("/v1/reports", "PUT", {"GET", "HEAD", "POST"}),
@@ -41,7 +40,7 @@ def test_nothing_is_at_a_path_that_is_unknown(api: Api):
     "path",
     ["/healthz", "/v1/reports", "/openapi.json", "/v1/reports/{}", "/v1/reports/{}/report.csv"],
 )
-def test_head_is_answered_as_get_without_a_body(api: Api, api_database: Place, path: str):
+def test_head_is_answered_as_get_without_a_body(api: Api, api_database: ApiDatabase, path: str):
     path = path.format(api_database.complete)
     headers = {"Accept-Encoding": "identity"}
     get = api.http.get(path, headers=headers)

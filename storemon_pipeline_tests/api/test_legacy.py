@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.process import Api
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase
 
 UNKNOWN = "5e135a30-2328-44f2-b25b-b3e4eeda8dd8"
 
@@ -50,7 +49,9 @@ def test_a_report_that_is_triggered_has_an_id_and_is_running(api: Api, path: str
 
 
 @pytest.mark.parametrize("path", ["/get_report?report_id=", "/get_report/"])
-def test_a_complete_report_is_its_csv_as_an_attachment(api: Api, api_database: Place, path: str):
+def test_a_complete_report_is_its_csv_as_an_attachment(
+    api: Api, api_database: ApiDatabase, path: str
+):
     told = curl(api, path + api_database.complete)
     assert told.status == 200
     assert told.headers["content-type"].startswith("text/csv")
@@ -116,7 +117,7 @@ def test_a_store_that_was_never_polled_is_not_found(api: Api, path: str, options
     assert "was never polled" in as_json(told)["detail"]
 
 
-def test_all_reports_are_listed(api: Api, api_database: Place):
+def test_all_reports_are_listed(api: Api, api_database: ApiDatabase):
     told = curl(api, "/reports")
     (complete,) = [each for each in as_json(told) if each["report_id"] == api_database.complete]
     assert complete["status"] == "Complete"

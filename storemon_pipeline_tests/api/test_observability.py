@@ -12,16 +12,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from storemon_pipeline.storage.reports import STATUSES
-from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.process import SECONDS, Api, problem
-from storemon_pipeline_tests.defs.runner import PROJECT
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, ApiDatabase, StartApi, problem
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 TOKEN = "full-secret-000001"
 PASSWORD = "secret-of-dagster"
 
 
 @pytest.fixture(scope="module")
-def api(start_api: Start) -> Api:
+def api(start_api: StartApi) -> Api:
     api = start_api(api_tokens=TOKEN, dagster_url=f"http://me:{PASSWORD}@127.0.0.1:9")
     api.http.headers["Authorization"] = f"Bearer {TOKEN}"
     return api
@@ -93,7 +92,7 @@ def test_who_is_refused_is_in_the_log_too(api: Api):
     assert [line["status"] for line in requests_in_log(api, "refused")] == [401]
 
 
-def test_each_line_is_json_and_none_has_a_secret(api: Api, api_database: Place):
+def test_each_line_is_json_and_none_has_a_secret(api: Api, api_database: ApiDatabase):
     for path in (
         "/v1/reports",
         "/v1/stores/s1/status",
@@ -120,7 +119,7 @@ def metrics(api: Api) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-def test_requests_and_their_latencies_are_counted_by_route(api: Api, api_database: Place):
+def test_requests_and_their_latencies_are_counted_by_route(api: Api, api_database: ApiDatabase):
     before = metrics(api)
     for path in (api_database.complete, api_database.complete, "nobody"):
         answer = api.http.get(f"/v1/reports/{path}")

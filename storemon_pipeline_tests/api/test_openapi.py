@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.process import Api
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, StartApi
 
 SEED, EXAMPLES = 20230125, 20
 SECONDS = 300
@@ -28,7 +27,7 @@ checks.not_a_server_error.expected-statuses = ["2xx", "4xx", 503]
 
 
 @pytest.fixture(scope="module")
-def api(start_api: Start) -> Api:
+def api(start_api: StartApi) -> Api:
     api = start_api(api_tokens=TOKEN)
     api.http.headers["Authorization"] = f"Bearer {TOKEN}"
     return api
@@ -75,7 +74,7 @@ def test_what_is_sent_and_is_no_body_is_documented(document: dict[str, Any]):
         assert ("requestBody" in operation) <= ("400" in operation["responses"])
 
 
-def with_ids(document: dict[str, Any], place: Place, api: Api) -> dict[str, Any]:
+def with_ids(document: dict[str, Any], place: ApiDatabase, api: Api) -> dict[str, Any]:
     """The document with ids that exist as examples, so that more is tried than what is not found."""
     document = copy.deepcopy(document)
     for (method, _), operation in operations(document).items():
@@ -92,7 +91,7 @@ def with_ids(document: dict[str, Any], place: Place, api: Api) -> dict[str, Any]
 
 
 def test_every_answer_is_a_documented_one(
-    document: dict[str, Any], api: Api, api_database: Place, tmp_path: Path
+    document: dict[str, Any], api: Api, api_database: ApiDatabase, tmp_path: Path
 ):
     path, config = tmp_path / "openapi.json", tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)

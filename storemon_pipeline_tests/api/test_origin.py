@@ -4,8 +4,7 @@ import pytest
 
 from storemon_pipeline.api.origin import allowed_hosts
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.api.conftest import Place, Start
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import Api, ApiDatabase, StartApi, problem
 
 EVIL = "https://evil.example"
 
@@ -74,7 +73,7 @@ def test_link_from_another_site_leads_to_a_page(api: Api):
     assert api.http.get("/", headers=headers).status_code == 200
 
 
-def test_every_answer_is_unframed_and_unsniffed(api: Api, api_database: Place):
+def test_every_answer_is_unframed_and_unsniffed(api: Api, api_database: ApiDatabase):
     report = f"/v1/reports/{api_database.complete}"
     for path in ("/", "/docs", "/openapi.json", "/metrics", "/nowhere", "/healthz", report):
         answers = [api.http.get(path), api.http.get(path, headers={"Host": "evil.example"})]
@@ -87,7 +86,7 @@ def test_every_answer_is_unframed_and_unsniffed(api: Api, api_database: Place):
             assert "frame-ancestors 'none'" in policies[0], path
 
 
-def test_forwarded_headers_count_from_trusted_proxy_only(api: Api, start_api: Start):
+def test_forwarded_headers_count_from_trusted_proxy_only(api: Api, start_api: StartApi):
     def logged(told: Api, request_id: str) -> str:
         headers = {"X-Forwarded-For": "203.0.113.9", "X-Request-ID": request_id}
         told.http.get("/v1/stores", headers=headers)

@@ -12,15 +12,20 @@ from storemon_pipeline.api.auth import SESSION_COOKIE
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 from storemon_pipeline.storage.schema import ingest_run, polled_store
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import (
+    ODD_STORE,
+    Api,
+    ApiDatabase,
+    StartApi,
+    problem,
+)
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 
 
 @pytest.fixture(scope="module")
-def guarded(start_api: Start) -> Api:
+def guarded(start_api: StartApi) -> Api:
     return start_api(api_tokens=f"{FULL},read:{READ},{ODD}")
 
 
@@ -32,13 +37,13 @@ def page(answer: httpx.Response, status: int = 200) -> str:
     return answer.text
 
 
-def test_all_reports_are_listed_with_a_way_to_each(api: Api, api_database: Place):
+def test_all_reports_are_listed_with_a_way_to_each(api: Api, api_database: ApiDatabase):
     shown = page(api.http.get("/"))
     assert f'href="./reports/{api_database.complete}"' in shown
     assert "Complete" in shown
 
 
-def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_database: Place):
+def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_database: ApiDatabase):
     shown = page(api.http.get(f"/reports/{api_database.complete}"))
     written = (api_database.reports_dir / api_database.complete / "report.html").read_text()
     (heading,) = re.findall("<h1>.*</h1>", written)
@@ -47,7 +52,7 @@ def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_datab
     assert f'href="../v1/reports/{api_database.complete}/report_full.csv"' in shown
 
 
-def test_a_report_whose_page_is_gone_has_its_files(api: Api, api_database: Place):
+def test_a_report_whose_page_is_gone_has_its_files(api: Api, api_database: ApiDatabase):
     path = api_database.reports_dir / api_database.complete / "report.html"
     away = path.rename(path.with_suffix(".away"))
     try:
@@ -60,7 +65,7 @@ def test_a_report_whose_page_is_gone_has_its_files(api: Api, api_database: Place
 
 
 def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(
-    api: Api, api_database: Place
+    api: Api, api_database: ApiDatabase
 ):
     shown = page(api.http.get("/fleet"))
     assert shown.count("<h1>") == 1
@@ -69,7 +74,7 @@ def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(
     assert 'id="worst-stores"' in shown
 
 
-def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: Place):
+def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: ApiDatabase):
     assert "Ingest failed" not in page(api.http.get("/fleet"))
     database, now = Database(api_database.database_url), datetime.now(UTC)
     with database.registry_transaction() as connection:
@@ -86,7 +91,7 @@ def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: Place):
 
 
 @pytest.fixture
-def many_stores(api_database: Place) -> Iterator[list[str]]:
+def many_stores(api_database: ApiDatabase) -> Iterator[list[str]]:
     """More stores than a page lists."""
     stores = [f"many-{number:03}" for number in range(150)]
     database = Database(api_database.database_url)

@@ -12,9 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.process import Api
-from storemon_pipeline_tests.browser import chromium
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, StartApi
+from storemon_pipeline_tests.helpers.browser import chromium
 
 SECONDS = 30
 DAY = timedelta(days=1)
@@ -56,7 +55,7 @@ def page(browser: Browser, api: Api) -> Iterator[Page]:
     assert not wrong
 
 
-def outages(api: Api, place: Place, store_id: str) -> list[dict[str, str]]:
+def outages(api: Api, place: ApiDatabase, store_id: str) -> list[dict[str, str]]:
     text = api.http.get(f"/v1/reports/{place.complete}/downtime_events.csv").text
     return [row for row in csv.DictReader(io.StringIO(text)) if row["store_id"] == store_id]
 
@@ -73,7 +72,7 @@ def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, f
 
 @pytest.mark.parametrize("store_id", ["s1", "s2"])
 def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
-    page: Page, api: Api, api_database: Place, store_id: str
+    page: Page, api: Api, api_database: ApiDatabase, store_id: str
 ):
     page.goto(f"{api.url}/stores/{store_id}")
     boxes = page.locator("svg.timeline path:has(title)").evaluate_all(
@@ -106,7 +105,7 @@ def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
 
 
 def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(
-    page: Page, api: Api, api_database: Place
+    page: Page, api: Api, api_database: ApiDatabase
 ):
     page.goto(f"{api.url}/stores/s2")
     (*_, newest) = outages(api, api_database, "s2")
@@ -137,7 +136,9 @@ def test_a_store_is_found_by_keyboard(page: Page, api: Api):
     expect(page.get_by_role("heading", level=1)).to_have_text(ODD_STORE)
 
 
-def test_a_table_is_sorted_and_searched_by_keyboard(page: Page, api: Api, api_database: Place):
+def test_a_table_is_sorted_and_searched_by_keyboard(
+    page: Page, api: Api, api_database: ApiDatabase
+):
     page.goto(f"{api.url}/reports/{api_database.complete}")
     table = page.locator("#worst-stores")
     heading = table.get_by_role("columnheader", name="Down, h", exact=True)
@@ -218,7 +219,7 @@ def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
 
 
 def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(
-    page: Page, api: Api, api_database: Place
+    page: Page, api: Api, api_database: ApiDatabase
 ):
     page.goto(f"{api.url}/reports/{api_database.complete}")
     page.get_by_role("searchbox", name="Search the worst stores").fill("1.A_B & co")
@@ -237,7 +238,7 @@ def test_the_form_works_without_a_script(browser: Browser, api: Api):
         expect(page.locator(".badge")).to_have_text("Queued")
 
 
-def test_a_report_s_file_is_a_page_by_itself(page: Page, api_database: Place):
+def test_a_report_s_file_is_a_page_by_itself(page: Page, api_database: ApiDatabase):
     page.goto((api_database.reports_dir / api_database.complete / "report.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Uptime as of")
     expect(page.locator("figure.chart svg")).to_have_count(3)
@@ -247,7 +248,7 @@ def test_a_report_s_file_is_a_page_by_itself(page: Page, api_database: Place):
     expect(page.locator("#worst-stores th[aria-sort]")).to_have_count(1)
 
 
-def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: Start):
+def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: StartApi):
     guarded = start_api(api_tokens=TOKEN)
     with browser.new_context() as context:
         page = context.new_page()
@@ -313,7 +314,9 @@ def test_no_column_of_the_worst_stores_is_cut_at_a_desk_or_on_paper(browser: Bro
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_page_is_in_anybodys_way(browser: Browser, api: Api, api_database: Place, way: str):
+def test_no_page_is_in_anybodys_way(
+    browser: Browser, api: Api, api_database: ApiDatabase, way: str
+):
     waiting = api.http.post("/v1/reports", json={"windows": ["today"]}).json()["id"]
     paths = [
         "/",

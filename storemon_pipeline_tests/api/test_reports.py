@@ -17,8 +17,13 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.report_requests import find_request, mark_launched
 from storemon_pipeline.storage.reports import cancel_report, fail_report, start_report
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place, Start
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import (
+    ODD_STORE,
+    Api,
+    ApiDatabase,
+    StartApi,
+    problem,
+)
 
 FILES = {
     "report.csv": "text/csv",
@@ -47,7 +52,7 @@ def ask(api: Api, asked: dict[str, Any] | None = None, **headers: str) -> dict[s
 
 
 @pytest.fixture
-def database(api_database: Place):
+def database(api_database: ApiDatabase):
     database = Database(api_database.database_url)
     yield database
     database.close()
@@ -93,7 +98,7 @@ def test_a_report_that_was_asked_for_has_all_its_fields(api: Api):
     assert found == answer.json()
 
 
-def test_a_complete_report_has_all_its_fields(api: Api, api_database: Place):
+def test_a_complete_report_has_all_its_fields(api: Api, api_database: ApiDatabase):
     told = api.http.get(f"/v1/reports/{api_database.complete}").json()
     home = f"/v1/reports/{api_database.complete}"
     assert datetime.fromisoformat(told["requested_at"]) < datetime.fromisoformat(
@@ -235,7 +240,7 @@ def test_of_many_equal_requests_at_once_there_is_one_report(api: Api):
     assert len({each["id"] for each in told}) == 1
 
 
-def test_too_many_at_once_are_told_to_come_again(start_api: Start):
+def test_too_many_at_once_are_told_to_come_again(start_api: StartApi):
     # with what the other tests have left waiting there are more than enough
     full = start_api(max_queued_reports="1")
     asked = new_request()
@@ -306,7 +311,7 @@ def test_a_report_that_is_not_known_is_not_found(api: Api):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_the_one_that_was_written(api: Api, api_database: Place, name: str):
+def test_a_file_is_the_one_that_was_written(api: Api, api_database: ApiDatabase, name: str):
     path = f"/v1/reports/{api_database.complete}/{name}"
     content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     whole = api.http.get(path, headers=IDENTITY)
@@ -330,7 +335,7 @@ def test_a_file_is_the_one_that_was_written(api: Api, api_database: Place, name:
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "br", "", "identity", "gzip;q=0, *", "*;q=0"])
-def test_gzip_is_for_those_who_take_it(api: Api, api_database: Place, accepted: str):
+def test_gzip_is_for_those_who_take_it(api: Api, api_database: ApiDatabase, accepted: str):
     path = f"/v1/reports/{api_database.complete}/report.csv"
     answer = api.http.get(path, headers={"Accept-Encoding": accepted})
     assert "content-encoding" not in answer.headers
@@ -339,7 +344,7 @@ def test_gzip_is_for_those_who_take_it(api: Api, api_database: Place, accepted: 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_the_client_has_is_not_sent_again(
-    api: Api, api_database: Place, name: str, encoding: str
+    api: Api, api_database: ApiDatabase, name: str, encoding: str
 ):
     path, headers = f"/v1/reports/{api_database.complete}/{name}", {"Accept-Encoding": encoding}
     etag = api.http.get(path, headers=headers).headers["etag"]
@@ -352,7 +357,7 @@ def test_a_file_that_the_client_has_is_not_sent_again(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_part_of_a_file_is_given(api: Api, api_database: Place, name: str):
+def test_a_part_of_a_file_is_given(api: Api, api_database: ApiDatabase, name: str):
     path = f"/v1/reports/{api_database.complete}/{name}"
     content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     size = len(content)
@@ -372,7 +377,7 @@ def test_a_part_of_a_file_is_given(api: Api, api_database: Place, name: str):
     assert several.headers["content-type"].startswith("multipart/byteranges")
 
 
-def test_a_part_that_the_file_does_not_have_is_refused(api: Api, api_database: Place):
+def test_a_part_that_the_file_does_not_have_is_refused(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.csv"
     size = (api_database.reports_dir / api_database.complete / "report.csv").stat().st_size
     answer = api.http.get(path, headers={"Range": f"bytes={size}-"})
@@ -383,7 +388,7 @@ def test_a_part_that_the_file_does_not_have_is_refused(api: Api, api_database: P
         assert "bytes=0-499" in told["detail"]
 
 
-def test_a_download_goes_on_only_with_the_same_file(api: Api, api_database: Place):
+def test_a_download_goes_on_only_with_the_same_file(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.csv"
     whole = api.http.get(path, headers=IDENTITY)
     same = {"Range": "bytes=10-", "If-Range": whole.headers["etag"]}
@@ -416,7 +421,7 @@ def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
     assert api.http.get(f"/v1/reports/{failed}").json()["error"] == "no polls"
 
 
-def test_a_file_that_is_gone_is_told_of(api: Api, api_database: Place):
+def test_a_file_that_is_gone_is_told_of(api: Api, api_database: ApiDatabase):
     path = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     kept = path.rename(path.with_suffix(".kept"))
     told = problem(api.http.get(f"/v1/reports/{api_database.complete}/{path.name}"), 404)
@@ -424,7 +429,7 @@ def test_a_file_that_is_gone_is_told_of(api: Api, api_database: Place):
     kept.rename(path)
 
 
-def test_an_id_reaches_no_file_but_its_own(api: Api, api_database: Place, tmp_path: Path):
+def test_an_id_reaches_no_file_but_its_own(api: Api, api_database: ApiDatabase, tmp_path: Path):
     secret = api_database.reports_dir.parent / "report.csv"
     secret.write_text("so-secret")
     outside = tmp_path / "outside"
@@ -528,7 +533,9 @@ def test_report_of_a_dead_process_is_not_handed_out(api: Api, database: Database
     assert (told["status"], "no heartbeat for a minute" in told["error"]) == ("Failed", True)
 
 
-def test_report_of_a_dead_process_fails_without_a_daemon(start_api: Start, api_database: Place):
+def test_report_of_a_dead_process_fails_without_a_daemon(
+    start_api: StartApi, api_database: ApiDatabase
+):
     database, run_id = Database(api_database.database_url), str(uuid4())
     long_ago = datetime.now(UTC) - timedelta(minutes=2)
     with database.registry_transaction() as connection:
@@ -546,7 +553,9 @@ def test_report_of_a_dead_process_fails_without_a_daemon(start_api: Start, api_d
 # Stores
 
 
-def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(api: Api, api_database: Place):
+def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(
+    api: Api, api_database: ApiDatabase
+):
     told = api.http.get("/v1/stores/s1").json()
     latest = told.pop("latest")
     summary = api.http.get("/store_summary/s1").json()
@@ -624,7 +633,7 @@ def test_a_store_that_was_never_polled_is_not_found(api: Api, store_id: str, wha
 # last: it removes what the others look at
 
 
-def test_a_complete_report_is_removed_with_its_files(api: Api, api_database: Place):
+def test_a_complete_report_is_removed_with_its_files(api: Api, api_database: ApiDatabase):
     home = f"/v1/reports/{api_database.complete}"
     assert (api_database.reports_dir / api_database.complete).is_dir()
     assert api.http.delete(home).status_code == 204

@@ -9,8 +9,7 @@ import pytest
 from upath import UPath
 
 from storemon_pipeline.storage.report_reader import json_rows
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, problem
 
 FILES = ["report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv"]
 
@@ -24,7 +23,7 @@ def as_value(name: str, text: str) -> object:
     return json.loads(text)
 
 
-def test_rows_as_json_are_those_of_the_csv(api: Api, api_database: Place):
+def test_rows_as_json_are_those_of_the_csv(api: Api, api_database: ApiDatabase):
     home = f"/v1/reports/{api_database.complete}"
     text = api.http.get(f"{home}/report_full.csv").text
     expected = [
@@ -42,7 +41,7 @@ def test_rows_as_json_are_those_of_the_csv(api: Api, api_database: Place):
     assert shown["links"]["files"]["report.json"] == f"{home}/report.json"
 
 
-def test_rows_as_json_are_compressed_where_asked(api: Api, api_database: Place):
+def test_rows_as_json_are_compressed_where_asked(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.json"
     with api.http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
         assert answer.headers["content-encoding"] == "gzip"
@@ -54,7 +53,7 @@ def test_rows_as_json_are_compressed_where_asked(api: Api, api_database: Place):
 @pytest.mark.parametrize("store_id", ["s1", ODD_STORE, "NA", "unknown"])
 @pytest.mark.parametrize("name", FILES)
 def test_file_of_one_store_has_its_rows_only(
-    api: Api, api_database: Place, name: str, store_id: str
+    api: Api, api_database: ApiDatabase, name: str, store_id: str
 ):
     path = f"/v1/reports/{api_database.complete}/{name}"
     header, *lines = api.http.get(path).text.splitlines(keepends=True)
@@ -64,7 +63,7 @@ def test_file_of_one_store_has_its_rows_only(
     assert answer.headers["content-type"].startswith("text/csv")
 
 
-def test_rows_as_json_of_one_store_are_its_row(api: Api, api_database: Place):
+def test_rows_as_json_of_one_store_are_its_row(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.json"
     for store_id, count in [(ODD_STORE, 1), ("NA", 1), ("unknown", 0)]:
         rows = api.http.get(path, params={"store_id": store_id}).json()["rows"]
@@ -72,19 +71,19 @@ def test_rows_as_json_of_one_store_are_its_row(api: Api, api_database: Place):
     problem(api.http.get(path, params={"store_id": "no id"}), 422)
 
 
-def test_page_of_one_store_is_refused(api: Api, api_database: Place):
+def test_page_of_one_store_is_refused(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.html?store_id=s1"
     assert "store_id" in problem(api.http.get(path), 422)["detail"]
 
 
 @pytest.mark.parametrize("name", ["", "/report.csv", "/report.json", "/events", "/report.html"])
-def test_latest_is_the_newest_standard_report(api: Api, api_database: Place, name: str):
+def test_latest_is_the_newest_standard_report(api: Api, api_database: ApiDatabase, name: str):
     by_name = api.http.get(f"/v1/reports/latest{name}")
     assert by_name.status_code == 200
     assert by_name.content == api.http.get(f"/v1/reports/{api_database.complete}{name}").content
 
 
-def test_latest_is_neither_removed_nor_canceled(api: Api, api_database: Place):
+def test_latest_is_neither_removed_nor_canceled(api: Api, api_database: ApiDatabase):
     problem(api.http.delete("/v1/reports/latest"), 404)
     assert api.http.get(f"/v1/reports/{api_database.complete}").json()["status"] == "Complete"
 

@@ -18,8 +18,7 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.schema import service_level, special_hours, store_timezone
 from storemon_pipeline.uptime.outage_alerts import Alert
-from storemon_pipeline_tests.api.conftest import ODD_STORE, Place
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, problem
 
 NOTICED = datetime(2023, 1, 25, 0, 31, tzinfo=UTC)
 DOWN_SINCE = datetime(2023, 1, 24, 23, 30, tzinfo=UTC)
@@ -51,7 +50,7 @@ def rows_of(store_id: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_of(api_database: Place) -> None:
+def told_of(api_database: ApiDatabase) -> None:
     """Special hours, a target and alerts of s1; and a store whose zone's name is no zone's."""
     database = Database(api_database.database_url)
     poll = pd.DataFrame(

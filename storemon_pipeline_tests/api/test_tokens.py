@@ -7,16 +7,15 @@ import sys
 import httpx
 import pytest
 
-from storemon_pipeline_tests.api.conftest import Start
-from storemon_pipeline_tests.api.process import SECONDS, Api, free_port, problem
-from storemon_pipeline_tests.defs.runner import PROJECT
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, StartApi, free_port, problem
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"
 PATHS = ["/docs", "/openapi.json", "/metrics", "/readyz", "/v1/reports", "/nowhere", "/healthz/"]
 
 
 @pytest.fixture(scope="module")
-def guarded(start_api: Start) -> Api:
+def guarded(start_api: StartApi) -> Api:
     return start_api(api_tokens=f"{FULL}, read:{READ},{ODD}")
 
 
@@ -94,7 +93,7 @@ def test_an_address_that_others_can_reach_is_refused_without_tokens(host: str, t
     assert "STOREMON_API_TOKENS" in ended.stderr
 
 
-def test_with_tokens_another_address_is_served(start_api: Start):
+def test_with_tokens_another_address_is_served(start_api: StartApi):
     reachable = start_api(api_host="0.0.0.0", api_tokens=FULL)
     assert httpx.get(f"{reachable.url}/v1/reports").status_code == 401
     assert reachable.http.get("/v1/reports", headers=bearing(FULL)).status_code == 200

@@ -16,8 +16,7 @@ from sqlalchemy import insert
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.schema import polled_store
-from storemon_pipeline_tests.api.conftest import Start
-from storemon_pipeline_tests.api.process import Api, problem
+from storemon_pipeline_tests.helpers.api_process import Api, StartApi, problem
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 SOON = 5.0
@@ -48,7 +47,7 @@ def timed_get(api: Api, path: str) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-def test_a_webserver_that_hangs_delays_no_reads(start_api: Start, hanging: str):
+def test_a_webserver_that_hangs_delays_no_reads(start_api: StartApi, hanging: str):
     api = start_api(dagster_url=hanging)
     api.http.get("/v1/reports")  # the database is open
     began, done = time.monotonic(), []
@@ -82,7 +81,7 @@ def sqlite_place(tmp_path: Path) -> Iterator[tuple[Database, str]]:
 
 
 def test_posts_are_answered_while_an_ingest_writes(
-    start_api: Start, sqlite_place: tuple[Database, str]
+    start_api: StartApi, sqlite_place: tuple[Database, str]
 ):
     database, url = sqlite_place
     with database.data_transaction() as connection:
@@ -101,7 +100,7 @@ def test_posts_are_answered_while_an_ingest_writes(
 
 
 @pytest.fixture(scope="module")
-def fresh(start_api: Start, tmp_path_factory: pytest.TempPathFactory) -> Api:
+def fresh(start_api: StartApi, tmp_path_factory: pytest.TempPathFactory) -> Api:
     """An API before the first ingest."""
     return start_api(database_url=f"sqlite:///{tmp_path_factory.mktemp('fresh')}/storemon.db")
 

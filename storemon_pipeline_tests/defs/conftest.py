@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from storemon_pipeline.defs import resources
-from storemon_pipeline_tests.defs.runner import GOLDEN, SAMPLE, copy_data
+from storemon_pipeline_tests.helpers.runner import GOLDEN, SAMPLE, copy_data
 
 
 @pytest.fixture(autouse=True)

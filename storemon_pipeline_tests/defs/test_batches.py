@@ -13,7 +13,7 @@ import pytest
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime import batches
 from storemon_pipeline.uptime.fleet import FleetSummary
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     CSV_FILES,
     failure,
     report_dir,

@@ -15,7 +15,7 @@ import yaml
 from storemon_pipeline.defs import errors
 from storemon_pipeline.storage.schema import REGISTRY_TABLES, metadata
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     PROJECT,
     copy_data,
     dagster,

@@ -14,7 +14,7 @@ from upath import UPath
 from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES, RunStorage
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     CSV_FILES,
     execute,
     report_files,

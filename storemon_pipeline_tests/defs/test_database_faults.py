@@ -16,7 +16,7 @@ from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.sensors.report_requests import REPORT_SENSORS
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.errors import DatabaseUnavailableError, classify_error
-from storemon_pipeline_tests.defs.runner import failure, report_row, run
+from storemon_pipeline_tests.helpers.runner import failure, report_row, run
 
 KILL_ALL = text(
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "

@@ -26,7 +26,7 @@ from storemon_pipeline.storage.heartbeats import (
     record_heartbeat,
 )
 from storemon_pipeline.storage.reports import cancel_report, start_report
-from storemon_pipeline_tests.defs.runner import report_dir, report_row, run, table
+from storemon_pipeline_tests.helpers.runner import report_dir, report_row, run, table
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     GOLDEN,
     copy_data,
     execute,

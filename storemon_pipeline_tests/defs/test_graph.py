@@ -20,7 +20,7 @@ from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportSpec
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.runner import PROJECT
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 PACKAGE = PROJECT / "storemon_pipeline"
 

@@ -11,7 +11,7 @@ from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.settings import PROJECT_ROOT, Settings
 from storemon_pipeline.storage import latest_report
 from storemon_pipeline.storage.latest_report import publish_latest
-from storemon_pipeline_tests.defs.runner import report_files, run
+from storemon_pipeline_tests.helpers.runner import report_files, run
 
 
 def latest() -> bytes:

@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 
 from storemon_pipeline.defs.asset_checks import find_incomplete_stores
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.raw_files import fault, instant
+from storemon_pipeline_tests.helpers.runner import (
     SAMPLE,
     copy_data,
     materialize,
@@ -27,7 +28,6 @@ from storemon_pipeline_tests.defs.runner import (
     rows,
     run,
 )
-from storemon_pipeline_tests.test_sample_data import fault, instant
 
 DAY = timedelta(days=1)
 ASSETS = {

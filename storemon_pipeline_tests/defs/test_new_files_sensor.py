@@ -25,7 +25,7 @@ from storemon_pipeline.defs.sensors.new_files import (
     new_files_sensor,
 )
 from storemon_pipeline.storage.ingest_runs import IngestRun
-from storemon_pipeline_tests.defs.runner import GOLDEN, copy_data, materialize, run, table
+from storemon_pipeline_tests.helpers.runner import GOLDEN, copy_data, materialize, run, table
 
 POLLS, HOURS = "store_status.csv", "menu_hours.csv"
 FIRST = {POLLS: [100, 1]}

@@ -26,7 +26,7 @@ from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_inges
 from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.reference_data import replace_snapshot
 from storemon_pipeline.storage.schema import business_hours, store_timezone
-from storemon_pipeline_tests.defs.runner import table
+from storemon_pipeline_tests.helpers.runner import table
 
 SECRET = "known to both, of some length"
 DAY = "2023-01-25"  # a Wednesday

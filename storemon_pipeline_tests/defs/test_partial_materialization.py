@@ -9,7 +9,7 @@ import pytest
 from dagster._core.utils import make_new_run_id
 
 from storemon_pipeline.definitions import defs
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     failure,
     materialize,
     report_dir,

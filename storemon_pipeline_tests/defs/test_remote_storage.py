@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from upath import UPath
 
-from storemon_pipeline_tests.defs.runner import CSV_FILES, materialize, report_files, run
+from storemon_pipeline_tests.helpers.runner import CSV_FILES, materialize, report_files, run
 
 
 def test_a_report_on_another_file_system_is_the_same_and_can_be_gone_on_from(

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from storemon_pipeline.definitions import defs
-from storemon_pipeline_tests.defs.runner import failure, run, table
+from storemon_pipeline_tests.helpers.runner import failure, run, table
 
 RANGE = {"start": "2023-01-24T10:00:00Z", "end": "2023-01-24 11:00 UTC"}
 

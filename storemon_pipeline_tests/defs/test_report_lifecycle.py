@@ -11,7 +11,7 @@ from dagster._core.utils import make_new_run_id
 
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.uptime.report_request import ReportRequest
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     failure,
     materialize,
     report_dir,

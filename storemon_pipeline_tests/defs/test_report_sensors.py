@@ -28,7 +28,7 @@ from storemon_pipeline.storage.report_requests import (
 )
 from storemon_pipeline.storage.reports import ReportRecord, find_report, start_report
 from storemon_pipeline.uptime.report_request import ReportSpec
-from storemon_pipeline_tests.defs.runner import failure, report_dir, report_row, run, table
+from storemon_pipeline_tests.helpers.runner import failure, report_dir, report_row, run, table
 
 Status = dg.DagsterRunStatus
 LONG_AGO = datetime(2023, 1, 25, 12, tzinfo=UTC)

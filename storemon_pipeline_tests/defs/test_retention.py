@@ -13,7 +13,7 @@ from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs import retention
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage import schema
-from storemon_pipeline_tests.defs.runner import (
+from storemon_pipeline_tests.helpers.runner import (
     failure,
     materialize,
     report_dir,

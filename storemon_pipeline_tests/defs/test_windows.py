@@ -6,7 +6,7 @@ import dagster as dg
 
 from storemon_pipeline.storage.report_history import fleet_history, store_history, stored_windows
 from storemon_pipeline.uptime.windows import Window
-from storemon_pipeline_tests.defs.runner import StoremonResource, report_dir, rows, run
+from storemon_pipeline_tests.helpers.runner import StoremonResource, report_dir, rows, run
 
 ALL = {
     "windows": [window.value for window in Window],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.ingestion.workspace import Workspace
+from storemon_pipeline_tests.helpers.workspace import Workspace
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ def workspace(isolated_environment: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def either_place(database: Database, data_dir: Path) -> Workspace:
+def either_workspace(database: Database, data_dir: Path) -> Workspace:
     """An empty data directory and an empty database, once of each kind."""
     return Workspace(database, data_dir)

@@ -7,7 +7,7 @@ import pytest
 
 from storemon_pipeline.ingestion import line_reader
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     LEVELS,
     POLLS,

@@ -8,7 +8,7 @@ from storemon_pipeline.defs.metadata import preview, records_metadata
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.storage.ingest_log import SHOWN_CHARACTERS, read_bad_rows
 from storemon_pipeline.uptime.messages import MAX_MESSAGE
-from storemon_pipeline_tests.ingestion.workspace import POLLS, ZONES, Workspace, poll_rows, text
+from storemon_pipeline_tests.helpers.workspace import POLLS, ZONES, Workspace, poll_rows, text
 
 LONG = "x" * 1_000_000
 
@@ -32,8 +32,8 @@ def test_refusal_of_long_values_is_short(workspace: Workspace, lines):
     assert "store_status.csv" in str(refusal.value)
 
 
-def test_long_bad_row_is_kept_whole_and_shown_cut(either_place: Workspace, caplog):
-    place = either_place
+def test_long_bad_row_is_kept_whole_and_shown_cut(either_workspace: Workspace, caplog):
+    place = either_workspace
     place.put_all()
     row = f"{LONG},{LONG},{LONG}"
     place.write("store_status.csv", POLLS, *poll_rows([1]), row)

@@ -9,7 +9,7 @@ import pytest
 from storemon_pipeline.ingestion import ingest, line_reader
 from storemon_pipeline.ingestion.discovery import fingerprint
 from storemon_pipeline.ingestion.errors import FileChangedError
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, Workspace, poll_rows, text
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, Workspace, poll_rows, text
 
 OLD = text(POLLS, *poll_rows(range(100, 110)))
 # as long as the old one, so that the rest of a line may seem to be a line
@@ -48,8 +48,8 @@ def stores(place: Workspace) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["put_bytes", "replace"])
-def test_file_changed_while_read_is_read_again(either_place: Workspace, log, how):
-    place = either_place
+def test_file_changed_while_read_is_read_again(either_workspace: Workspace, log, how):
+    place = either_workspace
     place.put_bytes("store_status.csv", OLD)
     change = place.put_bytes if how == "put_bytes" else lambda *to: replace_file(place, *to)
     log.addHandler(WhileReading(lambda: change("store_status.csv", NEW)))
@@ -116,8 +116,8 @@ def test_lines_appended_while_read_are_no_change(workspace: Workspace, log, capl
     assert stores(workspace) == [*(str(store) for store in range(100, 110)), "7"]
 
 
-def test_name_that_is_not_utf8_is_named_and_not_read(either_place: Workspace):
-    place = either_place
+def test_name_that_is_not_utf8_is_named_and_not_read(either_workspace: Workspace):
+    place = either_workspace
     place.put_all()
     name = os.fsdecode(b"store_status_caf\xe9.csv")
     try:

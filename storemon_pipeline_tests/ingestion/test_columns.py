@@ -3,7 +3,7 @@
 import pytest
 
 from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 
 @pytest.mark.parametrize("name", ["dayOfWeek", "day", "day_of_week"])

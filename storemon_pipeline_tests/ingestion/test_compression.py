@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace, gz, poll_rows, text, zst
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace, gz, poll_rows, text, zst
 
 STORES = [f"{number:03}" for number in range(40)]
 MARK = b"\xef\xbb\xbf"

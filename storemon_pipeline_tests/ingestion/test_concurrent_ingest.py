@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.ingestion.workspace import Workspace, poll_rows
+from storemon_pipeline_tests.helpers.workspace import Workspace, poll_rows
 
 WAITS_SECONDS = 30
 
@@ -24,8 +24,8 @@ class Gate(logging.Handler):
         assert self.opened.wait(WAITS_SECONDS)
 
 
-def test_the_second_waits_and_finds_all_done(either_place: Workspace, database_url):
-    place = either_place
+def test_the_second_waits_and_finds_all_done(either_workspace: Workspace, database_url):
+    place = either_workspace
     place.put_all()
     place.add("store_status.csv", "bad\n")
     other = Workspace(Database(database_url), place.data_dir)
@@ -72,9 +72,9 @@ print(reports["store_status"].files[0].reading)
 
 
 def test_of_two_processes_one_reads_and_the_other_finds_all_done(
-    either_place: Workspace, database_url
+    either_workspace: Workspace, database_url
 ):
-    place = either_place
+    place = either_workspace
     place.put_all()
     place.add("store_status.csv", "\n".join([*poll_rows(range(2_000)), "bad", ""]))
     with subprocess.Popen(

@@ -3,7 +3,7 @@
 import pytest
 
 from storemon_pipeline.ingestion import line_reader
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace, poll_rows
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace, poll_rows
 
 AT = "2023-01-25 10:00:00"
 
@@ -15,8 +15,8 @@ def status(place: Workspace) -> str:
     return status
 
 
-def test_of_two_rows_of_a_file_the_later_one_wins(either_place: Workspace):
-    place = either_place
+def test_of_two_rows_of_a_file_the_later_one_wins(either_workspace: Workspace):
+    place = either_workspace
     place.write(
         "store_status.csv",
         POLLS,
@@ -44,9 +44,9 @@ def test_the_same_instant_is_the_same_however_it_is_written(workspace: Workspace
 
 @pytest.mark.parametrize("between", [1, 20])
 def test_the_later_row_wins_across_blocks_of_a_file(
-    either_place: Workspace, monkeypatch, between: int
+    either_workspace: Workspace, monkeypatch, between: int
 ):
-    place = either_place
+    place = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 64)
     others = poll_rows(f"other{n}" for n in range(between))
     place.write("store_status.csv", POLLS, f"1,active,{AT}", *others, f"1,inactive,{AT}")
@@ -62,8 +62,8 @@ def test_a_bad_row_corrects_nothing(workspace: Workspace):
     assert status(workspace) == "active"
 
 
-def test_a_later_file_corrects_an_earlier_one_by_name(either_place: Workspace):
-    place = either_place
+def test_a_later_file_corrects_an_earlier_one_by_name(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status_2023-01-25T18.csv", POLLS, f"1,inactive,{AT}", f"2,inactive,{AT}")
     place.write("store_status_2023-01-25T19.csv", POLLS, f"2,active,{AT}")
     place.write("store_status.csv", POLLS, f"1,active,{AT}", f"2,active,{AT}")
@@ -71,8 +71,8 @@ def test_a_later_file_corrects_an_earlier_one_by_name(either_place: Workspace):
     assert place.polls() == [("1", AT, "inactive"), ("2", AT, "active")]
 
 
-def test_a_later_ingestion_corrects_an_earlier_one(either_place: Workspace):
-    place = either_place
+def test_a_later_ingestion_corrects_an_earlier_one(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS, f"1,active,{AT}")
     place.ingest()
     place.add("store_status.csv", f"1,inactive,{AT}\n")

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from storemon_pipeline.ingestion import ingest, line_reader, row_stream
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     LOG,
     POLLS,
@@ -64,9 +64,9 @@ def killed(place: Workspace, *, at_message: int) -> bool:
 
 
 def test_wherever_it_is_killed_nothing_has_changed_and_the_next_one_does_all(
-    either_place: Workspace, monkeypatch
+    either_workspace: Workspace, monkeypatch
 ):
-    place = either_place
+    place = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
     place.put_all(store="old")
     place.ingest()
@@ -85,9 +85,9 @@ def test_wherever_it_is_killed_nothing_has_changed_and_the_next_one_does_all(
 
 
 def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_changed(
-    either_place: Workspace, monkeypatch
+    either_workspace: Workspace, monkeypatch
 ):
-    place = either_place
+    place = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", BLOCK_BYTES)
     monkeypatch.setattr(ingest, "BATCH_ROWS", 1)
     place.put_all(store="old")
@@ -129,8 +129,10 @@ ingest_files(
 """
 
 
-def test_a_process_killed_while_it_ingests_leaves_nothing(either_place: Workspace, database_url):
-    place = either_place
+def test_a_process_killed_while_it_ingests_leaves_nothing(
+    either_workspace: Workspace, database_url
+):
+    place = either_workspace
     put_many(place)
     with subprocess.Popen(
         [sys.executable, "-c", INGEST, database_url, str(place.data_dir)],

@@ -6,7 +6,7 @@ import pytest
 
 from storemon_pipeline.ingestion import bad_rows, line_reader, raw_file
 from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, Workspace, gz, poll_rows, text
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, Workspace, gz, poll_rows, text
 
 NUL = "is not read so far\0"
 
@@ -36,8 +36,8 @@ def test_file_with_few_bad_rows_is_read_to_its_end(workspace: Workspace):
 
 
 @pytest.mark.usefixtures("small")
-def test_bad_rows_of_many_blocks_are_all_kept(either_place: Workspace):
-    place = either_place
+def test_bad_rows_of_many_blocks_are_all_kept(either_workspace: Workspace):
+    place = either_workspace
     rows = [f"bad {n}" for n in range(300)]
     place.write("store_status.csv", POLLS, *rows)
     report = place.take_in_polls()

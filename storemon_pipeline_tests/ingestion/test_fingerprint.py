@@ -6,7 +6,7 @@ import pytest
 
 from storemon_pipeline.ingestion.discovery import fingerprint
 from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline_tests.ingestion.workspace import Workspace
+from storemon_pipeline_tests.helpers.workspace import Workspace
 
 
 def test_it_changes_with_every_change_of_a_file_that_would_be_read(workspace: Workspace):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from storemon_pipeline.ingestion import line_reader
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 STAMPS = [
     "2023-01-25 10:00:00 UTC",

@@ -3,7 +3,7 @@
 import pytest
 
 from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
 
 GOOD_HOURS = [f"{n},0,09:00:00,17:00:00" for n in range(95)]
 GOOD_ZONES = [f"{n},Asia/Tokyo" for n in range(95)]
@@ -16,8 +16,8 @@ FILES = {
 
 
 @pytest.mark.parametrize("refused", FILES)
-def test_above_the_accepted_share_no_table_changes_at_all(either_place: Workspace, refused):
-    place = either_place
+def test_above_the_accepted_share_no_table_changes_at_all(either_workspace: Workspace, refused):
+    place = either_workspace
     place.put_all()
     place.add("store_status.csv", "a bad row\n")
     place.ingest()
@@ -82,8 +82,8 @@ def test_the_share_is_that_of_the_whole_file_however_many_readings_it_took(works
     assert workspace.dump() == before
 
 
-def test_a_refused_file_is_taken_in_once_it_is_mended(either_place: Workspace):
-    place = either_place
+def test_a_refused_file_is_taken_in_once_it_is_mended(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS, *poll_rows("123"), "bad")
     with pytest.raises(TooManyBadRowsError):
         place.ingest(max_bad_share=0.05)

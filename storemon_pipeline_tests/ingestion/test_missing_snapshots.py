@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, ZONES, Workspace
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, ZONES, Workspace
 
 FILES = {
     "menu_hours.csv": ("business_hours", HOURS, "menu_hours.csv or business_hours.csv"),
@@ -12,9 +12,9 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_without_its_file_a_table_stays_as_it_is_and_the_log_warns(
-    either_place: Workspace, caplog, name
+    either_workspace: Workspace, caplog, name
 ):
-    place = either_place
+    place = either_workspace
     table, _, names = FILES[name]
     place.put_all()
     place.ingest()
@@ -33,9 +33,9 @@ def test_without_its_file_a_table_stays_as_it_is_and_the_log_warns(
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("newline", ["\n", ""])
 def test_with_nothing_but_a_header_a_table_becomes_empty(
-    either_place: Workspace, caplog, name, newline
+    either_workspace: Workspace, caplog, name, newline
 ):
-    place = either_place
+    place = either_workspace
     table, header, _ = FILES[name]
     place.put_all()
     place.ingest()

@@ -3,7 +3,7 @@
 import pytest
 
 from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, ZONES, Workspace
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, ZONES, Workspace
 
 TIMES = {
     "09:00": "09:00:00",
@@ -39,8 +39,8 @@ NOT_TIMES = [
 ]
 
 
-def test_wall_times_are_kept_with_their_seconds_and_fraction(either_place: Workspace):
-    place = either_place
+def test_wall_times_are_kept_with_their_seconds_and_fraction(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     place.write("menu_hours.csv", HOURS, *(f"{n},0,{said},{said}" for n, said in enumerate(TIMES)))
     place.ingest()
@@ -108,8 +108,10 @@ def test_weekdays_are_0_to_6(workspace: Workspace):
     assert all(reason.endswith("must be 0 (Monday) to 6 (Sunday)") for reason in reasons)
 
 
-def test_several_openings_of_a_day_are_kept_and_the_same_one_twice_is_one(either_place: Workspace):
-    place = either_place
+def test_several_openings_of_a_day_are_kept_and_the_same_one_twice_is_one(
+    either_workspace: Workspace,
+):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     place.write(
         "menu_hours.csv",
@@ -139,8 +141,8 @@ def test_a_row_with_several_faults_has_one_reason_that_names_them_all(workspace:
     ]
 
 
-def test_of_several_zones_of_a_store_the_last_known_counts(either_place: Workspace):
-    place = either_place
+def test_of_several_zones_of_a_store_the_last_known_counts(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     place.write(
         "timezones.csv",

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace, poll_rows, text
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace, poll_rows, text
 
 STATUS_LAST = "store_id,timestamp_utc,status"
 AT = "2023-01-25 10:00:00"
@@ -184,8 +184,8 @@ def test_a_line_that_goes_on_where_it_seemed_whole_is_read_again_with_the_file(
 
 
 @pytest.mark.parametrize("rest", ["ly\n", "\r\r\n", "\r \n", ",,\n", '"\n', b"\x97", "\r\r"])
-def test_line_that_goes_on_leaves_no_poll_behind(either_place: Workspace, rest):
-    place = either_place
+def test_line_that_goes_on_leaves_no_poll_behind(either_workspace: Workspace, rest):
+    place = either_workspace
     begun(place, STATUS_LAST)
     # the line that is cut corrects an earlier one, which must count again
     start = f"bad\n9,{AT},inactive\n9,{AT},active"

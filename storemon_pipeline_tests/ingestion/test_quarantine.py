@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from storemon_pipeline.ingestion import line_reader
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     NOW,
     POLLS,
@@ -25,8 +25,8 @@ def stores(place: Workspace) -> list[str]:
     return [store for store, _, _ in place.polls()]
 
 
-def test_bad_rows_are_kept_with_file_line_text_and_reason(either_place: Workspace):
-    place = either_place
+def test_bad_rows_are_kept_with_file_line_text_and_reason(either_workspace: Workspace):
+    place = either_workspace
     place.write(
         "store_status.csv",
         POLLS,
@@ -75,8 +75,8 @@ def test_bad_rows_are_kept_with_file_line_text_and_reason(either_place: Workspac
     assert stores(place) == ["1", "3"]
 
 
-def test_each_bad_row_belongs_to_the_reading_that_found_it(either_place: Workspace):
-    place = either_place
+def test_each_bad_row_belongs_to_the_reading_that_found_it(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS, "bad")
     place.ingest(run_id="first")
     place.add("store_status.csv", "worse\n")
@@ -171,8 +171,8 @@ def test_a_carriage_return_within_a_line_is_one_bad_row(workspace: Workspace, ro
     assert workspace.bad_lines() == [*([(3, kept)] if kept else []), (7, "bad")]
 
 
-def test_odd_characters_are_kept_as_they_are(either_place: Workspace):
-    place = either_place
+def test_odd_characters_are_kept_as_they_are(either_workspace: Workspace):
+    place = either_workspace
     odd = [
         "\x01\x1f\x7f",
         "\x85",

@@ -6,7 +6,7 @@ import pytest
 
 from storemon_pipeline.ingestion import line_reader
 from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline_tests.ingestion.workspace import Workspace
+from storemon_pipeline_tests.helpers.workspace import Workspace
 
 HEADERS = [
     b"store_id,status,timestamp_utc",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     POLLS,
     ZONES,
@@ -24,8 +24,8 @@ def readings(place: Workspace) -> dict[str, tuple[str, int]]:
     return {file.file: (file.reading, file.rows) for report in reports for file in report.files}
 
 
-def test_the_same_files_again_are_skipped_and_nothing_changes(either_place: Workspace, caplog):
-    place = either_place
+def test_the_same_files_again_are_skipped_and_nothing_changes(either_workspace: Workspace, caplog):
+    place = either_workspace
     place.put_all()
     place.add("store_status.csv", "bad\n")
     assert readings(place) == {
@@ -82,8 +82,10 @@ def test_a_renamed_file_of_polls_is_still_read_on_from_where_it_ended(workspace:
 
 
 @pytest.mark.parametrize("packed", [bytes, gz, zst])
-def test_of_a_file_that_has_only_grown_only_its_new_rows_are_read(either_place: Workspace, packed):
-    place = either_place
+def test_of_a_file_that_has_only_grown_only_its_new_rows_are_read(
+    either_workspace: Workspace, packed
+):
+    place = either_workspace
     rows = [*poll_rows("12"), "bad 4", *poll_rows("34"), "bad 7", *poll_rows("567")]
     place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
     report = place.take_in_polls()
@@ -169,9 +171,9 @@ def test_a_header_that_changed_is_read_anew(workspace: Workspace):
     ],
 )
 def test_a_snapshot_that_is_put_back_replaces_the_newer_one(
-    either_place: Workspace, name, other_name, table, header, row
+    either_workspace: Workspace, name, other_name, table, header, row
 ):
-    place = either_place
+    place = either_workspace
     place.write("store_status.csv", POLLS)
 
     def take_in(file: str, store: str) -> str:
@@ -210,8 +212,8 @@ def test_a_last_line_without_newline_of_a_snapshot_is_read_and_then_known(worksp
     assert readings(workspace)["timezones.csv"] == ("unchanged", 0)
 
 
-def test_every_reading_is_on_record(either_place: Workspace):
-    place = either_place
+def test_every_reading_is_on_record(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
     place.ingest(run_id="first")
     place.add("store_status.csv", poll_rows("3")[0] + "\n")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline_tests.ingestion.workspace import LEVELS, POLLS, SPECIAL, Workspace
+from storemon_pipeline_tests.helpers.workspace import LEVELS, POLLS, SPECIAL, Workspace
 
 NOT_DATES = [
     "",
@@ -47,8 +47,8 @@ def open_place(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_special_hours_are_openings_of_dates(either_place: Workspace):
-    place = either_place
+def test_special_hours_are_openings_of_dates(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     place.write(
         "special_hours.csv",
@@ -112,8 +112,8 @@ def test_one_time_alone_or_a_wrong_one_is_set_aside(open_place: Workspace, times
     assert open_place.rows("special_hours") == [("2", "2024-12-25", "", "")]
 
 
-def test_targets_are_percentages_with_three_decimals_at_most(either_place: Workspace):
-    place = either_place
+def test_targets_are_percentages_with_three_decimals_at_most(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     said = {"a": "99", "b": "99.999", "c": "0", "d": "100", "e": " 95.5 ", "f": "100.000"}
     place.write("service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in said.items()))

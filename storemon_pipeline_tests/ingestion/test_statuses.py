@@ -1,6 +1,6 @@
 """Statuses are forgiven their case and the spaces around them, and nothing else."""
 
-from storemon_pipeline_tests.ingestion.workspace import POLLS, Workspace
+from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 
 def test_case_and_surrounding_spaces_are_forgiven(workspace: Workspace):

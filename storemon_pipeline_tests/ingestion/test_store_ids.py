@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from storemon_pipeline.uptime.report_request import ReportSpec
-from storemon_pipeline_tests.ingestion.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
+from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
 
 IDS = [
     "9222367000000000000",
@@ -50,8 +50,8 @@ NOT_IDS = [
 ]
 
 
-def test_every_id_survives_digit_for_digit_in_every_table(either_place: Workspace):
-    place = either_place
+def test_every_id_survives_digit_for_digit_in_every_table(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS, *poll_rows(IDS))
     place.write("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in IDS))
     place.write("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in IDS))

@@ -1,6 +1,6 @@
 """Time zones may be spelled as people and Windows spell them; a name that no list has is a bad row."""
 
-from storemon_pipeline_tests.ingestion.workspace import POLLS, ZONES, Workspace
+from storemon_pipeline_tests.helpers.workspace import POLLS, ZONES, Workspace
 
 SPELLINGS = {
     "America/New_York": "America/New_York",
@@ -54,8 +54,8 @@ HINTS = {
 }
 
 
-def test_a_zone_is_stored_by_its_iana_name(either_place: Workspace):
-    place = either_place
+def test_a_zone_is_stored_by_its_iana_name(either_workspace: Workspace):
+    place = either_workspace
     place.write("store_status.csv", POLLS)
     place.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
     place.ingest()

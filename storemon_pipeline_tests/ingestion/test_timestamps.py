@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from storemon_pipeline.ingestion.timestamps import parse_timestamps
-from storemon_pipeline_tests.ingestion.workspace import NOW, POLLS, Workspace
+from storemon_pipeline_tests.helpers.workspace import NOW, POLLS, Workspace
 
 ACCEPTED = {
     "2023-01-22 12:09:39.388884 UTC": "2023-01-22 12:09:39.388884",
@@ -103,8 +103,8 @@ REFUSED = [
 ]
 
 
-def test_instants_are_read_to_the_microsecond_and_kept_in_utc(either_place: Workspace):
-    place = either_place
+def test_instants_are_read_to_the_microsecond_and_kept_in_utc(either_workspace: Workspace):
+    place = either_workspace
     place.write(
         "store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(ACCEPTED))
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     LEVELS,
     POLLS,
@@ -38,8 +38,8 @@ def begun(place: Workspace, name: str, stores: str = "abcd") -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("content", ["header", "header without newline", "bad rows"])
-def test_a_snapshot_without_a_row_is_refused(either_place: Workspace, name, content):
-    place = either_place
+def test_a_snapshot_without_a_row_is_refused(either_workspace: Workspace, name, content):
+    place = either_workspace
     table, header, _ = KINDS[name]
     begun(place, name)
     rest = {"header": "\n", "header without newline": "", "bad rows": "\n?\n?\n"}[content]
@@ -59,8 +59,8 @@ def test_a_snapshot_without_a_row_is_refused(either_place: Workspace, name, cont
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_snapshot_of_less_than_half_the_stores_is_refused(either_place: Workspace, name):
-    place = either_place
+def test_a_snapshot_of_less_than_half_the_stores_is_refused(either_workspace: Workspace, name):
+    place = either_workspace
     table, *_ = KINDS[name]
     begun(place, name)
     before = place.dump()

@@ -10,7 +10,7 @@ import pytest
 from storemon_pipeline.ingestion import line_reader
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.ingestion.workspace import (
+from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     POLLS,
     ZONES,
@@ -262,9 +262,9 @@ def test_a_cut_file_that_was_known_before(filled: Workspace):
 
 @pytest.mark.parametrize("name", ["menu_hours.csv", "timezones.csv"])
 def test_a_snapshot_that_cannot_be_read_leaves_the_old_one_and_the_polls(
-    either_place: Workspace, name
+    either_workspace: Workspace, name
 ):
-    place = either_place
+    place = either_workspace
     place.put_all(store="old")
     place.ingest()
     place.put_all(store="new")

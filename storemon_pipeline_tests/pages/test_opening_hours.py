@@ -1,30 +1,11 @@
 """Opening hours for people: what is written, by the rules that the figures follow."""
 
-from collections.abc import Sequence
 from datetime import date
 
-import pandas as pd
-
 from storemon_pipeline.pages.opening_hours import special_dates, weekly_hours
-from storemon_pipeline.uptime.opening_hours import OpeningHours
+from storemon_pipeline_tests.helpers.pages import hours_of
 
 DASH = "\N{EN DASH}"
-
-
-def hours_of(
-    *, weekly: Sequence[tuple[int, str, str]] = (), special: Sequence[tuple[str, str, str]] = ()
-) -> OpeningHours:
-    """The openings of a store; times that are empty say that it is closed."""
-    tables = []
-    for day, rows in (("day_of_week", weekly), ("date", special)):
-        table = pd.DataFrame(rows, columns=[day, "start_time_local", "end_time_local"])
-        for name in ("start_time_local", "end_time_local"):
-            table[name] = pd.to_timedelta(table[name].replace("", None)).astype("timedelta64[us]")
-        tables.append(table)
-    of_week, of_dates = tables
-    of_week["day_of_week"] = of_week["day_of_week"].astype("int64")
-    of_dates["date"] = pd.to_datetime(of_dates["date"]).astype("datetime64[us]")
-    return OpeningHours(of_week, of_dates)
 
 
 def test_a_week_is_told_day_by_day():

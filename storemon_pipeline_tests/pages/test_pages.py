@@ -30,11 +30,11 @@ from storemon_pipeline.uptime.assumptions import Assumptions, summarize_assumpti
 from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.rules import MissingDay
+from storemon_pipeline_tests.helpers.pages import NO_HISTORY, text_of
 
 AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
 HOUR = 3_600_000_000
 EVIL = "</script><img src=x onerror=alert(1)>&'\""
-NO_HISTORY = pd.DataFrame({"as_of": [], "uptime_pct": []})
 
 
 class Attributes(HTMLParser):
@@ -121,11 +121,6 @@ def fleet_of(
     totals[f"open_time_{asked.windows[0].suffix}"] /= len(asked.windows)
     fleet._totals = pd.Series(totals)
     return fleet
-
-
-def text_of(page: str) -> str:
-    body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
 
 
 def test_a_report_s_page_tells_its_figures_and_its_stores():

@@ -11,8 +11,7 @@ from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.metrics import observe_open_time
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
-from storemon_pipeline_tests.pages.test_opening_hours import hours_of
-from storemon_pipeline_tests.pages.test_pages import NO_HISTORY, text_of
+from storemon_pipeline_tests.helpers.pages import NO_HISTORY, hours_of, text_of
 
 AS_OF = datetime(2023, 1, 25, 18, tzinfo=UTC)
 NOTHING = hours_of()

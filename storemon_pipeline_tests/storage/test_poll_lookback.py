@@ -17,8 +17,8 @@ from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.time_zones import resolve_timezone
+from storemon_pipeline_tests.helpers.case_tables import request_of, tables_of
 from storemon_pipeline_tests.uptime.strategies import Case, cases
-from storemon_pipeline_tests.uptime.test_against_reference import request_of, tables_of
 
 START = pd.Timestamp("2023-01-18", tz="UTC")
 AS_OF = pd.Timestamp("2023-01-25", tz="UTC")

@@ -1,7 +1,6 @@
 """Figures of past reports: kept with the report, dropped with it, read as trends and comparisons."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -16,81 +15,13 @@ from storemon_pipeline.storage.report_history import (
     store_history,
     stored_windows,
 )
-from storemon_pipeline.storage.reports import complete_report, start_report
+from storemon_pipeline.storage.reports import start_report
 from storemon_pipeline.storage.retention import drop_report_row
 from storemon_pipeline.storage.schema import fleet_figure, fleet_hour, report_figure
-from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults
+from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
 from storemon_pipeline.uptime.windows import Window
-
-NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
-HOUR = 3_600_000_000
-
-Figures = Mapping[str, tuple[int, int, int]]
-"""Store -> uptime, downtime, unobserved, in microseconds."""
-
-
-def kept(
-    database: Database,
-    report_id: str,
-    figures: Figures,
-    *,
-    as_of: datetime = NOON,
-    windows: tuple[Window, ...] = (Window.WEEK,),
-    since: datetime | None = None,
-    finished_at: datetime | None = None,
-    slices: int = 1,
-    run_id: str | None = None,
-) -> None:
-    """Complete a report with these figures in each window; of all stores, in some slices."""
-    span = {} if since is None else {"start": since, "end": as_of}
-    asked = ReportSpec(as_of=as_of, windows=windows, **span)
-    request = resolve_spec(asked, newest_poll=as_of, now=as_of)
-    fleet = FleetSummary(request)
-    stores = sorted(figures)
-    for first in range(slices):
-        part = stores[first * len(stores) // slices : (first + 1) * len(stores) // slices]
-        exact = pd.DataFrame(
-            {
-                f"{figure}_{window.suffix}": [figures[store][at] for store in part]
-                for window in windows
-                for at, figure in enumerate(("uptime", "downtime", "unobserved"))
-            },
-            dtype="int64",
-        )
-        by_hour = pd.DataFrame(
-            {
-                "day_of_week": [2] * len(part),
-                "hour": [11] * len(part),
-                "open_minutes": [60.0] * len(part),
-                "downtime_minutes": [15.0] * len(part),
-            }
-        )
-        ids = pd.DataFrame({"store_id": pd.Series(part, dtype="str")})
-        levels = ids.assign(
-            **{
-                f"met_{window.suffix}": pd.array([None] * len(part), "boolean")
-                for window in windows
-            }
-        )
-        fleet.add(
-            StoreResults(
-                ids,
-                exact,
-                levels,
-                pd.DataFrame({"ongoing": []}),
-                by_hour,
-                current=ids.assign(status="up"),
-                down_now=ids.head(0),
-            )
-        )
-    with database.registry_transaction() as connection:
-        start_report(connection, report_id, request, as_of)
-        if run_id:
-            start_report(connection, run_id, request, as_of, root_run_id=report_id)
-        run = run_id or report_id
-        complete_report(connection, run, stores=len(figures), finished_at=finished_at or as_of)
-        save_metrics(connection, run, fleet)
+from storemon_pipeline_tests.helpers.report_history import HOUR, NOON, Figures, kept
 
 
 def counts(database: Database) -> dict[str, int]:

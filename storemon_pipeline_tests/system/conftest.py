@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from storemon_pipeline_tests.conftest import new_database
-from storemon_pipeline_tests.defs.runner import PROJECT, execute, told_path
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
+from storemon_pipeline_tests.helpers.postgresql import new_database
+from storemon_pipeline_tests.helpers.runner import PROJECT, execute, told_path
 
 
 @pytest.fixture(scope="package")
@@ -25,14 +24,6 @@ def system(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> 
             (first,) = system.api.get("/v1/reports").json()["reports"]
             system.until(first["id"], "Complete")
             yield system
-
-
-@dataclass(frozen=True)
-class ByCommand:
-    """A report that ``dagster job execute`` made: its run, and its report.csv."""
-
-    run_id: str
-    csv: bytes
 
 
 @pytest.fixture(scope="package")

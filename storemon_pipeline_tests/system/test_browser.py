@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from storemon_pipeline_tests.browser import chromium
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.browser import chromium
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 
 PAGE_SECONDS = 90
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 
 
 def runs_of(system: System, request_id: str) -> list[str]:

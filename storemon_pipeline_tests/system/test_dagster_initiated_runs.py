@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System
 
 
 def test_a_run_of_the_command_line_is_a_report(system: System, by_command: ByCommand) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from storemon_pipeline_tests.defs.runner import PROJECT
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 MOST = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["run_queue"]["max_concurrent_runs"]
 

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 
 STRATEGIES = ("ALL_STEPS", "FROM_FAILURE")
 HELD_STEP = "weekly_hours"

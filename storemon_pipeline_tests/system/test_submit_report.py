@@ -7,8 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from storemon_pipeline_tests.system.conftest import ByCommand
-from storemon_pipeline_tests.system.deployment import System, wait_for
+from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 
 
 def test_a_report_asked_for_over_rest_is_a_run_and_has_the_figures_of_the_command_line(

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from storemon_pipeline_tests.defs.runner import PROJECT
+from storemon_pipeline_tests.helpers.runner import PROJECT
 
 SECONDS = 60
 """For how long anything is waited for."""
@@ -107,3 +107,27 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert told["title"]
     assert told["detail"]
     return told
+
+
+ODD_STORE = "s:1.a_b-C"
+"""A store's id with all that is neither letter nor digit and may be in one."""
+
+
+@dataclass(frozen=True)
+class ApiDatabase:
+    """A database and a directory of reports, with what is in them."""
+
+    database_url: str
+    reports_dir: Path
+    complete: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "STOREMON_DATABASE_URL": self.database_url,
+            "STOREMON_REPORTS_DIR": str(self.reports_dir),
+            "STOREMON_MAX_QUEUED_REPORTS": "100000",
+        }
+
+
+StartApi = Callable[..., Api]

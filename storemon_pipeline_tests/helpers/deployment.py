@@ -22,7 +22,7 @@ import httpx
 import yaml
 from sqlalchemy import NullPool, create_engine, text
 
-from storemon_pipeline_tests.defs.runner import PROJECT, copy_data
+from storemon_pipeline_tests.helpers.runner import PROJECT, copy_data
 
 Found = TypeVar("Found")
 
@@ -134,7 +134,7 @@ class Part:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, without waiting until it is ready."""
+        """StartApi it, without waiting until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -442,3 +442,11 @@ def _run_id(launched: Mapping[str, Any]) -> str:
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run_id: str = launched["run"]["runId"]
     return run_id
+
+
+@dataclass(frozen=True)
+class ByCommand:
+    """A report that ``dagster job execute`` made: its run, and its report.csv."""
+
+    run_id: str
+    csv: bytes

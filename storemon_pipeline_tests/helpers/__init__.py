@@ -1,0 +1,1 @@
+"""Helpers of the tests: processes, workspaces and texts that several folders use."""
