@@ -20,6 +20,7 @@ from storemon_pipeline.defs.jobs import CONSOLE_CONFIG, JOBS
 from storemon_pipeline.defs.removal import remove_polls_job
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES, referenced_runs
+from storemon_pipeline.evaluation.report_retention import reports_to_drop, retention_cutoff
 from storemon_pipeline.storage.alert_outbox import drop_alerts
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_runs import delete_ingest_runs
@@ -30,8 +31,6 @@ from storemon_pipeline.storage.retention import (
     drop_polls,
     drop_quarantined,
     drop_report_row,
-    reports_to_drop,
-    retention_cutoff,
 )
 
 PROJECT_ASSETS = {

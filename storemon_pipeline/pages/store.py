@@ -27,6 +27,7 @@ from storemon_pipeline.pages.timeline import (
     store_states_over_time,
     timeline,
 )
+from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.fleet import StoreResults
 from storemon_pipeline.uptime.metrics import ObservedTime
@@ -42,28 +43,6 @@ _HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
-class AlertView:
-    """An alert, and whether the webhook has it.
-
-    Attributes
-    ----------
-    is_down : bool
-        Or else the store was up again.
-    sent_at : datetime or None
-        None where the webhook has not confirmed it.
-    attempts : int
-    last_error : str or None
-    """
-
-    is_down: bool
-    down_since: datetime
-    created_at: datetime
-    sent_at: datetime | None
-    attempts: int
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class StoreView:
     """What a page says of a store beside its figures.
 
@@ -72,7 +51,7 @@ class StoreView:
     timezone_known : bool
         Whether the zone is its own, or else assumed.
     hours : OpeningHours
-    alerts : sequence of AlertView
+    alerts : sequence of AlertRecord
         The newest ones, newest first.
     """
 
@@ -83,7 +62,7 @@ class StoreView:
     first_poll_utc: datetime
     last_poll_utc: datetime
     hours: OpeningHours
-    alerts: Sequence[AlertView]
+    alerts: Sequence[AlertRecord]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,13 @@ import pytest
 from upath import UPath
 
 from storemon_pipeline.storage.report_writer import (
-    BY_HOUR,
-    EVENTS,
-    REPORT,
-    REPORT_FULL,
+    ReportFile,
     ReportWriter,
     csv_appender,
 )
 from storemon_pipeline.uptime.fleet import StoreResults
 
-NAMES = [REPORT, REPORT_FULL, EVENTS, BY_HOUR]
+NAMES = [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.EVENTS, ReportFile.BY_HOUR]
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -79,7 +76,7 @@ def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
 
     def fail() -> None:
         with report.open(NAMES) as files:
-            files[REPORT].write(b"new")
+            files[ReportFile.REPORT].write(b"new")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
@@ -90,16 +87,16 @@ def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
 def test_new_files_take_the_place_of_old_ones(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     write(report, b"old and longer")
-    write(report, b"new", [REPORT, EVENTS])
+    replaced = [ReportFile.REPORT, ReportFile.EVENTS]
+    write(report, b"new", replaced)
     assert contents(report.directory) == {
-        name: f"{name} {'new' if name in {REPORT, EVENTS} else 'old and longer'}".encode()
-        for name in NAMES
+        name: f"{name} {'new' if name in replaced else 'old and longer'}".encode() for name in NAMES
     }
 
 
 def test_a_file_that_cannot_be_opened_leaves_none(tmp_path: Path):
     report = ReportWriter(UPath(str(tmp_path)), "a-run")
-    (tmp_path / "a-run" / f".{EVENTS}.part").mkdir(parents=True)
+    (tmp_path / "a-run" / f".{ReportFile.EVENTS}.part").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         write(report, b"new")
     assert contents(report.directory) == {}
@@ -147,19 +144,24 @@ def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir
         append(results("1"))
         append(results("2"))
     lines = {name: data.decode().split("\n") for name, data in contents(report.directory).items()}
-    assert lines[REPORT] == [
+    assert lines[ReportFile.REPORT] == [
         "store_id,uptime_last_hour,downtime_last_hour",
         "1,60.00,0.00",
         "2,60.00,0.00",
         "",
     ]
-    assert lines[REPORT_FULL][1:] == [
+    assert lines[ReportFile.REPORT_FULL][1:] == [
         "1,60.00,0.00,2023-01-25T18:00:00Z,99.999,true,-0.50,3,",
         "2,60.00,0.00,2023-01-25T18:00:00Z,99,,-0.50,3,",
         "",
     ]
-    assert [line[:1] for line in lines[EVENTS]] == ["s", "1", "2", ""]
-    assert lines[BY_HOUR] == ["store_id,day_of_week,open_minutes", "1,2,60.00", "2,2,60.00", ""]
+    assert [line[:1] for line in lines[ReportFile.EVENTS]] == ["s", "1", "2", ""]
+    assert lines[ReportFile.BY_HOUR] == [
+        "store_id,day_of_week,open_minutes",
+        "1,2,60.00",
+        "2,2,60.00",
+        "",
+    ]
 
 
 def test_results_that_cannot_be_written_leave_no_file(reports_dir: UPath):

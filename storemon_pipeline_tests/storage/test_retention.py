@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, insert, inspect, select
 from upath import UPath
 
+from storemon_pipeline.evaluation.report_retention import reports_to_drop, retention_cutoff
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import IngestRecord, quarantine, record_file
 from storemon_pipeline.storage.polls import oldest_poll, read_polled_stores, upsert_polls
@@ -20,8 +21,6 @@ from storemon_pipeline.storage.retention import (
     drop_quarantined,
     drop_report_row,
     first_kept_month,
-    reports_to_drop,
-    retention_cutoff,
 )
 from storemon_pipeline.storage.schema import (
     ingested_file,

@@ -41,7 +41,7 @@ from storemon_pipeline.pages.reports import (
     report_page,
     reports_page,
 )
-from storemon_pipeline.pages.store import AlertView, StoreView, StoreWeek, store_page, stores_page
+from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page, stores_page
 from storemon_pipeline.storage.alert_outbox import read_alerts
 from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.polls import newest_poll
@@ -59,7 +59,6 @@ from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.fleet import store_results
 from storemon_pipeline.uptime.metrics import observe_open_time
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
-from storemon_pipeline.uptime.outage_alerts import DOWN
 from storemon_pipeline.uptime.report_request import ReportSpec, StoreId, parse_instant, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.windows import Window
@@ -313,16 +312,6 @@ def store(services: AppStateDep, request: Request, store_id: StoreIdInPath) -> H
         record.first_poll_utc,
         record.last_poll_utc,
         hours,
-        [
-            AlertView(
-                each.kind == DOWN,
-                each.down_since,
-                each.created_at,
-                each.sent_at,
-                each.attempts,
-                each.last_error,
-            )
-            for each in alerts
-        ],
+        alerts,
     )
     return page_response(store_page(facts, week, history, frame=_page_context(services, request)))
