@@ -33,7 +33,13 @@ from storemon_pipeline.storage.report_writer import (
 )
 from storemon_pipeline.storage.reports import COMPLETE, ReportRecord
 
-REPORT_MEDIA_TYPES = {REPORT: CSV, REPORT_FULL: CSV, EVENTS: CSV, BY_HOUR: CSV, PAGE: HTML}
+REPORT_MEDIA_TYPES: dict[str, str] = {
+    REPORT: CSV,
+    REPORT_FULL: CSV,
+    EVENTS: CSV,
+    BY_HOUR: CSV,
+    PAGE: HTML,
+}
 """A report's files, and of which type each is."""
 
 

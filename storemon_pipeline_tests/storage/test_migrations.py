@@ -180,7 +180,7 @@ def _at_version(database_url: str, version: str) -> Engine:
     return engine
 
 
-def test_migration_keeps_reports_of_the_first_version_with_run_id(database_url: str):
+def test_migration_keeps_reports_of_the_first_version(database_url: str):
     config = Config()
     config.set_main_option(
         "script_location", str(Path(schema_version.__file__).parent / "migrations")

@@ -1,4 +1,4 @@
-"""The files of a report appear under their names when all of them are whole, or not at all."""
+"""Writing the files of a report: they appear together, complete, or not at all."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,14 @@ NAMES = [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.EVENTS, ReportFil
 
 @pytest.fixture(params=["local", "memory"])
 def reports_dir(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
-    """A directory for reports, on a disk and elsewhere."""
+    """A reports directory, local and remote."""
     if request.param == "local":
         return UPath(str(tmp_path / "reports"))
     return UPath(f"memory://{uuid4().hex}/reports")
 
 
 def contents(directory: UPath) -> dict[str, bytes]:
-    """Name -> content of every file in a directory, hidden ones too."""
+    """Return the content of each file in a directory by name, including hidden files."""
     if not directory.exists():
         return {}
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
@@ -41,7 +41,7 @@ def write(files: ReportWriter, content: bytes, names: list[str] = NAMES) -> None
             file.write(content)
 
 
-def test_files_appear_when_all_of_them_are_whole(reports_dir: UPath):
+def test_files_appear_once_all_are_complete(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     with report.open(NAMES) as files:
         for file in files.values():
@@ -55,7 +55,7 @@ def test_files_appear_when_all_of_them_are_whole(reports_dir: UPath):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_while_writing_leaves_no_file(reports_dir: UPath, error):
+def test_error_while_writing_leaves_no_file(reports_dir: UPath, error):
     report = ReportWriter(reports_dir, "a-run")
 
     def fail() -> None:
@@ -69,7 +69,7 @@ def test_an_error_while_writing_leaves_no_file(reports_dir: UPath, error):
     assert contents(report.directory) == {}
 
 
-def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
+def test_error_while_writing_keeps_previous_files(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     write(report, b"old")
     before = contents(report.directory)
@@ -84,7 +84,7 @@ def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
     assert contents(report.directory) == before
 
 
-def test_new_files_take_the_place_of_old_ones(reports_dir: UPath):
+def test_new_files_replace_previous_ones(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     write(report, b"old and longer")
     replaced = [ReportFile.REPORT, ReportFile.EVENTS]
@@ -94,7 +94,7 @@ def test_new_files_take_the_place_of_old_ones(reports_dir: UPath):
     }
 
 
-def test_a_file_that_cannot_be_opened_leaves_none(tmp_path: Path):
+def test_file_that_cannot_be_opened_leaves_no_file(tmp_path: Path):
     report = ReportWriter(UPath(str(tmp_path)), "a-run")
     (tmp_path / "a-run" / f".{ReportFile.EVENTS}.part").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
@@ -138,7 +138,7 @@ def results(store: str) -> StoreResults:
     return StoreResults(figures, figures, levels, events, by_hour, current, current)
 
 
-def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir: UPath):
+def test_csv_appender_appends_results_to_open_files(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     with report.open(NAMES) as files, csv_appender(files) as append:
         append(results("1"))
