@@ -21,7 +21,7 @@ from storemon_pipeline.defs.metadata import (
     preview,
     records_metadata,
 )
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.bad_rows import MAX_LISTED_BAD_ROWS
 from storemon_pipeline.ingestion.ingest import ingest_files
@@ -105,7 +105,6 @@ def _check(name: str) -> dg.AssetCheckSpec:
     specs=[_spec(name, kind) for name, kind in RAW_ASSETS.items()],
     check_specs=[_check(name) for name in RAW_ASSETS],
     can_subset=True,
-    hooks={mark_report_failed},
 )
 def ingest(
     context: dg.AssetExecutionContext, storemon: StoremonResource

@@ -22,7 +22,7 @@ from storemon_pipeline.defs.metadata import (
     metric_columns,
     preview,
 )
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.report_summary import WORST, report_summary, worst_stores
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.data_quality import read_data_quality
@@ -139,7 +139,6 @@ EVENT_PREVIEW_COLUMNS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing
         ),
     ],
     can_subset=True,
-    hooks={mark_report_failed},
 )
 def report(
     context: dg.AssetExecutionContext,

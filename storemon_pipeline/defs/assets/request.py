@@ -15,7 +15,7 @@ from pydantic import Field
 from storemon_pipeline.defs.errors import ReportError, as_dagster_failure
 from storemon_pipeline.defs.io_managers import LazyTable
 from storemon_pipeline.defs.metadata import OWNERS, summarize_ids
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_table import run_table
 from storemon_pipeline.evaluation.poll_lookback import with_estimated_polls
@@ -104,7 +104,6 @@ class ReportRequestConfig(dg.Config):
     kinds={"sqlalchemy"},
     owners=OWNERS,
     io_manager_key="request_io",
-    hooks={mark_report_failed},
     description=(
         "What this run was asked for, with every question answered: as_of, windows, stores and "
         "rules. The only asset with run config."
