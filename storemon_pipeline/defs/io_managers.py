@@ -72,6 +72,7 @@ class LazyTable:
 class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Store the output of an asset in the directory of its run."""
 
+    # a class variable, or else pydantic takes it for a field of the config
     extension: ClassVar[str]  # type: ignore[misc]
     _base_path: UPath = PrivateAttr()
 
@@ -96,7 +97,7 @@ class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 class RequestIOManager(RunScopedIOManager):
     """Store a :class:`ReportRequest` as JSON."""
 
-    extension: ClassVar[str] = ".json"
+    extension: ClassVar[str] = ".json"  # type: ignore[misc]
 
     def dump_to_path(self, context: dg.OutputContext, obj: ReportRequest, path: UPath) -> None:  # noqa: ARG002
         """Write the request atomically."""
@@ -111,7 +112,7 @@ class RequestIOManager(RunScopedIOManager):
 class ParquetIOManager(RunScopedIOManager):
     """Store a table as Parquet, in row groups that can be read one by one."""
 
-    extension: ClassVar[str] = ".parquet"
+    extension: ClassVar[str] = ".parquet"  # type: ignore[misc]
 
     def dump_to_path(
         self, context: dg.OutputContext, obj: pd.DataFrame | TableBatches, path: UPath
