@@ -11,6 +11,7 @@ from typing import Any
 from storemon_pipeline.uptime.report_request import ReportSpec
 
 REPORT_JOB, INGEST_JOB = "report_job", "ingest_job"
+INGEST_AND_REPORT_JOB = "ingest_and_report_job"
 
 REQUEST_TAG = "storemon/request_id"
 """The tag of a run that names the request it makes the report of."""

@@ -13,7 +13,7 @@ import pytest
 
 from storemon_pipeline.clients.webhook import signature
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.defs.sensors.outage_alerts import detect_alerts, notice_ingest
+from storemon_pipeline.defs.sensors.outage_alerts import detect_alerts, detect_ingest_alert
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.alert_outbox import FIRST_DELAY, MAX_DELAY, retry_delay
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
@@ -66,7 +66,7 @@ def test_documented_ingest_alerts_have_the_fields_sent(isolated_environment: Pat
         with database.registry_transaction() as connection:
             start_ingest_run(connection, str(number), {}, at)
             finish_ingest_run(connection, str(number), at + number * timedelta(0, 1), error=error)
-        notice_ingest(database, at)
+        detect_ingest_alert(database, at)
     shown = [json.loads(line) for line in blocks(ALERTS, "json")[1].splitlines()]
     sent = [row["payload"] for row in table("alert")]
     assert [list(each) for each in shown] == [list(each) for each in sent]

@@ -45,7 +45,7 @@ from storemon_pipeline_tests.helpers.documentation import (
     tables,
     without_blocks,
 )
-from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, run, told_path
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, report_path, run
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -386,7 +386,7 @@ def test_the_dagster_commands_work_one_after_the_other(the_sample_is_the_data: P
     assert " of 1267873068966844821 from 2024-11-10T12:00:00+00:00 to before " in removed
     assert "Removed " in removed
     asked = run_configs()[0]["ops"]["report_request"]["config"]
-    header, *rows = told_path(reported).read_text().splitlines()
+    header, *rows = report_path(reported).read_text().splitlines()
     assert [column for column in header.split(",") if column.startswith("uptime_")] == [
         f"uptime_{Window(window).suffix}" for window in asked["windows"]
     ]

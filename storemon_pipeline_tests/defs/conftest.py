@@ -1,4 +1,4 @@
-"""What the tests of Dagster's side share: a real instance, and data to run on."""
+"""Fixtures of the tests of Dagster's definitions: an instance and raw data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from storemon_pipeline_tests.helpers.runner import GOLDEN, SAMPLE, copy_data
 
 
 @pytest.fixture(autouse=True)
-def _own_connections() -> Iterator[None]:
-    """Let no test find the connections of another, to a database that has been emptied since."""
+def _fresh_connections() -> Iterator[None]:
+    """Drop connections of other tests, whose databases have been emptied since."""
     resources._database.cache_clear()
     yield
     resources._database.cache_clear()
@@ -20,20 +20,20 @@ def _own_connections() -> Iterator[None]:
 
 @pytest.fixture
 def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with a history of its own, in memory."""
+    """Dagster instance in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture
 def two_stores(data_dir: Path) -> Path:
-    """The data directory with the raw files of a golden case of two stores, s1 and s2."""
+    """Data directory with the raw files of a golden case with two stores, s1 and s2."""
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data_dir)
     return data_dir
 
 
 @pytest.fixture
 def sample(data_dir: Path) -> Path:
-    """The data directory with the project's sample."""
+    """Data directory with the project's sample."""
     copy_data(SAMPLE, data_dir)
     return data_dir

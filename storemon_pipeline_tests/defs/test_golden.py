@@ -1,4 +1,4 @@
-"""The worked cases of the rules come out of the real command, from whatever directory it is run."""
+"""Golden cases of the rules, run with the real command from another directory."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ from storemon_pipeline_tests.helpers.runner import (
     copy_data,
     execute,
     report_dir,
+    report_path,
     request_config,
     rows,
     run,
-    told_path,
 )
 
 CASES = sorted(case.name for case in GOLDEN.iterdir() if case.is_dir())
@@ -35,8 +35,8 @@ SEVEN_COLUMNS = [
 ]
 
 
-class Reported(NamedTuple):
-    """What the command wrote for a case: its exit code, its log, and the directory of its files."""
+class CaseResult(NamedTuple):
+    """Exit code, log and report directory of the command for a case."""
 
     exit_code: int
     log: str
@@ -44,49 +44,49 @@ class Reported(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Reported]]:
-    """Run a case by the command, and wait until it is done."""
-    place = tmp_path_factory.mktemp("golden")
-    begun: dict[str, Future[Reported]] = {}
-    # A command takes seconds, most of them to import Dagster, on one core. So while a test waits
-    # for its case the next one runs beside it. Other workers of pytest-xdist have the other cores.
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], CaseResult]]:
+    """Return a function that runs a case with the command and waits for it."""
+    workspace = tmp_path_factory.mktemp("golden")
+    started: dict[str, Future[CaseResult]] = {}
+    # A command takes seconds on one core, mostly to import Dagster, so the next case runs in
+    # parallel. Workers of pytest-xdist use the other cores already.
     ahead = 0 if "PYTEST_XDIST_WORKER" in os.environ else 1
 
     with ThreadPoolExecutor(max_workers=1 + ahead) as pool:
 
-        def wait(case: str) -> Reported:
+        def wait(case: str) -> CaseResult:
             first = CASES.index(case)
             for name in CASES[first : first + 1 + ahead]:
-                if name not in begun:
-                    begun[name] = pool.submit(
-                        _report, GOLDEN / name, place / name, dict(os.environ)
+                if name not in started:
+                    started[name] = pool.submit(
+                        _report, GOLDEN / name, workspace / name, dict(os.environ)
                     )
-            return begun[case].result()
+            return started[case].result()
 
         yield wait
 
 
-def _report(case: Path, place: Path, env: dict[str, str]) -> Reported:
-    data_dir, elsewhere = place / "data", place / "elsewhere"
+def _report(case: Path, workspace: Path, env: dict[str, str]) -> CaseResult:
+    data_dir, working_dir = workspace / "data", workspace / "elsewhere"
     data_dir.mkdir(parents=True)
-    elsewhere.mkdir()
+    working_dir.mkdir()
     copy_data(case, data_dir)
-    config = place / "config.yaml"
-    asked = yaml.safe_load((case / "request.yaml").read_text())
-    config.write_text(yaml.safe_dump(request_config(**asked)))
-    own = {
+    config = workspace / "config.yaml"
+    request = yaml.safe_load((case / "request.yaml").read_text())
+    config.write_text(yaml.safe_dump(request_config(**request)))
+    settings = {
         "STOREMON_DATA_DIR": str(data_dir),
-        "STOREMON_REPORTS_DIR": str(place / "reports"),
-        "STOREMON_DATABASE_URL": f"sqlite:///{place}/storemon.db",
+        "STOREMON_REPORTS_DIR": str(workspace / "reports"),
+        "STOREMON_DATABASE_URL": f"sqlite:///{workspace}/storemon.db",
         "STOREMON_MAX_BAD_SHARE": "1",
     }
-    done = execute("ingest_and_report_job", "-c", config, cwd=elsewhere, env=env | own)
-    report = told_path(done.stdout).parent if done.returncode == 0 else place
-    return Reported(done.returncode, done.stdout, report)
+    done = execute("ingest_and_report_job", "-c", config, cwd=working_dir, env=env | settings)
+    report = report_path(done.stdout).parent if done.returncode == 0 else workspace
+    return CaseResult(done.returncode, done.stdout, report)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_worked_case_comes_out(case: str, reported: Callable[[str], Reported]) -> None:
+def test_golden_case_gives_expected_files(case: str, reported: Callable[[str], CaseResult]) -> None:
     exit_code, log, report = reported(case)
     assert exit_code == 0, log
     assert_figures(GOLDEN / case / "expected.csv", report / "report_full.csv")
@@ -96,7 +96,7 @@ def test_a_worked_case_comes_out(case: str, reported: Callable[[str], Reported])
     assert_same_figures(report)
 
 
-def test_without_config_the_report_has_the_seven_columns_that_everybody_expects(
+def test_default_report_has_the_seven_documented_columns(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     made = run(instance, "ingest_and_report_job")
@@ -105,41 +105,43 @@ def test_without_config_the_report_has_the_seven_columns_that_everybody_expects(
     assert_same_figures(report)
 
 
-def assert_figures(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
-    ids = [row["store_id"] for row in given]
-    assert ids == [row["store_id"] for row in wanted] == sorted(ids)
-    for want, got in zip(wanted, given, strict=True):
+def assert_figures(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
+    ids = [row["store_id"] for row in actual_rows]
+    assert ids == [row["store_id"] for row in expected_rows] == sorted(ids)
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         for column in want.keys() - {"store_id"}:
             assert float(got[column]) == about(want[column]), (want["store_id"], column)
 
 
-def assert_events(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
-    assert [told(row) for row in given] == [told(row) for row in wanted]
-    for want, got in zip(wanted, given, strict=True):
+def assert_events(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
+    assert [event_key(row) for row in actual_rows] == [event_key(row) for row in expected_rows]
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         assert float(got["minutes"]) == about(want["minutes"]), want
 
 
-def told(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
-    """An event as it is compared: its store, its instants with their offsets, whether it goes on."""
+def event_key(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
+    """Return what is compared of an event: store, times with UTC offsets, and whether ongoing."""
     columns = ("start_utc", "end_utc", "start_local", "end_local")
     instants = [datetime.fromisoformat(event[column]) for column in columns]
-    assert instants[:2] == instants[2:], "UTC and local time name different instants"
+    assert instants[:2] == instants[2:], "UTC and local times differ"
     return event["store_id"], [(at, at.utcoffset()) for at in instants], event["ongoing"]
 
 
-def assert_by_hour(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
+def assert_by_hour(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
     key = ("store_id", "day_of_week", "hour")
-    assert [[row[k] for k in key] for row in given] == [[row[k] for k in key] for row in wanted]
-    for want, got in zip(wanted, given, strict=True):
+    assert [[row[k] for k in key] for row in actual_rows] == [
+        [row[k] for k in key] for row in expected_rows
+    ]
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         for column in ("open_minutes", "downtime_minutes", "downtime_pct"):
             assert float(got[column]) == about(want[column]), (want, column)
 
 
 def assert_same_figures(report: Path) -> None:
-    """report.csv says what report_full.csv says, in uptime and downtime of each window."""
+    """Assert that report.csv equals the uptime and downtime columns of report_full.csv."""
     short, full = rows(report / "report.csv"), rows(report / "report_full.csv")
     windows = [
         column.removeprefix("unobserved_") for column in full[0] if column.startswith("unobserved_")

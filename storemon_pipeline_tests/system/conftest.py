@@ -8,7 +8,7 @@ import pytest
 
 from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 from storemon_pipeline_tests.helpers.postgresql import new_database
-from storemon_pipeline_tests.helpers.runner import PROJECT, execute, told_path
+from storemon_pipeline_tests.helpers.runner import PROJECT, execute, report_path
 
 
 @pytest.fixture(scope="package")
@@ -31,5 +31,5 @@ def by_command(system: System) -> ByCommand:
     """The report that ``dagster job execute`` makes of the deployment's tables."""
     done = execute("report_job", cwd=PROJECT, env=system.env)
     assert done.returncode == 0, done.stdout
-    path = told_path(done.stdout)
+    path = report_path(done.stdout)
     return ByCommand(path.parent.name, path.read_bytes())
