@@ -13,6 +13,7 @@ import pandas as pd
 from storemon_pipeline.defs.errors import as_dagster_failure
 from storemon_pipeline.defs.metadata import records_metadata
 from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.evaluation.unmatched_snapshots import MIN_POLLED_SHARE, unmatched_snapshots
 from storemon_pipeline.storage.polls import read_polled_stores, stores_never_polled
 from storemon_pipeline.storage.reference_data import count_weekdays_with_hours, read_timezones
 from storemon_pipeline.storage.schema import (
@@ -21,7 +22,6 @@ from storemon_pipeline.storage.schema import (
     special_hours,
     store_timezone,
 )
-from storemon_pipeline.storage.unmatched_snapshots import MIN_POLLED_SHARE, unmatched_snapshots
 from storemon_pipeline.storage.unread_files import unread_files
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.time_zones import canonical_timezones

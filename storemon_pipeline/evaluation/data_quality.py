@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from storemon_pipeline.evaluation.unmatched_snapshots import unmatched_snapshots
 from storemon_pipeline.pages.quality_notices import DataQuality
 from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file
-from storemon_pipeline.storage.unmatched_snapshots import unmatched_snapshots
 from storemon_pipeline.storage.unread_files import unread_files
 from storemon_pipeline.uptime.assumptions import Assumptions
 

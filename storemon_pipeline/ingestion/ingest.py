@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import Connection
 
+from storemon_pipeline.evaluation.unmatched_snapshots import unmatched_snapshots
 from storemon_pipeline.ingestion.bad_rows import BadRows
 from storemon_pipeline.ingestion.csv_parser import make_rejects
 from storemon_pipeline.ingestion.discovery import list_unread, raise_if_ambiguous, scan_data_dir
@@ -43,7 +44,6 @@ from storemon_pipeline.storage.polls import upsert_polls
 from storemon_pipeline.storage.reference_data import count_rows
 from storemon_pipeline.storage.removal import withdraw_poll
 from storemon_pipeline.storage.schema import metadata
-from storemon_pipeline.storage.unmatched_snapshots import unmatched_snapshots
 from storemon_pipeline.storage.unread_files import replace_unread_files
 
 BATCH_ROWS = 4_000_000

@@ -12,8 +12,8 @@ valid.
 :mod:`.bulk_load`              bulk load into each database
 :mod:`.reference_data`         opening hours, time zones, service levels
 :mod:`.stores`                 details and search of stores
-:mod:`.ingest_log`             ingested files and quarantined rows; also :mod:`.unread_files`,
-                               :mod:`.unmatched_snapshots` and :mod:`.ingest_runs`
+:mod:`.ingest_log`             ingested files and quarantined rows; also :mod:`.unread_files`
+                               and :mod:`.ingest_runs`
 :mod:`.reports`                reports and their status; :mod:`.report_requests` over REST
 :mod:`.report_writer`          files of reports; :mod:`.csv_format` and :mod:`.report_reader`
 :mod:`.latest_report`          ``report.csv`` of the newest standard report

@@ -27,7 +27,7 @@ from storemon_pipeline.storage.ingest_log import (
 from storemon_pipeline.storage.report_requests import (
     claim_request,
     create_or_get_request,
-    waiting_requests,
+    pending_requests,
 )
 from storemon_pipeline.storage.reports import find_report, read_reports, start_report
 from storemon_pipeline.storage.schema import (
@@ -285,8 +285,8 @@ def test_column_renames_keep_ingested_files(renamed: Database):
 
 def test_column_renames_keep_requests_and_idempotency_keys(renamed: Database):
     with renamed.read() as connection:
-        assert waiting_requests(connection, NOON) == []
-        (pending,) = waiting_requests(connection, NOON + timedelta(seconds=1))
+        assert pending_requests(connection, NOON) == []
+        (pending,) = pending_requests(connection, NOON + timedelta(seconds=1))
         key = connection.execute(select(idempotency_key)).one()
     assert (pending.request_id, pending.status) == ("pending", "Pending")
     assert pending.spec == ReportSpec(windows=("day",))

@@ -18,8 +18,8 @@ from storemon_pipeline.storage.report_requests import (
     find_request,
     mark_failed,
     mark_launched,
+    pending_requests,
     release_request,
-    waiting_requests,
 )
 from storemon_pipeline.storage.reports import (
     cancel_report,
@@ -93,16 +93,16 @@ def test_concurrent_equal_requests_create_one(database: Database):
     assert len({request.request_id for request in requests}) == 1
 
 
-def test_request_being_launched_is_not_listed_as_waiting(database: Database):
+def test_request_being_launched_is_not_listed_as_pending(database: Database):
     create(database, "1")
     with database.read() as connection:
-        assert waiting_requests(connection, NOON) == []
-        (request,) = waiting_requests(connection, NOON + timedelta(seconds=1))
+        assert pending_requests(connection, NOON) == []
+        (request,) = pending_requests(connection, NOON + timedelta(seconds=1))
     assert request.spec == ALL
     with database.registry_transaction() as connection:
         release_request(connection, "1")
     with database.read() as connection:
-        assert len(waiting_requests(connection, NOON)) == 1
+        assert len(pending_requests(connection, NOON)) == 1
 
 
 def test_claim_by_first_run_and_its_retries_only(database: Database):

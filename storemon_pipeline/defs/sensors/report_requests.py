@@ -16,7 +16,7 @@ from storemon_pipeline.defs.jobs import report_job
 from storemon_pipeline.defs.report_lifecycle import is_report_run
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.runs import REQUEST_TAG, report_run_config, report_run_tags
-from storemon_pipeline.storage.report_requests import StoredRequest, mark_launched, waiting_requests
+from storemon_pipeline.storage.report_requests import StoredRequest, mark_launched, pending_requests
 from storemon_pipeline.storage.reports import (
     cancel_report,
     fail_report,
@@ -73,7 +73,7 @@ def report_request_sensor(
     """Launch pending requests."""
     launched_before = datetime.now(UTC) - timedelta(seconds=LAUNCH_TIMEOUT_SECONDS)
     with storemon.database.read() as connection:
-        waiting = waiting_requests(connection, launched_before)
+        waiting = pending_requests(connection, launched_before)
     to_launch, launched = partition_requests(waiting, _runs_by_request(context.instance, waiting))
     if launched:
         with storemon.database.registry_transaction() as connection:
