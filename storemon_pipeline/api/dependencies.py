@@ -8,7 +8,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from storemon_pipeline.api.bulkhead import Bulkhead
+from storemon_pipeline.clients.bulkhead import Bulkhead
 from storemon_pipeline.clients.dagster_graphql import DagsterGraphQLClient, strip_userinfo
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database

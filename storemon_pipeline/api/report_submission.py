@@ -15,9 +15,9 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Connection
 
-from storemon_pipeline.api.bulkhead import BulkheadFullError
 from storemon_pipeline.api.dependencies import AppState
 from storemon_pipeline.api.errors import ErrorDetail, ProblemError, no_polls_yet
+from storemon_pipeline.clients.bulkhead import BulkheadFullError
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, LaunchRejectedError
 from storemon_pipeline.runs import REPORT_JOB, report_run_config, report_run_tags
 from storemon_pipeline.storage.heartbeats import expire_stale_reports

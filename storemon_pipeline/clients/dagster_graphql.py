@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from storemon_pipeline.api.bulkhead import Bulkhead, BulkheadFullError
+from storemon_pipeline.clients.bulkhead import Bulkhead, BulkheadFullError
 from storemon_pipeline.uptime.messages import quote_value
 
 _CHANGING = httpx.Timeout(10, connect=2)

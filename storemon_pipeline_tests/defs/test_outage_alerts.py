@@ -372,7 +372,7 @@ def test_unchanged_inputs_are_not_evaluated(
 # The webhook
 
 
-def test_requests_are_signed_and_secrets_stay_out_of_logs(
+def test_deliveries_verify_and_secrets_are_not_logged(
     sensor: Sensor,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,

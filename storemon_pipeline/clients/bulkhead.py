@@ -25,7 +25,7 @@ class Bulkhead:
     ...     with bulkhead.entered():
     ...         pass
     Traceback (most recent call last):
-    storemon_pipeline.api.bulkhead.BulkheadFullError: 1 calls wait already
+    storemon_pipeline.clients.bulkhead.BulkheadFullError: 1 calls wait already
     """
 
     def __init__(self, calls: int) -> None:
