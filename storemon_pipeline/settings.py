@@ -6,7 +6,9 @@ is asked for is not a setting but run config (:mod:`storemon_pipeline.uptime.rep
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from datetime import timedelta
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
@@ -81,6 +83,8 @@ def _name_of(data_dir: Path) -> str:
     return f"{data_dir.name}-{digest}"
 
 
+_ALERT_KEY_BYTES = range(24, 65)  # by the Standard Webhooks specification
+
 SHORTEST_TOKEN = 16
 """Characters of the shortest API token: a shorter one can be guessed."""
 
@@ -133,6 +137,22 @@ def _validate_webhook_url(address: SecretStr) -> SecretStr:
         msg = "it is not the address of a webhook: use https://…"
         raise ValueError(msg)
     return address
+
+
+def _validate_alert_secret(secret: SecretStr) -> SecretStr:
+    """Accept only what every Standard Webhooks library reads as the same key."""
+    prefix, _, key = secret.get_secret_value().partition("_")
+    try:
+        is_valid = prefix == "whsec" and len(b64decode(key, validate=True)) in _ALERT_KEY_BYTES
+    except binascii.Error:
+        is_valid = False
+    if not is_valid:
+        msg = (
+            "it must be whsec_ and the base64 of 24 to 64 random bytes; create one with "
+            'echo "whsec_$(openssl rand -base64 32)"'
+        )
+        raise ValueError(msg)
+    return secret
 
 
 def _web_url(text: str) -> str:
@@ -269,11 +289,13 @@ class Settings(BaseSettings):
         repr=False,
         description="Where alerts are sent, by POST. Not set: there are none.",
     )
-    alert_secret: SecretStr | None = Field(
+    alert_secret: Annotated[SecretStr, AfterValidator(_validate_alert_secret)] | None = Field(
         default=None,
-        min_length=16,
         repr=False,
-        description="What alerts are signed with; needed where there is a webhook.",
+        description=(
+            "The secret that signs alerts: whsec_ and the base64 of 24 to 64 random bytes. "
+            "Required with a webhook."
+        ),
     )
     alert_after_minutes: int = Field(
         default=60,

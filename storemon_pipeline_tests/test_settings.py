@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,6 +42,7 @@ VARIABLES = {
     "max_queued_reports": "STOREMON_MAX_QUEUED_REPORTS",
 }
 ONE, TWO, THREE, FOUR = (f"{name:0<16}" for name in ("one", "two", "three:3", "four"))
+ALERT_SECRET = f"whsec_{b64encode(bytes(range(32))).decode()}"
 POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
 
 
@@ -316,6 +318,9 @@ def test_tokens_are_not_shown(environment):
         ("WEBHOOK_URL", "ftp://so-secret.example/hook"),
         ("WEBHOOK_URL", "https:// so-secret"),
         ("SECRET", "so-secret"),
+        ("SECRET", "so-secret-of-more-than-24-characters"),
+        ("SECRET", "whsec_so-secret-of-more-than-24-characters"),
+        ("SECRET", "whsec_c28tc2VjcmV0LW9mLTE5LWJ5dA=="),
         ("AFTER_MINUTES", "-1"),
         ("AFTER_MINUTES", "an hour"),
     ],
@@ -328,8 +333,11 @@ def test_a_setting_of_the_alerts_that_makes_no_sense_is_refused(environment, nam
 
 def test_neither_the_webhook_nor_its_secret_is_shown(environment):
     environment.setenv("STOREMON_ALERT_WEBHOOK_URL", "https://hooks.example/so-secret")
-    environment.setenv("STOREMON_ALERT_SECRET", "so-secret-and-long-enough")
-    assert "so-secret" not in repr(Settings()) + str(Settings().model_dump())
+    environment.setenv("STOREMON_ALERT_SECRET", ALERT_SECRET)
+    settings = Settings()
+    assert settings.alert_secret.get_secret_value() == ALERT_SECRET
+    assert "so-secret" not in repr(settings) + str(settings.model_dump())
+    assert ALERT_SECRET not in repr(settings) + str(settings.model_dump())
 
 
 @pytest.mark.parametrize("name", ["UI_PORT", "API_PORT", "MAX_QUEUED_REPORTS", "DAGSTER_URL"])

@@ -1,11 +1,10 @@
 """outage_alert_sensor tells a real webhook of each outage once, whatever goes wrong on the way."""
 
-import hashlib
-import hmac
 import json
 import logging
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import httpx
 import pandas as pd
 import pytest
 from sqlalchemy import RowMapping
+from standardwebhooks import Webhook, WebhookVerificationError, webhooks
 
 from storemon_pipeline.clients import webhook
 from storemon_pipeline.defs.resources import StoremonResource
@@ -28,7 +28,7 @@ from storemon_pipeline.storage.reference_data import replace_snapshot
 from storemon_pipeline.storage.schema import business_hours, store_timezone
 from storemon_pipeline_tests.helpers.runner import table
 
-SECRET = "known to both, of some length"
+SECRET = "whsec_" + b64encode(b"known to both, of 32 characters.").decode()
 DAY = "2023-01-25"  # a Wednesday
 FIRST_TICK = datetime(2023, 1, 30, tzinfo=UTC)
 
@@ -377,11 +377,12 @@ def test_where_nothing_has_changed_nothing_is_looked_at(
 # The webhook
 
 
-def test_what_is_sent_can_be_verified_and_nothing_tells_the_secrets(
+def test_deliveries_verify_and_secrets_are_not_logged(
     sensor: Sensor,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poll("always 10:00 inactive", "day 11:00 active")
     receiver.answers = [500]
@@ -390,10 +391,21 @@ def test_what_is_sent_can_be_verified_and_nothing_tells_the_secrets(
         sensor.later(minutes=5)
     for sent_at, (headers, body) in zip((0, 300), receiver.requests, strict=True):
         assert headers["content-type"] == "application/json"
-        assert int(headers["x-storemon-timestamp"]) == FIRST_TICK.timestamp() + sent_at
-        signed = headers["x-storemon-timestamp"].encode() + b"." + body
-        expected = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
-        assert headers["x-storemon-signature"] == f"sha256={expected}"
+        assert int(headers["webhook-timestamp"]) == FIRST_TICK.timestamp() + sent_at
+        assert headers["webhook-id"] == headers["idempotency-key"] == json.loads(body)["alert_id"]
+        received_at = FIRST_TICK + timedelta(seconds=sent_at + 299)
+
+        class ReceiverClock(datetime):
+            @classmethod
+            def now(cls, tz=None, at=received_at):  # noqa: ARG003
+                return at
+
+        with monkeypatch.context() as patch:
+            # the library rejects deliveries older than five minutes by its own clock
+            patch.setattr(webhooks, "datetime", ReceiverClock)
+            assert Webhook(SECRET).verify(body, headers) == json.loads(body)
+            with pytest.raises(WebhookVerificationError):
+                Webhook(SECRET).verify(body + b" ", headers)
     kept = f"{caplog.text} {capfd.readouterr()} {alert_rows()}"
     assert "answered 500" in kept
     assert "so-secret" not in kept
@@ -662,4 +674,4 @@ def test_an_address_that_is_none_is_told_of_without_its_words(
     monkeypatch.setenv("STOREMON_ALERT_WEBHOOK_URL", "http://so-secret:port/")
     poll("always 10:00 inactive", "day 11:00 active")
     assert sensor.tick() == "Sent 0 alerts; 1 wait"
-    assert alert_rows()[0]["last_error"] == "STOREMON_ALERT_WEBHOOK_URL is no address"
+    assert alert_rows()[0]["last_error"] == "STOREMON_ALERT_WEBHOOK_URL is not a valid URL"
