@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,11 +65,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         schedules=[*SCHEDULES, retention_schedule],
         sensors=[*SENSORS, *REPORT_SENSORS, *ALERT_SENSORS],
         resources={**resources, **(resource_overrides or {})},
-        # a report is seconds of work: a process for each step would take longer than the steps
+        # a report takes seconds: starting a process per step would take longer than the steps
         executor=dg.in_process_executor,
     )
 
 
 defs = build_defs()
-
-gc.freeze()  # nor need it look at what has been loaded by now: see storemon_pipeline.defs

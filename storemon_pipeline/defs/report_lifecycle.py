@@ -6,7 +6,7 @@ import dagster as dg
 
 from storemon_pipeline.defs.errors import ReportError
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.runs import REQUEST_TAG
+from storemon_pipeline.runs import INGEST_AND_REPORT_JOB, REPORT_JOB, REQUEST_TAG
 from storemon_pipeline.storage.errors import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.report_requests import claim_request
@@ -15,7 +15,7 @@ from storemon_pipeline.storage.schema_version import NewerDatabaseError
 from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.report_request import ReportRequest
 
-_REPORT_JOBS = ("report_job", "ingest_and_report_job")
+_REPORT_JOBS = (REPORT_JOB, INGEST_AND_REPORT_JOB)
 
 
 def is_report_run(run: dg.DagsterRun) -> bool:

@@ -19,12 +19,10 @@ from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.discovery import fingerprint
 from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.runs import FILES_TAG
 from storemon_pipeline.storage.ingest_runs import IngestRun, latest_success
 
 Fingerprint = dict[str, list[int]]
-
-FILES_TAG = "storemon/files"
-"""The tag of a run that names the state of the files it was launched for."""
 
 MAX_UNSETTLED_TICKS = 10
 """For how many looks in a row a file may go on changing before it is ingested all the same."""
