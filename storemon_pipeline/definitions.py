@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,5 +74,3 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
 
 
 defs = build_defs()
-
-gc.freeze()  # nor need it look at what has been loaded by now: see storemon_pipeline.defs

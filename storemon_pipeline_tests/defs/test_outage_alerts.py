@@ -1,11 +1,10 @@
 """outage_alert_sensor sends each alert to a real webhook once, whatever fails on the way."""
 
-import hashlib
-import hmac
 import json
 import logging
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import httpx
 import pandas as pd
 import pytest
 from sqlalchemy import RowMapping
+from standardwebhooks import Webhook, WebhookVerificationError, webhooks
 
 from storemon_pipeline.clients import webhook
 from storemon_pipeline.defs.resources import StoremonResource
@@ -29,7 +29,7 @@ from storemon_pipeline.storage.reference_data import replace_snapshot
 from storemon_pipeline.storage.schema import business_hours, store_timezone
 from storemon_pipeline_tests.helpers.runner import table
 
-SECRET = "known to both, of some length"
+SECRET = "whsec_" + b64encode(b"known to both, of 32 characters.").decode()
 DAY = "2023-01-25"  # a Wednesday
 FIRST_TICK = datetime(2023, 1, 30, tzinfo=UTC)
 
@@ -377,6 +377,7 @@ def test_deliveries_verify_and_secrets_are_not_logged(
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poll("always 10:00 inactive", "day 11:00 active")
     receiver.statuses = [500]
@@ -385,14 +386,25 @@ def test_deliveries_verify_and_secrets_are_not_logged(
         sensor.later(minutes=5)
     for sent_at, (headers, body) in zip((0, 300), receiver.requests, strict=True):
         assert headers["content-type"] == "application/json"
-        assert int(headers["x-storemon-timestamp"]) == FIRST_TICK.timestamp() + sent_at
-        signed = headers["x-storemon-timestamp"].encode() + b"." + body
-        expected = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
-        assert headers["x-storemon-signature"] == f"sha256={expected}"
-    output = f"{caplog.text} {capfd.readouterr()} {alert_rows()}"
-    assert "answered 500" in output
-    assert "so-secret" not in output
-    assert SECRET not in output
+        assert int(headers["webhook-timestamp"]) == FIRST_TICK.timestamp() + sent_at
+        assert headers["webhook-id"] == headers["idempotency-key"] == json.loads(body)["alert_id"]
+        received_at = FIRST_TICK + timedelta(seconds=sent_at + 299)
+
+        class ReceiverClock(datetime):
+            @classmethod
+            def now(cls, tz=None, at=received_at):  # noqa: ARG003
+                return at
+
+        with monkeypatch.context() as patch:
+            # the library rejects deliveries older than five minutes by its own clock
+            patch.setattr(webhooks, "datetime", ReceiverClock)
+            assert Webhook(SECRET).verify(body, headers) == json.loads(body)
+            with pytest.raises(WebhookVerificationError):
+                Webhook(SECRET).verify(body + b" ", headers)
+    kept = f"{caplog.text} {capfd.readouterr()} {alert_rows()}"
+    assert "answered 500" in kept
+    assert "so-secret" not in kept
+    assert SECRET not in kept
 
 
 def test_unavailable_webhook_receives_all_alerts_later(
@@ -657,4 +669,4 @@ def test_invalid_webhook_url_is_reported_without_the_url(
     monkeypatch.setenv("STOREMON_ALERT_WEBHOOK_URL", "http://so-secret:port/")
     poll("always 10:00 inactive", "day 11:00 active")
     assert sensor.tick() == "0 alerts sent, 1 pending"
-    assert alert_rows()[0]["last_error"] == "STOREMON_ALERT_WEBHOOK_URL is no address"
+    assert alert_rows()[0]["last_error"] == "STOREMON_ALERT_WEBHOOK_URL is not a valid URL"

@@ -1,4 +1,4 @@
-"""Places to ingest at. What is read does not depend on the database; that it is stored does."""
+"""Workspaces. Parsing is tested on SQLite alone, storage on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path

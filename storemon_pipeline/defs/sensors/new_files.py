@@ -19,12 +19,10 @@ from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.discovery import fingerprint
 from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.runs import FILES_TAG
 from storemon_pipeline.storage.ingest_runs import IngestRun, latest_success
 
 Fingerprint = dict[str, list[int]]
-
-FILES_TAG = "storemon/files"
-"""Run tag: digest of the files that the run was launched for."""
 
 MAX_UNSETTLED_TICKS = 10
 """Maximum consecutive ticks to wait for files to stop changing."""
