@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import to_microsecond, to_timestamps
 from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status_intervals import latest_counted_polls, sorted_polls
@@ -68,7 +68,7 @@ def current_status(
         (``datetime64[us, UTC]``): the poll that determines whether an open store is up or down, or
         NaT.
     """
-    (instant,) = to_microseconds([as_of]).tolist()
+    instant = to_microsecond(as_of)
     oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND
     known = sorted_polls(polls, stores, instant)
     known = known.take(known.at >= oldest)

@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import codes_to_ids, to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import (
+    codes_to_ids,
+    to_microsecond,
+    to_microseconds,
+    to_timestamps,
+)
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enumerate_groups
 from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
@@ -89,7 +94,7 @@ def downtime_events(
     """
     down = _clip_to_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
-    (as_of,) = to_microseconds([request.as_of]).tolist()
+    as_of = to_microsecond(request.as_of)
     # an open store without recent data keeps the status of its latest poll
     is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import to_iso_z, to_microseconds, to_timestamps
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.intervals import Bool, Int
 from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
@@ -230,7 +230,7 @@ def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
         # a correction may move the recovery before the start of the outage
         up_since = max(row.up_since, row.down_since)
         yield _alert(
-            row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=instant_text(up_since)
+            row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=to_iso_z(up_since)
         )
 
 
@@ -247,21 +247,16 @@ def _alert(
     row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, before: str, **facts: Any
 ) -> Alert:
     # the id includes the previous alert: after a correction, the same outage may be alerted again
-    text = "\n".join((row.store_id, kind, instant_text(down_since), before))
+    text = "\n".join((row.store_id, kind, to_iso_z(down_since), before))
     alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     payload = {
         "alert_id": alert_id,
         "kind": kind,
         "store_id": row.store_id,
         "timezone": row.timezone,
-        "down_since": instant_text(down_since),
+        "down_since": to_iso_z(down_since),
         **facts,
-        "last_poll": instant_text(row.last_poll_utc),
-        "as_of": instant_text(as_of),
+        "last_poll": to_iso_z(row.last_poll_utc),
+        "as_of": to_iso_z(as_of),
     }
     return Alert(alert_id, row.store_id, kind, down_since.to_pydatetime(), as_of, payload)
-
-
-def instant_text(instant: datetime) -> str:
-    """Format a UTC instant as ISO 8601 with ``Z``."""
-    return instant.isoformat().replace("+00:00", "Z")

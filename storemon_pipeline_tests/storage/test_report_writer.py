@@ -17,7 +17,7 @@ from storemon_pipeline.storage.report_writer import (
     ReportWriter,
     csv_appender,
 )
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 
 NAMES = [REPORT, REPORT_FULL, EVENTS, BY_HOUR]
 

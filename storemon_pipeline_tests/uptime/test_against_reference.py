@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.current_status import current_status
-from storemon_pipeline.uptime.fleet import StoreResults, store_results
+from storemon_pipeline.uptime.evaluate import StoreResults, store_results
 from storemon_pipeline.uptime.opening_hours import open_hours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
