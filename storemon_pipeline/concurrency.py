@@ -53,7 +53,7 @@ def prefetch(
                 submit()
             while (result := pending.popleft().result()) is not end:
                 submit()
-                yield result
+                yield result  # type: ignore[misc]  # not the end
 
         pending: deque[Future[Result | object]] = deque()
         yield results()

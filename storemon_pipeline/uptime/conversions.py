@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int, Intervals
+from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -57,6 +57,12 @@ def to_microsecond(timestamp: datetime) -> int:
     return (timestamp - _EPOCH) // _MICROSECOND
 
 
+def span_key(span: tuple[datetime, datetime], stores: int) -> StoreTimeKey:
+    """Return the key of so many stores over a span of time."""
+    start, end = span
+    return StoreTimeKey(to_microsecond(start), to_microsecond(end), stores)
+
+
 def to_timestamps(instant: Int) -> pd.Series:
     """Convert microseconds to ``datetime64[us, UTC]``; inverse of :func:`to_microseconds`."""
     return pd.Series(instant.astype("datetime64[us]")).dt.tz_localize("UTC")
@@ -90,7 +96,8 @@ def frame_to_intervals(
 
 def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Convert a table to one dict per row, with None for missing values."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+    records: Any = table.astype(object).where(table.notna(), None).to_dict("records")
+    return list(records)
 
 
 def to_iso_z(instant: datetime) -> str:

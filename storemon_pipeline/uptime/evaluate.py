@@ -14,7 +14,7 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import (
     frame_to_intervals,
     intervals_to_frame,
-    to_microseconds,
+    span_key,
 )
 from storemon_pipeline.uptime.current_status import current_status
 from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
@@ -60,8 +60,8 @@ class StoreIntervals:
 
     def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Convert to tables, as of ``open_hours`` and ``status_intervals``."""
-        opened = intervals_to_frame(self.open, stores, "open_utc", "close_utc")
-        return opened, status_to_frame(self.status, stores)
+        open_hours = intervals_to_frame(self.open, stores, "open_utc", "close_utc")
+        return open_hours, status_to_frame(self.status, stores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def evaluate_intervals(
         Start and end; UTC.
     rules : UptimeRules
     """
-    line = StoreTimeKey(*to_microseconds(span).tolist(), len(stores))
+    line = span_key(span, len(stores))
     schedule = OpeningSchedule(stores, hours, rules)
     is_open = schedule.intervals(line.start, line.end)
     known_polls = sorted_polls(polls, stores, line.end)
@@ -181,7 +181,7 @@ def observe_tables(
     return observe_open_time(
         frame_to_intervals(open_hours, stores, "open_utc", "close_utc"),
         frame_to_status(status_intervals, stores),
-        StoreTimeKey(*to_microseconds(request.span).tolist(), len(stores)),
+        span_key(request.span, len(stores)),
     )
 
 

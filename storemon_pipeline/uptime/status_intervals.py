@@ -15,6 +15,7 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import (
     frame_to_intervals,
     intervals_to_frame,
+    span_key,
     store_codes,
     to_microsecond,
     to_microseconds,
@@ -257,7 +258,7 @@ def status_intervals(
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
         (category): half-open, sorted, disjoint, maximal. Time without a row is unobserved.
     """
-    line = StoreTimeKey(*to_microseconds([start, as_of]).tolist(), len(stores))
+    line = span_key((start, as_of), len(stores))
     is_open = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
     schedule = OpeningSchedule(stores, hours, rules)
     known_polls = sorted_polls(polls, stores, line.end)
