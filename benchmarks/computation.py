@@ -11,10 +11,10 @@ import duckdb
 import pandas as pd
 
 from benchmarks import duckdb_report
-from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
-from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.evaluate import evaluate_intervals
+from storemon_pipeline.uptime.metrics import compute_metrics, round_metrics
+from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
-from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.time_zones import resolve_timezones
 
 
@@ -61,14 +61,10 @@ def load_tables(connection: duckdb.DuckDBPyConnection) -> Tables:
 def compute_report(tables: Tables) -> pd.DataFrame:
     """Compute the project's metrics."""
     request = tables.request
-    start, as_of = map(pd.Timestamp, request.span)
-    open_time = open_hours(tables.stores, tables.hours, start, as_of, request.rules)
-    status = status_intervals(
-        tables.stores, tables.polls, open_time, tables.hours, start, as_of, request.rules
+    intervals = evaluate_intervals(
+        tables.stores, tables.hours, tables.polls, request.span, request.rules
     )
-    exact = compute_metrics(
-        observe_open_time(tables.stores, open_time, status, request), request, tables.stores
-    )
+    exact = compute_metrics(intervals.observed(), request, tables.stores)
     return round_metrics(tables.stores, exact, request)
 
 

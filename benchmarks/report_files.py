@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 import pandas as pd
 from sqlalchemy import Connection
 
+from storemon_pipeline.concurrency import prefetch
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_polls_with_lookback
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
@@ -34,8 +35,9 @@ from storemon_pipeline.storage.report_writer import (
 )
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
 from storemon_pipeline.uptime.batches import batch_stores
-from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults, store_results
-from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
+from storemon_pipeline.uptime.evaluate import StoreResults, observe_tables, store_results
+from storemon_pipeline.uptime.fleet import FleetSummary
+from storemon_pipeline.uptime.metrics import compute_metrics, round_metrics
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
@@ -81,10 +83,12 @@ class Tables:
             polls = read_polls_with_lookback(self._database, stores, hours, start, as_of, rules)
             return stores, hours, polls
 
-        for stores, hours, polls in read_ahead(read, batch_stores(self.stores, request.span)):
-            open_time = open_hours(stores, hours, start, as_of, rules)
-            status = status_intervals(stores, polls, open_time, hours, start, as_of, rules)
-            yield stores, open_time, status
+        parts = batch_stores(self.stores, request.span)
+        with prefetch(read, parts, PREFETCH_DEPTH) as batches:
+            for stores, hours, polls in batches:
+                open_time = open_hours(stores, hours, start, as_of, rules)
+                status = status_intervals(stores, polls, open_time, hours, start, as_of, rules)
+                yield stores, open_time, status
 
     def current_status(self, stores: pd.DataFrame) -> pd.DataFrame:
         """Return the status of some stores at as_of."""
@@ -106,7 +110,7 @@ def write_alone(database: Database, files: ReportWriter) -> None:
         tables = Tables(database, connection)
     with files.open([ReportFile.REPORT]) as open_files, csv_appender(open_files) as append:
         for stores, open_time, status in tables.batches():
-            time = observe_open_time(stores, open_time, status, tables.request)
+            time = observe_tables(stores, open_time, status, tables.request)
             exact = compute_metrics(time, tables.request, stores)
             figures = round_metrics(stores, exact, tables.request)
             append(StoreResults(figures, exact, *[_NOTHING] * 5))

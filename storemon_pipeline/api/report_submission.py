@@ -33,10 +33,10 @@ from storemon_pipeline.storage.report_requests import (
     release_request,
 )
 from storemon_pipeline.storage.reports import PENDING, ReportRecord, find_report
+from storemon_pipeline.uptime.messages import summarize_ids
 from storemon_pipeline.uptime.report_request import ReportSpec, UnanswerableError, check_times
 
 _RETRY_SECONDS = 10
-MAX_LISTED_IDS = 20
 # an equal request that is being launched by another one is waited for
 _WAIT_SECONDS, _WAIT_STEP_SECONDS = 5.0, 0.05
 
@@ -139,9 +139,7 @@ def unanswerable(error: UnanswerableError, within: str) -> ProblemError:
 
 
 def _unknown_stores_problem(store_ids: list[str]) -> ProblemError:
-    named = ", ".join(store_ids[:MAX_LISTED_IDS])
-    more = len(store_ids) - MAX_LISTED_IDS
-    detail = f"never polled: {named}" + (f" and {more:,} more" if more > 0 else "")
+    detail = f"never polled: {summarize_ids(store_ids)}"
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         detail,

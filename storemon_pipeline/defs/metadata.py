@@ -118,10 +118,3 @@ def _to_table_value(value: object) -> str | int | float | bool:
     if isinstance(value, int | float | bool):
         return value
     return shorten(str(value), SHOWN_CHARACTERS)
-
-
-def summarize_ids(store_ids: list[str], most: int = 20) -> str:
-    """List the first store ids, and the number of others."""
-    first = ", ".join(store_ids[:most])
-    more = len(store_ids) - most
-    return f"{first} and {more:,} more" if more > 0 else first

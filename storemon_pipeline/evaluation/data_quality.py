@@ -18,6 +18,6 @@ def read_data_quality(
     return DataQuality(
         bad_rows=count_bad_rows_by_file(connection),
         unread=unread_files(connection),
-        unmatched=[each.sentence for each in unmatched_snapshots(connection)],
+        unmatched=[snapshot.sentence for snapshot in unmatched_snapshots(connection)],
         assumptions=assumptions,
     )

@@ -50,7 +50,7 @@ def iter_validated_rows(
     """
     header = read_header(content.header(), kind, content.path.name)
     lines = _row_blocks(content, header, kind, now)
-    with prefetch((block, parse_rows(block, header)) for block in lines) as blocks_and_rows:
+    with prefetch(lambda block: (block, parse_rows(block, header)), lines) as blocks_and_rows:
         for block, rows in blocks_and_rows:
             validated = validate_rows(rows.text, kind, now)
             numbers = validated.rejected[LINE].tolist()

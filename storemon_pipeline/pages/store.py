@@ -29,7 +29,7 @@ from storemon_pipeline.pages.timeline import (
 )
 from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.metrics import ObservedTime
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest

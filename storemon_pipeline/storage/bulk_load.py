@@ -117,9 +117,10 @@ def copy(connection: Connection, table: str, rows: pa.Table) -> None:
     cursor = connection.connection.cursor()
     statement = f"COPY {table} ({', '.join(rows.column_names)}) FROM STDIN (FORMAT binary)"
     starts = range(0, len(rows), _COPIED_ROWS)
-    with prefetch(_encode_copy(rows.slice(first, _COPIED_ROWS)) for first in starts) as parts:
-        for part in parts:
-            cursor.copy_expert(statement, pa.BufferReader(part), COPY_CHUNK_BYTES)
+    parts = (rows.slice(first, _COPIED_ROWS) for first in starts)
+    with prefetch(_encode_copy, parts) as buffers:
+        for buffer in buffers:
+            cursor.copy_expert(statement, pa.BufferReader(buffer), COPY_CHUNK_BYTES)
     cursor.close()
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from upath import UPath
 
 from storemon_pipeline.storage.csv_format import format_local_column, format_utc_column, write_csv
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.messages import quote_value
 
 

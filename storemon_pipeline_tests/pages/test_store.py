@@ -7,8 +7,7 @@ import pandas as pd
 
 from storemon_pipeline.pages.rendering import PageContext
 from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page
-from storemon_pipeline.uptime.fleet import store_results
-from storemon_pipeline.uptime.metrics import observe_open_time
+from storemon_pipeline.uptime.evaluate import observe_tables, store_results
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
 from storemon_pipeline_tests.helpers.pages import NO_HISTORY, hours_of, text_of
@@ -60,7 +59,7 @@ def page_of(
     )
     week = StoreWeek(
         request,
-        observe_open_time(stores, opened, status, request),
+        observe_tables(stores, opened, status, request),
         store_results(stores, opened, status, current, request),
     )
     facts = StoreView("s", "UTC", True, 99, first_poll, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003

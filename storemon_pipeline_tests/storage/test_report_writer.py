@@ -14,7 +14,7 @@ from storemon_pipeline.storage.report_writer import (
     ReportWriter,
     csv_appender,
 )
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 
 NAMES = [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.EVENTS, ReportFile.BY_HOUR]
 

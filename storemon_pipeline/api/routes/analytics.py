@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -40,6 +40,7 @@ from storemon_pipeline.storage.report_history import (
 from storemon_pipeline.storage.report_reader import EventFilter, query_events, read_store_rows
 from storemon_pipeline.storage.report_writer import BY_HOUR, EVENTS
 from storemon_pipeline.storage.reports import COMPLETE, ReportRecord, latest_complete_report
+from storemon_pipeline.uptime.conversions import to_records
 from storemon_pipeline.uptime.report_request import Instant, StoreId
 from storemon_pipeline.uptime.windows import Window
 
@@ -82,10 +83,6 @@ class EventQuery(BaseModel):
         return self
 
 
-def _records(table: pd.DataFrame) -> Any:
-    return table.astype(object).where(table.notna(), None).to_dict("records")
-
-
 @router.get(
     "/stores/{store_id}/history",
     tags=["stores"],
@@ -102,7 +99,7 @@ def get_store_history(
     get_store_or_404(services, store_id)
     with services.database.read() as connection:
         history = store_history(connection, store_id, window.value, limit)
-    return StoreHistory(store_id=store_id, window=window, history=_records(history))
+    return StoreHistory(store_id=store_id, window=window, history=to_records(history))
 
 
 @router.get(
@@ -117,7 +114,7 @@ def get_fleet_history(
     """Whether it gets better: the figures of all stores together in the newest reports of all."""
     with services.database.read() as connection:
         history = fleet_history(connection, window.value, limit)
-    return FleetHistory(window=window, history=_records(history))
+    return FleetHistory(window=window, history=to_records(history))
 
 
 def _load_comparison(
@@ -214,7 +211,7 @@ def compare_reports(
         as_of_b=second.as_of,
         start_a=start_a,
         start_b=start_b,
-        stores=_records(table),
+        stores=to_records(table),
     )
 
 
@@ -298,4 +295,4 @@ def get_fleet_downtime_by_hour(services: AppStateDep) -> FleetByHour:
     state, as_of = _latest_report(services)
     with services.database.read() as connection:
         hours = fleet_by_hour(connection, state.report_id)
-    return FleetByHour(report_id=state.report_id, as_of=as_of, hours=_records(hours))
+    return FleetByHour(report_id=state.report_id, as_of=as_of, hours=to_records(hours))

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import parse_qs, quote, urlencode
 
-import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
@@ -26,7 +25,7 @@ from storemon_pipeline.api.routes.reports import ReportId, get_report_or_404
 from storemon_pipeline.api.routes.stores import StoreIdInPath, get_store_or_404
 from storemon_pipeline.api.threads import run_in_writer_thread
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.evaluation.store_inputs import read_store_inputs
+from storemon_pipeline.evaluation.store_inputs import evaluate_store
 from storemon_pipeline.pages.formatting import format_utc, window_label
 from storemon_pipeline.pages.rendering import PageContext
 from storemon_pipeline.pages.report import SILENT_AFTER
@@ -55,12 +54,8 @@ from storemon_pipeline.storage.reports import (
     read_reports,
 )
 from storemon_pipeline.storage.stores import StoreDetails, count_stores, get_target, search_stores
-from storemon_pipeline.uptime.current_status import current_status
-from storemon_pipeline.uptime.fleet import store_results
-from storemon_pipeline.uptime.metrics import observe_open_time
-from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportSpec, StoreId, parse_instant, resolve_spec
-from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.windows import Window
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -281,19 +276,14 @@ def _load_store_week(services: AppState, store: StoreDetails) -> tuple[StoreWeek
         msg = f"store {store.store_id} was polled in the future only: look at its clock"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="unknown-store")
     asked = resolve_spec(ReportSpec(), newest_poll=newest, now=now)
-    start, end = map(pd.Timestamp, asked.span)
-    known = read_store_inputs(services.database, store, start, end, asked.rules)
-    stores = known.stores.assign(
-        target_pct=services.settings.target_pct if target is None else target
+    time, results, hours = evaluate_store(
+        services.database,
+        store,
+        asked,
+        services.settings.target_pct if target is None else target,
+        services.settings.no_data_after,
     )
-    opened = open_hours(stores, known.hours, start, end, asked.rules)
-    intervals = status_intervals(stores, known.polls, opened, known.hours, start, end, asked.rules)
-    current = current_status(
-        stores, known.polls, known.hours, end, asked.rules, services.settings.no_data_after
-    )
-    results = store_results(stores, opened, intervals, current, asked)
-    time = observe_open_time(stores, opened, intervals, asked)
-    return StoreWeek(asked, time, results), known.hours
+    return StoreWeek(asked, time, results), hours
 
 
 @router.get("/stores/{store_id}")

@@ -37,6 +37,7 @@ from storemon_pipeline.storage.reports import (
     read_reports,
 )
 from storemon_pipeline.storage.retention import drop_report_row
+from storemon_pipeline.uptime.conversions import to_iso_z
 from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.report_request import ReportSpec, StoreId, parse_instant
 
@@ -236,7 +237,7 @@ def list_reports(
     shown, last = states[:limit], states[limit - 1] if len(states) > limit else None
     following = None
     if last is not None:
-        instant = last.requested_at.isoformat().replace("+00:00", "Z")
+        instant = to_iso_z(last.requested_at)
         following = f"/v1/reports?limit={limit}&before={instant}~{last.report_id}"
     return models.Reports(
         reports=[to_report_model(services, state) for state in shown], next=following

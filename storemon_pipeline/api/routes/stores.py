@@ -15,7 +15,7 @@ from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
 from storemon_pipeline.api.errors import ProblemError, problem_responses
 from storemon_pipeline.api.report_submission import unanswerable
-from storemon_pipeline.evaluation.store_inputs import read_store_inputs
+from storemon_pipeline.evaluation.store_inputs import read_store_intervals
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.reference_data import read_opening_hours
@@ -28,7 +28,7 @@ from storemon_pipeline.storage.stores import (
     read_stored_hours,
     search_stores,
 )
-from storemon_pipeline.uptime.opening_hours import open_hours
+from storemon_pipeline.uptime.conversions import to_iso_z, to_records
 from storemon_pipeline.uptime.report_request import (
     STORE_ID_PATTERN,
     Instant,
@@ -37,7 +37,6 @@ from storemon_pipeline.uptime.report_request import (
     refuse_future,
 )
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status_intervals import status_intervals
 
 router = APIRouter(prefix="/v1/stores", tags=["stores"])
 
@@ -118,7 +117,7 @@ def _now(services: AppState, store: StoreDetails) -> models.StoreNow | None:
 
 
 def _to_json(value: object) -> object:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return to_iso_z(value) if isinstance(value, datetime) else value
 
 
 @router.get("", summary="All stores", responses=problem_responses())
@@ -217,21 +216,14 @@ def get_store_status(
             f"{MAX_RANGE.days} days"
         )
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
-    rules = UptimeRules()
-    known = read_store_inputs(services.database, store, since, until, rules)
-    opened = open_hours(known.stores, known.hours, since, until, rules)
-    intervals = status_intervals(
-        known.stores, known.polls, opened, known.hours, since, until, rules
+    open_table, status_table = read_store_intervals(
+        services.database, store, since, until, UptimeRules()
     )
     return models.StoreStatus(
         store_id=store.store_id,
         timezone=store.timezone,
         start=since.to_pydatetime(),
         end=until.to_pydatetime(),
-        status_intervals=_records(intervals),
-        open_intervals=_records(opened),
+        status_intervals=to_records(status_table.drop(columns="store_id")),
+        open_intervals=to_records(open_table.drop(columns="store_id")),
     )
-
-
-def _records(table: pd.DataFrame) -> Any:
-    return table.drop(columns="store_id").to_dict("records")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from storemon_pipeline.concurrency import prefetch
 from storemon_pipeline.defs.io_managers import LazyTable, TableBatches
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_table import run_table
-from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_polls_with_lookback
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.uptime import opening_hours as hours
 from storemon_pipeline.uptime import status_intervals as status
@@ -88,17 +89,18 @@ def status_intervals(
         return stores, opening_hours, polls
 
     def batches() -> Iterator[pd.DataFrame]:
-        store_batches = batch_stores(polled_stores.all(), report_request.span)
-        for stores, opening_hours, polls in read_ahead(read, store_batches):
-            windows = open_hours.of_stores(stores)
-            yield status.status_intervals(
-                stores, polls, windows, opening_hours, start, as_of, rules
-            )
-            context.log.info(
-                "Status intervals of %s from %s",
-                describe_stores(stores),
-                pluralize(len(polls), "poll"),
-            )
+        parts = batch_stores(polled_stores.all(), report_request.span)
+        with prefetch(read, parts, PREFETCH_DEPTH) as inputs:
+            for stores, opening_hours, polls in inputs:
+                open_time = open_hours.of_stores(stores)
+                yield status.status_intervals(
+                    stores, polls, open_time, opening_hours, start, as_of, rules
+                )
+                context.log.info(
+                    "Status intervals of %s from %s",
+                    describe_stores(stores),
+                    pluralize(len(polls), "poll"),
+                )
 
     return TableBatches(batches())
 

@@ -42,7 +42,8 @@ from storemon_pipeline.storage.reports import complete_report
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
 from storemon_pipeline.uptime.batches import batch_stores
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.fleet import FleetSummary, store_results
+from storemon_pipeline.uptime.evaluate import store_results
+from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportRequest
 
