@@ -119,7 +119,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_question_is_no_bug(
 
 def test_where_no_connection_is_free_it_is_the_database_that_is_away(api_database: ApiDatabase):
     app = build_app(Settings(database_url=api_database.database_url))
-    database: Database = app.state.services.database
+    database: Database = app.state.app_state.database
     database._engine.dispose()
     database._engine = create_engine(
         api_database.database_url, pool_size=1, max_overflow=0, pool_timeout=0.1
