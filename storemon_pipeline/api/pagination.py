@@ -104,7 +104,7 @@ class Paginator(Generic[Key]):
             return None
         try:
             key = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            return self.key_type.validate_json(key)
+            return self.key_type.validate_json(key, strict=True)
         except ValueError as error:
             message = "not a valid cursor: follow the `next` link of the previous page"
             raise ProblemError(

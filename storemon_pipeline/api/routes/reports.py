@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
@@ -35,12 +35,14 @@ from storemon_pipeline.storage.reports import (
     read_reports,
 )
 from storemon_pipeline.storage.retention import drop_report_row
-from storemon_pipeline.uptime.report_request import ReportSpec
+from storemon_pipeline.uptime.report_request import Instant, ReportSpec
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
 ROWS = "report.json"
-REPORT_PAGINATOR = Paginator[tuple[datetime, str]](TypeAdapter(tuple[AwareDatetime, str]))
+REPORT_PAGINATOR = Paginator[tuple[datetime, str]](
+    TypeAdapter(tuple[Instant, Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,255}$")]])
+)
 _EXAMPLES = {
     "default": {
         "summary": "The last hour, day and week of all stores",
