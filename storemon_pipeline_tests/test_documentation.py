@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -23,7 +23,7 @@ import yaml
 
 from storemon_pipeline.api.app import build_app
 from storemon_pipeline.api.body_limit import MAX_BODY_BYTES
-from storemon_pipeline.api.models import Status
+from storemon_pipeline.api.models import ReportStatus
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs.assets.request import ReportRequestConfig
 from storemon_pipeline.ingestion.sources import SOURCES
@@ -425,7 +425,7 @@ def test_every_status_of_an_error_is_documented_and_no_other():
 
 
 def test_every_status_of_a_report_is_documented():
-    assert set(get_args(Status)) <= set(names(section(README, "The REST API")))
+    assert set(ReportStatus) <= set(names(section(README, "The REST API")))
 
 
 def test_the_api_answers_the_commands_as_shown(

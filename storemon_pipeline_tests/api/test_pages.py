@@ -208,11 +208,11 @@ def test_the_list_goes_on_where_there_are_many_reports(api: Api):
     while path:
         shown = page(api.http.get(path))
         seen += re.findall(r'<a href="\./reports/([^"]+)">', shown)
-        more = re.findall(r'href="\./(\?before=[^"]+)"', shown)
+        more = re.findall(r'href="\./(\?cursor=[^"]+)"', shown)
         path = "/" + more[0] if more else ""
     reports = api.http.get("/v1/reports?limit=100").json()["reports"]
     assert seen == [report["id"] for report in reports]
-    page(api.http.get("/?before=yesterday", headers=BROWSER), 422)
+    page(api.http.get("/?cursor=yesterday", headers=BROWSER), 422)
 
 
 def test_pages_are_not_in_the_document_of_the_api(api: Api):
@@ -269,9 +269,7 @@ def test_a_cookie_does_not_help_a_header_that_is_wrong(guarded: Api):
 
 def test_who_may_only_read_asks_for_nothing_by_the_form(guarded: Api):
     own = {"Cookie": f"{SESSION_COOKIE}={READ.encode().hex()}"} | BROWSER
-    assert "may only read" in page(
-        guarded.http.post("/", data={"windows": "day"}, headers=own), 403
-    )
+    assert "read-only" in page(guarded.http.post("/", data={"windows": "day"}, headers=own), 403)
     own["Cookie"] = f"{SESSION_COOKIE}={FULL.encode().hex()}"
     assert guarded.http.post("/", data={"windows": "day"}, headers=own).status_code == 303
 
