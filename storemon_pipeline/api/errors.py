@@ -154,7 +154,7 @@ def error_response(request: Request, error: ProblemError) -> Response:
     if error.status == HTTPStatus.UNAUTHORIZED:
         query = f"?{request.url.query}" if request.url.query else ""
         leads_to = request.url.path + query if request.method == "GET" else "/"
-        page = login_page(way=root, leads_to=leads_to)
+        page = login_page(root=root, next_path=leads_to)
     else:
         shown = error.problem
         page = problem_page(shown.status, shown.title, shown.detail, frame=PageContext(root))

@@ -24,7 +24,7 @@ def login(services: AppStateDep) -> Response:
     """The form that takes a token."""
     if not services.settings.api_tokens:
         return RedirectResponse("./", HTTPStatus.SEE_OTHER)
-    return page_response(login_page(way="./", leads_to="/"))
+    return page_response(login_page(root="./", next_path="/"))
 
 
 @router.post("/login")
@@ -37,7 +37,7 @@ def submit_login(services: AppStateDep, request: Request, form: UrlencodedForm) 
     token = "".join(form.get("token", ())).strip().encode()
     leads_to = "".join(form.get("next", ()))
     if TokenStore(services.settings.api_tokens).get_scope(token) is None:
-        text = login_page(way="./", leads_to=leads_to, problem="This token is not known.")
+        text = login_page(root="./", next_path=leads_to, problem="This token is not known.")
         return page_response(text, HTTPStatus.UNAUTHORIZED)
     # behind the dot and the slash it is a path of this API, whatever it begins with
     answer = RedirectResponse(f"./{leads_to.lstrip('/')}", HTTPStatus.SEE_OTHER)

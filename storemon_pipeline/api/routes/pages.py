@@ -131,7 +131,7 @@ def _render_reports(
     text = reports_page(
         [_to_list_item(state) for state in shown],
         older=older,
-        asked=asked,
+        form=asked,
         problem=problem.problem.detail if problem else "",
         frame=_page_context(services, request),
     )
@@ -181,7 +181,7 @@ def submit_report_form(services: AppStateDep, request: Request, form: Urlencoded
     wrong = {
         each.where.removeprefix("body."): each.message for each in problem.problem.errors or ()
     }
-    return _render_reports(services, request, asked=replace(asked, wrong=wrong), problem=problem)
+    return _render_reports(services, request, asked=replace(asked, errors=wrong), problem=problem)
 
 
 def _read_report_html(services: AppState, state: ReportRecord | None) -> str | None:
@@ -208,7 +208,7 @@ def report(services: AppStateDep, request: Request, report_id: ReportId) -> HTML
         return page_response(report_page(written, files=files, frame=frame))
     text = progress_page(
         _to_list_item(state),
-        goes_on=state.status in IN_PROGRESS,
+        in_progress=state.status in IN_PROGRESS,
         error=state.error,
         files=files,
         frame=frame,
@@ -264,9 +264,9 @@ def stores(
         further = urlencode({"q": asked, "after": shown[-1][0]})
     text = stores_page(
         shown,
-        found=found.total,
-        further=further,
-        asked=asked,
+        total=found.total,
+        next_query=further,
+        query=asked,
         frame=_page_context(services, request),
     )
     return page_response(text)
