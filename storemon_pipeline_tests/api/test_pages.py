@@ -84,7 +84,7 @@ def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: ApiDatabase):
         with database.registry_transaction() as connection:
             connection.execute(ingest_run.delete().where(ingest_run.c.run_id == "bad"))
         database.close()
-    assert "The last ingest failed, since " in shown
+    assert "The last ingest failed (since " in shown
     assert "menu_hours.csv has no column day" in shown
 
 
