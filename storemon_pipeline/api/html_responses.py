@@ -49,7 +49,7 @@ def error_response(request: Request, error: ProblemError) -> Response:
     if error.status == HTTPStatus.UNAUTHORIZED:
         query = f"?{request.url.query}" if request.url.query else ""
         next_url = request.url.path + query if request.method == "GET" else "/"
-        page = login_page(way=root, leads_to=next_url)
+        page = login_page(root=root, next_path=next_url)
     else:
         problem = error.problem
         page = problem_page(problem.status, problem.title, problem.detail, frame=PageContext(root))

@@ -21,7 +21,7 @@ def login(app_state: AppStateDep) -> Response:
     """Show the login form."""
     if not app_state.settings.api_tokens:
         return RedirectResponse("./", HTTPStatus.SEE_OTHER)
-    return page_response(login_page(way="./", leads_to="/"))
+    return page_response(login_page(root="./", next_path="/"))
 
 
 @router.post("/login")
@@ -34,7 +34,7 @@ def submit_login(app_state: AppStateDep, request: Request, form: UrlencodedForm)
     token = "".join(form.get("token", ())).strip().encode()
     next_url = "".join(form.get("next", ()))
     if TokenStore(app_state.settings.api_tokens).get_scope(token) is None:
-        text = login_page(way="./", leads_to=next_url, problem="Unknown token.")
+        text = login_page(root="./", next_path=next_url, problem="Unknown token.")
         return page_response(text, HTTPStatus.UNAUTHORIZED)
     # prefix with `./` so that `next` cannot redirect to another host (open redirect)
     response = RedirectResponse(f"./{next_url.lstrip('/')}", HTTPStatus.SEE_OTHER)

@@ -114,7 +114,7 @@ def _render_reports(
     text = reports_page(
         [_to_list_item(record) for record in page.items],
         older=_cursor_query(page, {}),
-        asked=form,
+        form=form,
         problem=problem.problem.detail if problem else "",
         frame=_page_context(app_state, request),
     )
@@ -169,7 +169,7 @@ def submit_report_form(app_state: AppStateDep, request: Request, data: Urlencode
     messages = {
         part.where.removeprefix("body."): part.message for part in problem.problem.errors or ()
     }
-    return _render_reports(app_state, request, form=replace(form, wrong=messages), problem=problem)
+    return _render_reports(app_state, request, form=replace(form, errors=messages), problem=problem)
 
 
 def _read_report_html(app_state: AppState, record: ReportRecord | None) -> str | None:
@@ -196,7 +196,7 @@ def report(app_state: AppStateDep, request: Request, report_id: ReportId) -> HTM
         return page_response(report_page(html, files=files, frame=frame))
     text = progress_page(
         _to_list_item(record),
-        goes_on=record.status in IN_PROGRESS,
+        in_progress=record.status in IN_PROGRESS,
         error=record.error,
         files=files,
         frame=frame,
@@ -247,9 +247,9 @@ def stores(
     page = STORE_PAGINATOR.page(result.stores, STORES_PER_PAGE, lambda store: store[0])
     html = stores_page(
         list(page.items),
-        found=result.total,
-        further=_cursor_query(page, {"q": text}),
-        asked=text,
+        total=result.total,
+        next_query=_cursor_query(page, {"q": text}),
+        query=text,
         frame=_page_context(app_state, request),
     )
     return page_response(html)
