@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 
+from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 SECONDS = 60
@@ -54,7 +55,7 @@ class Api:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "storemon_pipeline.api"],
                 cwd=PROJECT,
-                env=kept | own | dict(self.settings),
+                env=kept | measured() | own | dict(self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
