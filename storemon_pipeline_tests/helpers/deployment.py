@@ -134,7 +134,7 @@ class Part:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """StartApi it, without waiting until it is ready."""
+        """Start the process without waiting until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
