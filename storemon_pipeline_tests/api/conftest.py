@@ -1,4 +1,4 @@
-"""Fixtures of the API tests: a database with a complete report, and API processes."""
+"""Fixtures of the API's tests: a database with a report, and API processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _administer(server: URL, statement: str) -> None:
 
 
 def _fill(folder: Path, database_url: str) -> ApiDatabase:
-    """Ingest two stores, one with an unusual id and one named NA, and make a report of all."""
+    """Ingest two stores, one with an unusual id and one called NA (a valid id), and make a report."""
     data = folder / "data"
     data.mkdir()
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data)
@@ -55,7 +55,7 @@ def _fill(folder: Path, database_url: str) -> ApiDatabase:
 def template(
     tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
 ) -> Iterator[tuple[URL, ApiDatabase]]:
-    """Create the PostgreSQL database that the modules' databases are copied from."""
+    """Yield a PostgreSQL server and a database with a report, for others to be copied from."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     name = f"template_{uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name}")
@@ -68,7 +68,7 @@ def template(
 def api_database(
     tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, ApiDatabase]
 ) -> Iterator[ApiDatabase]:
-    """Create the PostgreSQL database and reports directory of a module."""
+    """Yield a PostgreSQL database and reports that only this module uses."""
     server, filled = template
     name = f"api_{uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name} TEMPLATE {make_url(filled.database_url).database}")
@@ -83,7 +83,7 @@ def api_database(
 def start_api(
     api_database: ApiDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartApi]:
-    """Return a function that starts an API on the module's database, with additional settings."""
+    """Yield a function that starts APIs on the module's database; all stop after the module."""
     folder = tmp_path_factory.mktemp("api")
     with ExitStack() as stack:
 
@@ -100,5 +100,5 @@ def start_api(
 
 @pytest.fixture(scope="module")
 def api(start_api: StartApi) -> Api:
-    """Start an API without tokens, while Dagster is unavailable."""
+    """Start an API without tokens while Dagster is down."""
     return start_api()

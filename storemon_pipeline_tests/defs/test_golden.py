@@ -1,11 +1,8 @@
-"""Golden cases of the rules, run with the real command from another directory."""
+"""The golden cases: the files of a report hold the figures worked out by hand."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,7 +13,6 @@ from storemon_pipeline_tests.helpers.runner import (
     copy_data,
     execute,
     report_dir,
-    report_path,
     request_config,
     rows,
     run,
@@ -35,65 +31,38 @@ SEVEN_COLUMNS = [
 ]
 
 
-class CaseResult(NamedTuple):
-    """Exit code, log and report directory of the command for a case."""
-
-    exit_code: int
-    log: str
-    report: Path
+def request_of(case: str) -> dict[str, Any]:
+    request: dict[str, Any] = yaml.safe_load((GOLDEN / case / "request.yaml").read_text())
+    return request
 
 
-@pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], CaseResult]]:
-    """Return a function that runs a case with the command and waits for it."""
-    workspace = tmp_path_factory.mktemp("golden")
-    started: dict[str, Future[CaseResult]] = {}
-    # A command takes seconds on one core, mostly to import Dagster, so the next case runs in
-    # parallel. Workers of pytest-xdist use the other cores already.
-    ahead = 0 if "PYTEST_XDIST_WORKER" in os.environ else 1
-
-    with ThreadPoolExecutor(max_workers=1 + ahead) as pool:
-
-        def wait(case: str) -> CaseResult:
-            first = CASES.index(case)
-            for name in CASES[first : first + 1 + ahead]:
-                if name not in started:
-                    started[name] = pool.submit(
-                        _report, GOLDEN / name, workspace / name, dict(os.environ)
-                    )
-            return started[case].result()
-
-        yield wait
-
-
-def _report(case: Path, workspace: Path, env: dict[str, str]) -> CaseResult:
-    data_dir, working_dir = workspace / "data", workspace / "elsewhere"
-    data_dir.mkdir(parents=True)
-    working_dir.mkdir()
-    copy_data(case, data_dir)
-    config = workspace / "config.yaml"
-    request = yaml.safe_load((case / "request.yaml").read_text())
-    config.write_text(yaml.safe_dump(request_config(**request)))
-    settings = {
-        "STOREMON_DATA_DIR": str(data_dir),
-        "STOREMON_REPORTS_DIR": str(workspace / "reports"),
-        "STOREMON_DATABASE_URL": f"sqlite:///{workspace}/storemon.db",
-        "STOREMON_MAX_BAD_SHARE": "1",
-    }
-    done = execute("ingest_and_report_job", "-c", config, cwd=working_dir, env=env | settings)
-    report = report_path(done.stdout).parent if done.returncode == 0 else workspace
-    return CaseResult(done.returncode, done.stdout, report)
+@pytest.fixture
+def all_rows_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept any share of bad rows."""
+    monkeypatch.setenv("STOREMON_MAX_BAD_SHARE", "1")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_golden_case_gives_expected_files(case: str, reported: Callable[[str], CaseResult]) -> None:
-    exit_code, log, report = reported(case)
-    assert exit_code == 0, log
-    assert_figures(GOLDEN / case / "expected.csv", report / "report_full.csv")
-    assert_events(GOLDEN / case / "expected_events.csv", report / "downtime_events.csv")
-    if (by_hour := GOLDEN / case / "expected_by_hour.csv").exists():
-        assert_by_hour(by_hour, report / "downtime_by_hour.csv")
-    assert_same_figures(report)
+def test_golden_case_gives_the_expected_files(
+    case: str, instance: dg.DagsterInstance, data_dir: Path, all_rows_accepted: None
+) -> None:
+    copy_data(GOLDEN / case, data_dir)
+    result = run(instance, "ingest_and_report_job", **request_of(case))
+    assert result.success
+    assert_expected(case, report_dir(result.run_id))
+
+
+def test_golden_case_by_command_gives_the_expected_files(
+    data_dir: Path, tmp_path: Path, all_rows_accepted: None
+) -> None:
+    # the case whose request has rules, in a process that has to read them from a file
+    case = "weekday_without_hours_is_closed"
+    copy_data(GOLDEN / case, data_dir)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(request_config(**request_of(case))))
+    done = execute("ingest_and_report_job", "-c", config, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert_expected(case, told_path(done.stdout).parent)
 
 
 def test_default_report_has_the_seven_documented_columns(
@@ -105,11 +74,19 @@ def test_default_report_has_the_seven_documented_columns(
     assert_same_figures(report)
 
 
-def assert_figures(expected: Path, actual: Path) -> None:
-    expected_rows, actual_rows = rows(expected), rows(actual)
-    ids = [row["store_id"] for row in actual_rows]
-    assert ids == [row["store_id"] for row in expected_rows] == sorted(ids)
-    for want, got in zip(expected_rows, actual_rows, strict=True):
+def assert_expected(case: str, report: Path) -> None:
+    assert_figures(GOLDEN / case / "expected.csv", report / "report_full.csv")
+    assert_events(GOLDEN / case / "expected_events.csv", report / "downtime_events.csv")
+    if (by_hour := GOLDEN / case / "expected_by_hour.csv").exists():
+        assert_by_hour(by_hour, report / "downtime_by_hour.csv")
+    assert_same_figures(report)
+
+
+def assert_figures(expected: Path, found: Path) -> None:
+    wanted, given = rows(expected), rows(found)
+    ids = [row["store_id"] for row in given]
+    assert ids == [row["store_id"] for row in wanted] == sorted(ids)
+    for want, got in zip(wanted, given, strict=True):
         for column in want.keys() - {"store_id"}:
             assert float(got[column]) == about(want[column]), (want["store_id"], column)
 
