@@ -18,7 +18,7 @@ Bool = npt.NDArray[np.bool_]
 
 
 def enumerate_groups(counts: Int) -> tuple[Int, Int]:
-    """Number the members of groups of the given sizes.
+    """Enumerate the members of groups of the given sizes.
 
     Parameters
     ----------

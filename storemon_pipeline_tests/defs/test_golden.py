@@ -13,6 +13,7 @@ from storemon_pipeline_tests.helpers.runner import (
     copy_data,
     execute,
     report_dir,
+    report_path,
     request_config,
     rows,
     run,
@@ -62,7 +63,7 @@ def test_golden_case_by_command_gives_the_expected_files(
     config.write_text(yaml.safe_dump(request_config(**request_of(case))))
     done = execute("ingest_and_report_job", "-c", config, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert_expected(case, told_path(done.stdout).parent)
+    assert_expected(case, report_path(done.stdout).parent)
 
 
 def test_default_report_has_the_seven_documented_columns(
