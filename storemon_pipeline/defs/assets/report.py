@@ -234,7 +234,8 @@ def _published(storemon: StoremonResource, run_id: str, request: ReportRequest) 
 
 def _paths(files: ReportWriter, name: str) -> dict[str, Any]:
     return {
-        file: dg.MetadataValue.path(str(files.directory / file)) for file in REPORT_ASSETS[name]
+        str(file): dg.MetadataValue.path(str(files.directory / file))
+        for file in REPORT_ASSETS[name]
     }
 
 
