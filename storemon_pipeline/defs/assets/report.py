@@ -232,7 +232,8 @@ def _publish_latest(storemon: StoremonResource, run_id: str, request: ReportRequ
 
 def _paths(files: ReportWriter, name: str) -> dict[str, Any]:
     return {
-        file: dg.MetadataValue.path(str(files.directory / file)) for file in REPORT_ASSETS[name]
+        str(file): dg.MetadataValue.path(str(files.directory / file))
+        for file in REPORT_ASSETS[name]
     }
 
 
