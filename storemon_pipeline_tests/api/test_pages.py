@@ -252,7 +252,7 @@ def test_a_token_that_is_known_lets_a_browser_in(guarded: Api, token: str):
 @pytest.mark.parametrize("token", ["", "wrong-secret", FULL + "x", FULL.upper()])
 def test_no_other_token_lets_a_browser_in(guarded: Api, token: str):
     answer = logged_in(guarded, token)
-    assert "This token is not known." in page(answer, 401)
+    assert "Unknown token." in page(answer, 401)
     assert "set-cookie" not in answer.headers
     assert "secret" not in answer.text
     for value in (token.encode().hex(), token, "zz", ""):
