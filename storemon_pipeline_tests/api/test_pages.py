@@ -250,7 +250,7 @@ def test_login_with_valid_token_sets_a_cookie(guarded: Api, token: str):
 @pytest.mark.parametrize("token", ["", "wrong-secret", FULL + "x", FULL.upper()])
 def test_login_with_invalid_token_fails(guarded: Api, token: str):
     answer = logged_in(guarded, token)
-    assert "This token is not known." in page(answer, 401)
+    assert "Unknown token." in page(answer, 401)
     assert "set-cookie" not in answer.headers
     assert "secret" not in answer.text
     for value in (token.encode().hex(), token, "zz", ""):
