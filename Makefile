@@ -11,7 +11,7 @@ export PYTHONWARNINGS := ignore:Function `job_execute_command` is superseded
 
 .PHONY: help
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,16 +37,22 @@ report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a re
 dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Dagster's UI and daemon and the API, on 127.0.0.1
 	@exec $(BIN)/python -m storemon_pipeline.dev
 
+# tests of one file, and those of the deployment, run in one process: they share slow fixtures
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+
 .PHONY: test
 test: lint  ## lint, types, tests, coverage
 	@$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 2 --ignore=storemon_pipeline_tests/system --cov --cov-report=
-	@echo "A whole deployment, which is started once"
-	$(BIN)/pytest -q storemon_pipeline_tests/system --cov --cov-append --cov-report=
+	$(PYTEST) --cov --cov-report=
 	$(BIN)/coverage report
 
+.PHONY: test-fast
+test-fast: $(INSTALLED)  ## tests without a server, browser or process; a minute
+	$(PYTEST) --hypothesis-profile=fast -m 'not slow and not process' storemon_pipeline \
+		$(addprefix storemon_pipeline_tests/,uptime ingestion storage pages)
+
 .PHONY: bench
-bench: $(INSTALLED)  ## measure this against other programs; some twenty minutes
+bench: $(INSTALLED)  ## measure this against other programs; twenty minutes
 	$(BIN)/python -m benchmarks.run $(if $(DATA),--data $(DATA))
 
 .PHONY: lint
@@ -56,7 +62,7 @@ lint: $(INSTALLED)  ## lint, format and types
 	$(BIN)/mypy
 
 .PHONY: sample
-sample: $(INSTALLED)  ## make data/ anew
+sample: $(INSTALLED)  ## make data/ again
 	$(BIN)/python -m storemon_pipeline.sample_data data
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-"""The computation alone, from tables in memory to figures: this project beside DuckDB's SQL."""
+"""Benchmark of the computation, from tables in memory to metrics, against SQL in DuckDB."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import duckdb
 import pandas as pd
 
 from benchmarks import duckdb_report
-from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
-from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.evaluate import evaluate_intervals
+from storemon_pipeline.uptime.metrics import compute_metrics, round_metrics
+from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
-from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.time_zones import resolve_timezones
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What the project's computation takes."""
+    """Inputs of the project's computation."""
 
     stores: pd.DataFrame
     polls: pd.DataFrame
@@ -28,8 +28,8 @@ class Tables:
     request: ReportRequest
 
 
-def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
-    """The tables that DuckDB has, as pandas': the same rows in the same order."""
+def load_tables(connection: duckdb.DuckDBPyConnection) -> Tables:
+    """Convert DuckDB's tables to pandas, the same rows in the same order."""
     polls = connection.sql("FROM store_status").df()
     polls["timestamp_utc"] = polls["timestamp_utc"].dt.tz_localize("UTC")
     polls = polls.astype({"store_id": "category", "status": "category"})
@@ -58,30 +58,26 @@ def tables_of(connection: duckdb.DuckDBPyConnection) -> Tables:
     return Tables(stores, polls, OpeningHours(hours, special), request)
 
 
-def figures(tables: Tables) -> pd.DataFrame:
-    """The project's figures."""
+def compute_report(tables: Tables) -> pd.DataFrame:
+    """Compute the project's metrics."""
     request = tables.request
-    start, as_of = map(pd.Timestamp, request.span)
-    opened = open_hours(tables.stores, tables.hours, start, as_of, request.rules)
-    status = status_intervals(
-        tables.stores, tables.polls, opened, tables.hours, start, as_of, request.rules
+    intervals = evaluate_intervals(
+        tables.stores, tables.hours, tables.polls, request.span, request.rules
     )
-    exact = compute_metrics(
-        observe_open_time(tables.stores, opened, status, request), request, tables.stores
-    )
+    exact = compute_metrics(intervals.observed(), request, tables.stores)
     return round_metrics(tables.stores, exact, request)
 
 
 def measure(data: Path, runs: int) -> tuple[list[float], list[float]]:
-    """Seconds of the project's computation and of DuckDB's, in turn."""
+    """Measure the seconds of the project's computation and of DuckDB's, alternately."""
     connection = duckdb_report.connect(threads=2)
     duckdb_report.load(connection, data)
-    tables = tables_of(connection)
+    tables = load_tables(connection)
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(runs):
         started = time.perf_counter()
-        figures(tables)
+        compute_report(tables)
         ours.append(time.perf_counter() - started)
         started = time.perf_counter()
         connection.sql(duckdb_report.REPORT).to_arrow_table()

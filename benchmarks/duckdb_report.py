@@ -1,9 +1,9 @@
-"""The same report by hand-written DuckDB SQL: what the benchmarks measure this project against.
+"""The same report by hand-written SQL in DuckDB: the baseline of the benchmarks.
 
 ``python benchmarks/duckdb_report.py DATA_DIR OUT.csv [--threads 2]`` reads the three CSV files and
-writes ``report.csv`` for the default rules and windows. The SQL is what a good analyst writes: one
-pass of each table, an as-of join for the polls within opening hours, changes of status before the
-join with opening hours. A test holds its figures against the project's.
+writes ``report.csv`` for the default rules and windows. The SQL is written as a good analyst would:
+one pass over each table, an as-of join for the polls within opening hours, and changes of status
+before the join with opening hours. A test compares its metrics with the project's.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ weekly AS (
     FROM (SELECT DISTINCT store_id FROM business_hours), range(7) AS weekdays(weekday)
     WHERE (store_id, weekday) NOT IN (SELECT (store_id, day_of_week) FROM business_hours)
 ),
--- wall times are turned into instants once for each zone, day and time of day
+-- local times are converted to instants once per zone, day and time of day
 placed AS (
     SELECT zone, day, opens, closes,
            timezone('UTC', timezone(zone, day + opens)) AS open_utc,
@@ -94,7 +94,7 @@ in_hours AS (
 changes AS (
     SELECT * FROM (
         SELECT *, lag(active) OVER polls AS before FROM in_hours
-        -- of two polls at one instant the later row is the last word
+        -- of two polls at one instant the later row counts
         WINDOW polls AS (PARTITION BY store_id ORDER BY timestamp_utc, nth)
     )
     WHERE before IS NULL OR before <> active
@@ -132,7 +132,7 @@ FROM stores LEFT JOIN sums USING (store_id) GROUP BY store_id ORDER BY store_id
 
 
 def connect(threads: int) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with so many threads, in UTC."""
+    """Connect to an in-memory database with a number of threads, in UTC."""
     connection = duckdb.connect(config={"threads": threads})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
@@ -146,7 +146,7 @@ def load(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
 
 
 def main() -> None:
-    """Report on a data directory."""
+    """Make the report of a data directory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,9 +1,9 @@
-"""What all files of a report cost beside ``report.csv``: two programs, each run as a whole process.
+"""Benchmark of all files of a report against ``report.csv`` alone, each in its own process.
 
 ``python -m benchmarks.report_files alone|all`` makes the report of all stores from the tables of
-``STOREMON_DATABASE_URL``, in ``STOREMON_REPORTS_DIR``: slice by slice, without Dagster, by the
-functions that the assets are made of. ``alone`` reads, computes and writes what ``report.csv``
-needs, and nothing else; ``all`` makes all five files as the asset ``report`` does.
+``STOREMON_DATABASE_URL`` in ``STOREMON_REPORTS_DIR``: in batches, without Dagster, with the
+functions that the assets call. ``alone`` writes only ``report.csv``, and reads and computes only
+what it needs; ``all`` writes all five files, as the asset ``report`` does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 import pandas as pd
 from sqlalchemy import Connection
 
+from storemon_pipeline.concurrency import prefetch
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_polls_with_lookback
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
@@ -28,37 +29,27 @@ from storemon_pipeline.storage.reference_data import (
     read_timezones,
 )
 from storemon_pipeline.storage.report_writer import (
-    BY_HOUR,
-    EVENTS,
-    PAGE,
-    REPORT,
-    REPORT_FULL,
+    ReportFile,
     ReportWriter,
     csv_appender,
 )
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
 from storemon_pipeline.uptime.batches import batch_stores
-from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults, store_results
-from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
+from storemon_pipeline.uptime.evaluate import StoreResults, observe_tables, store_results
+from storemon_pipeline.uptime.fleet import FleetSummary
+from storemon_pipeline.uptime.metrics import compute_metrics, round_metrics
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.time_zones import resolve_timezones
 
-ALL_FILES = (REPORT, REPORT_FULL, PAGE, EVENTS, BY_HOUR)
 _NOTHING = pd.DataFrame()
-Slice = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
-"""Some stores, their open hours and their status intervals."""
+Batch = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+"""A batch of stores, with their open hours and status intervals."""
 
 
 class Tables:
-    """What any report is made from: its request, its stores and their clocks and opening hours.
-
-    Parameters
-    ----------
-    database : Database
-    connection : Connection
-        To it.
+    """Inputs of a report: its request, and its stores with their time zones and opening hours.
 
     Attributes
     ----------
@@ -80,25 +71,27 @@ class Tables:
         stores = stores.merge(read_timezones(connection), on="store_id", how="left")
         self.stores = stores.assign(timezone=resolve_timezones(stores["timezone_str"]))
 
-    def slices(self) -> Iterator[Slice]:
-        """Read the polls and compute the intervals, slice by slice of the stores."""
+    def batches(self) -> Iterator[Batch]:
+        """Read the polls and compute the intervals, batch by batch."""
         request, rules = self.request, self.request.rules
         start, as_of = map(pd.Timestamp, request.span)
 
         def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, OpeningHours, pd.DataFrame]:
-            written = OpeningHours(
+            hours = OpeningHours(
                 _of_stores(self.hours.weekly, stores), _of_stores(self.hours.special, stores)
             )
-            polls = read_polls_with_lookback(self._database, stores, written, start, as_of, rules)
-            return stores, written, polls
+            polls = read_polls_with_lookback(self._database, stores, hours, start, as_of, rules)
+            return stores, hours, polls
 
-        for stores, written, polls in read_ahead(read, batch_stores(self.stores, request.span)):
-            opened = open_hours(stores, written, start, as_of, rules)
-            status = status_intervals(stores, polls, opened, written, start, as_of, rules)
-            yield stores, opened, status
+        parts = batch_stores(self.stores, request.span)
+        with prefetch(read, parts, PREFETCH_DEPTH) as batches:
+            for stores, hours, polls in batches:
+                open_time = open_hours(stores, hours, start, as_of, rules)
+                status = status_intervals(stores, polls, open_time, hours, start, as_of, rules)
+                yield stores, open_time, status
 
     def current_status(self, stores: pd.DataFrame) -> pd.DataFrame:
-        """How some stores are at as_of."""
+        """Return the status of some stores at as_of."""
         request, no_data_after = self.request, Settings().no_data_after
         as_of = pd.Timestamp(request.as_of)
         return read_current_status(
@@ -112,18 +105,12 @@ def _of_stores(hours: pd.DataFrame, stores: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_alone(database: Database, files: ReportWriter) -> None:
-    """Write ``report.csv`` and nothing else.
-
-    Parameters
-    ----------
-    database : Database
-    files : ReportFiles
-    """
+    """Write only ``report.csv``."""
     with database.read() as connection:
         tables = Tables(database, connection)
-    with files.open([REPORT]) as opened, csv_appender(opened) as append:
-        for stores, open_time, status in tables.slices():
-            time = observe_open_time(stores, open_time, status, tables.request)
+    with files.open([ReportFile.REPORT]) as open_files, csv_appender(open_files) as append:
+        for stores, open_time, status in tables.batches():
+            time = observe_tables(stores, open_time, status, tables.request)
             exact = compute_metrics(time, tables.request, stores)
             figures = round_metrics(stores, exact, tables.request)
             append(StoreResults(figures, exact, *[_NOTHING] * 5))
@@ -135,35 +122,35 @@ def write_all(database: Database, files: ReportWriter, target_pct: float) -> Non
     Parameters
     ----------
     database : Database
-    files : ReportFiles
+    files : ReportWriter
     target_pct : float
-        The target of stores that have none of their own.
+        SLO target of stores without an individual one.
     """
-    # here, so that the other program does not wait for what draws pages
+    # imported late, since the other process does not need it
     from storemon_pipeline.pages.report import ReportCharts, render_report_html  # noqa: PLC0415
 
     with database.read() as connection:
         tables = Tables(database, connection)
         targets = read_service_levels(connection)
-        assumed = summarize_assumptions(
+        assumptions = summarize_assumptions(
             tables.stores, tables.hours.weekly, tables.request.rules.missing_day
         )
-        quality = read_data_quality(connection, assumed)
+        quality = read_data_quality(connection, assumptions)
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
     fleet = FleetSummary(tables.request)
-    with files.open(list(ALL_FILES)) as opened, csv_appender(opened) as append:
-        for stores, open_time, status in tables.slices():
+    with files.open(list(ReportFile)) as open_files, csv_appender(open_files) as append:
+        for stores, open_time, status in tables.batches():
             current = tables.current_status(stores)
             results = store_results(stores, open_time, status, current, tables.request)
             append(results)
             fleet.add(results)
         page = render_report_html(fleet, ReportCharts(fleet), files.directory.name, quality=quality)
-        opened[PAGE].write(page.encode())
+        open_files[ReportFile.PAGE].write(page.encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Make a report, in the directory of reports under the name of what was asked for."""
+    """Make a report in a subdirectory of the reports directory: ``alone`` or ``all``."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("which", choices=["alone", "all"])
     which = parser.parse_args(argv).which

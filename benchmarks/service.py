@@ -1,8 +1,7 @@
-"""How long a report takes that is asked for over REST, where the time goes, and how long pages take.
+"""Benchmark of the running service: latency of REST reports, by stage, and of pages.
 
-Dagster's UI, its daemon and the API run as ``make dev`` runs them, with the shipped ``dagster.yaml``,
-on PostgreSQL. What the client sees is timed; where it goes is read from Dagster's own record of the
-run.
+Dagster's UI, its daemon and the API run as under ``make dev``, with the shipped ``dagster.yaml``, on
+PostgreSQL. Latency is measured at the client; the stages are read from Dagster's record of the run.
 """
 
 from __future__ import annotations
@@ -45,15 +44,16 @@ query Times($id: ID!) {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A report that was asked for: seconds until the answer, until it was Complete, and between.
+class ReportTiming:
+    """Timing of a report that was requested over REST.
 
     Attributes
     ----------
     report_id : str
     answered, complete : float
+        Seconds until the response to the request, and until the report was Complete.
     stages : dict
-        Seconds by what was done meanwhile.
+        Seconds of each stage.
     """
 
     report_id: str
@@ -63,86 +63,86 @@ class Asked:
 
 
 class Service:
-    """The API, and the Dagster behind it."""
+    """A running API with its Dagster instance."""
 
     def __init__(self, api: str, ui: str) -> None:
         self._ui = ui
         self.http = httpx.Client(base_url=api, timeout=_REPORT_SECONDS)
 
-    def ask(self, **asked: Any) -> Asked:
-        """Ask for a report and wait for it."""
+    def request_report(self, **spec: Any) -> ReportTiming:
+        """Request a report and wait until it is Complete."""
         started = time.perf_counter()
-        answer = self.http.post("/v1/reports", json=asked)
+        response = self.http.post("/v1/reports", json=spec)
         answered = time.perf_counter() - started
-        answer.raise_for_status()
-        report = answer.json()
+        response.raise_for_status()
+        report = response.json()
         while report["status"] in ("Queued", "Running"):
             time.sleep(_STEP_SECONDS)
-            # the older endpoint's answer is small, and needs nothing of Dagster
-            got = self.http.get("/get_report", params={"report_id": report["id"]})
-            if got.headers["content-type"].startswith("text/csv"):
+            # the legacy endpoint's response is small and does not involve Dagster
+            response = self.http.get("/get_report", params={"report_id": report["id"]})
+            if response.headers["content-type"].startswith("text/csv"):
                 break
-            if got.json()["status"] != "Running":
-                msg = f"the report failed: {got.text}"
+            if response.json()["status"] != "Running":
+                msg = f"the report failed: {response.text}"
                 raise RuntimeError(msg)
         complete = time.perf_counter() - started
-        return Asked(report["id"], answered, complete, self._stages(report["id"]))
+        return ReportTiming(report["id"], answered, complete, self._stages(report["id"]))
 
     def _stages(self, run_id: str) -> dict[str, float]:
         query = {"query": _TIMES, "variables": {"id": run_id}}
         run: dict[str, Any] = {"endTime": None}
-        while run["endTime"] is None:  # the report is Complete a moment before its run ends
+        while run["endTime"] is None:  # the report is Complete shortly before its run ends
             run = httpx.post(f"{self._ui}/graphql", json=query).json()["data"]["runOrError"]
-        begun = min(step["startTime"] for step in run["stepStats"])
-        taken = next(
+        first_step_at = min(step["startTime"] for step in run["stepStats"])
+        dequeued_at = next(
             float(event["timestamp"]) / 1000
             for event in run["eventConnection"]["events"]
             if event["__typename"] == "RunStartingEvent"
         )
         stages = {
-            "waiting in the queue": taken - run["creationTime"],
-            "starting the run's process": begun - taken,
+            "waiting in the queue": dequeued_at - run["creationTime"],
+            "starting the run's process": first_step_at - dequeued_at,
         }
         for step in run["stepStats"]:
             stages[f"step {step['stepKey']}"] = step["endTime"] - step["startTime"]
         return stages
 
-    def some_stores(self, report_id: str, number: int) -> list[str]:
-        """The paths of the pages of some stores of a report, from all over it."""
+    def store_pages(self, report_id: str, count: int) -> list[str]:
+        """Return the page paths of evenly spaced stores of a report."""
         report = self.http.get("/get_report", params={"report_id": report_id}).text
         stores = [line.partition(",")[0] for line in report.splitlines()[1:]]
-        return [f"/stores/{store}" for store in stores[:: max(1, len(stores) // number)][:number]]
+        return [f"/stores/{store}" for store in stores[:: max(1, len(stores) // count)][:count]]
 
-    def looked_at(self, pages: list[str]) -> list[float]:
-        """The seconds that it takes to get each of some pages."""
-        took = []
-        for page in pages:
+    def time_pages(self, paths: list[str]) -> list[float]:
+        """Return the response time of each page in seconds."""
+        seconds = []
+        for path in paths:
             started = time.perf_counter()
-            answer = self.http.get(page)
-            took.append(time.perf_counter() - started)
-            answer.raise_for_status()
-        return took
+            response = self.http.get(path)
+            seconds.append(time.perf_counter() - started)
+            response.raise_for_status()
+        return seconds
 
-    def polled(self, run_id: str) -> tuple[float, int]:
-        """Poll a report by wrk; gives answers a second, and how many were errors."""
+    def load_test(self, run_id: str) -> tuple[float, int]:
+        """Poll a report with wrk; return requests per second and the number of errors."""
         url = f"{self.http.base_url}/get_report?report_id={run_id}"
         wrk = shutil.which("wrk")
         if wrk is None:
             msg = "wrk is not installed: apt-get install wrk"
             raise RuntimeError(msg)
-        told = subprocess.run(  # noqa: S603
+        output = subprocess.run(  # noqa: S603
             [wrk, "-t1", "-c16", f"-d{_WRK_SECONDS}s", url],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-        wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-        cut = re.search(
-            r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told
+        rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+        failed = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+        broken = re.search(
+            r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output
         )
-        errors = int(wrong[1]) if wrong else 0
-        errors += sum(map(int, cut.groups())) if cut else 0
+        errors = int(failed[1]) if failed else 0
+        errors += sum(map(int, broken.groups())) if broken else 0
         return float(rate[1]) if rate else 0.0, errors
 
 
@@ -154,8 +154,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, url: str, data: Path) -> Iterator[Service]:
-    """Start Dagster and the API on a database, and end them."""
+def run_service(folder: Path, url: str, data: Path) -> Iterator[Service]:
+    """Run Dagster and the API on a database within a ``with`` block."""
     home = folder / "home"
     home.mkdir(parents=True)
     shutil.copy(ROOT / "dagster.yaml", home)
@@ -176,8 +176,8 @@ def serving(folder: Path, url: str, data: Path) -> Iterator[Service]:
     options: dict[str, Any] = {"cwd": ROOT, "env": env}
     with (folder / "log").open("wb") as log:
         processes = [
-            subprocess.Popen([sys.executable, "-m", *each], stdout=log, stderr=log, **options)  # noqa: S603
-            for each in commands
+            subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log, **options)  # noqa: S603
+            for command in commands
         ]
         try:
             service = Service(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{ui}")
@@ -191,8 +191,8 @@ def serving(folder: Path, url: str, data: Path) -> Iterator[Service]:
 
 
 def _wait_until_ready(service: Service) -> None:
-    give_up_at = time.monotonic() + _START_SECONDS
-    while time.monotonic() < give_up_at:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
         try:
             if service.http.get("/readyz").is_success:
                 return
@@ -203,8 +203,8 @@ def _wait_until_ready(service: Service) -> None:
     raise RuntimeError(msg)
 
 
-def medians(reports: list[Asked]) -> dict[str, float]:
-    """The median of each stage, in the order of the first report."""
+def medians(reports: list[ReportTiming]) -> dict[str, float]:
+    """Return the median of each stage, in the order of the first report."""
     return {
         stage: statistics.median(report.stages[stage] for report in reports)
         for stage in reports[0].stages

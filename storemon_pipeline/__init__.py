@@ -1,5 +1,5 @@
 """Uptime and downtime of stores within their opening hours, from polls, as a Dagster pipeline.
 
-Nothing is imported here, so that :mod:`storemon_pipeline.uptime`, the domain, can be used alone:
-in a notebook, in a test, on a cluster's workers.
+This package imports nothing, so that the domain, :mod:`storemon_pipeline.uptime`, can be used alone
+in a notebook, in a test or on the workers of a cluster.
 """

@@ -1,41 +1,59 @@
-"""Prefetching: produce the next item in a thread while the current one is used."""
+"""Prefetching: compute the next results in threads while the current one is used."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextmanager
-def prefetch(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
-    """Yield an iterator over the same items, each produced in a thread ahead of its use.
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], depth: int = 1
+) -> Iterator[Iterator[Result]]:
+    """Yield an iterator like ``map(function, items)`` that computes results in threads, ahead.
 
-    For items that are slow to produce by code that releases the GIL, as Arrow, NumPy and database
-    drivers do. At most one item is buffered. An error in producing an item is raised where the item
-    would be used. The thread ends with the ``with`` block.
+    For functions that release the GIL most of the time, as Arrow, NumPy and database drivers do. An
+    error is raised where its result would be used. The threads end with the ``with`` block.
 
     Parameters
     ----------
-    items : iterator
-        Used by the thread only.
+    function : callable
+        Called in up to ``depth`` threads at once.
+    items : iterable
+        Advanced by one thread only, so it may be a generator that reads a file.
+    depth : int
+        Number of results that are computed or buffered while one is used.
 
     Examples
     --------
-    >>> with prefetch(n * n for n in range(4)) as squares:
+    >>> with prefetch(lambda n: n * n, range(4)) as squares:
     ...     print(*squares)
     0 1 4 9
     """
-    end = object()
-    with ThreadPoolExecutor(1) as thread:
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(depth) as workers:
 
-        def each() -> Iterator[Item]:
-            coming = thread.submit(next, items, end)
-            while (item := coming.result()) is not end:
-                coming = thread.submit(next, items, end)
-                yield item  # type: ignore[misc]  # not the end
+        def submit() -> None:
+            # a thread by itself takes the items, since parallel calls could swap their order
+            item = reader.submit(next, source, end)
+            pending.append(
+                workers.submit(
+                    lambda: end if item.result() is end else function(item.result())  # type: ignore[arg-type]
+                )
+            )
 
-        yield each()
+        def results() -> Iterator[Result]:
+            for _ in range(depth):
+                submit()
+            while (result := pending.popleft().result()) is not end:
+                submit()
+                yield result  # type: ignore[misc]  # not the end
+
+        pending: deque[Future[Result | object]] = deque()
+        yield results()

@@ -1,8 +1,7 @@
-"""The definitions that Dagster loads: ``dagster … -m storemon_pipeline.definitions``."""
+"""Definitions for Dagster: ``dagster … -m storemon_pipeline.definitions``."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +22,10 @@ from storemon_pipeline.defs.assets.request import (
     weekly_hours,
 )
 from storemon_pipeline.defs.heartbeat import RunHeartbeat
-from storemon_pipeline.defs.io_managers import request_io_manager, table_io_manager
+from storemon_pipeline.defs.io_managers import ParquetIOManager, RequestIOManager
 from storemon_pipeline.defs.jobs import JOBS
 from storemon_pipeline.defs.removal import remove_polls_job
+from storemon_pipeline.defs.report_lifecycle import mark_report_failed
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.retention import retention_job, retention_schedule
 from storemon_pipeline.defs.schedules import SCHEDULES
@@ -46,31 +46,31 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     resources = {
         "storemon": StoremonResource(),
         "heartbeat": RunHeartbeat(),
-        "request_io": request_io_manager,
-        "table_io": table_io_manager,
+        "request_io": RequestIOManager(),
+        "table_io": ParquetIOManager(),
     }
+    assets = [
+        ingest,
+        report_request,
+        polled_stores,
+        weekly_hours,
+        special_dates,
+        open_hours,
+        status_intervals,
+        current_status_asset,
+        report,
+    ]
     return dg.Definitions(
-        assets=[
-            ingest,
-            report_request,
-            polled_stores,
-            weekly_hours,
-            special_dates,
-            open_hours,
-            status_intervals,
-            current_status_asset,
-            report,
-        ],
+        # on the assets, not the jobs: runs of assets that are selected in the UI have no job
+        assets=[asset.with_hooks({mark_report_failed}) for asset in assets],
         asset_checks=CHECKS,
         jobs=[*JOBS, retention_job, remove_polls_job],
         schedules=[*SCHEDULES, retention_schedule],
         sensors=[*SENSORS, *REPORT_SENSORS, *ALERT_SENSORS],
         resources={**resources, **(resource_overrides or {})},
-        # a report is seconds of work: a process for each step would take longer than the steps
+        # a report takes seconds, less than starting one process per step
         executor=dg.in_process_executor,
     )
 
 
 defs = build_defs()
-
-gc.freeze()  # nor need it look at what has been loaded by now: see storemon_pipeline.defs

@@ -1,7 +1,7 @@
-"""How a run is asked to make a report: its job, its tags, its run config.
+"""Names of jobs, and tags and run config of the runs that make reports.
 
-Known to both sides: to the API, which launches runs through Dagster's GraphQL endpoint, and to the
-sensor, which launches those that could not be launched so.
+The API launches such runs through Dagster's GraphQL endpoint; a sensor launches those that the API
+could not launch.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from typing import Any
 
 from storemon_pipeline.uptime.report_request import ReportSpec
 
-REPORT_JOB, INGEST_JOB = "report_job", "ingest_job"
+INGEST_JOB = "ingest_job"
+REPORT_JOB = "report_job"
+INGEST_AND_REPORT_JOB = "ingest_and_report_job"
 
 REQUEST_TAG = "storemon/request_id"
-"""The tag of a run that names the request it makes the report of."""
+"""Tag of a run: id of the request whose report it makes."""
 
 HTTP_REQUEST_TAG = "storemon/http_request_id"
-"""The tag of a run that names the HTTP request, as its log does, that asked for it."""
+"""Tag of a run: id of the HTTP request that submitted it, as in the API's log."""
+
+FILES_TAG = "storemon/files"
+"""Tag of a run: digest of the raw files that it was started for."""
 
 
 def report_run_config(spec: ReportSpec) -> dict[str, Any]:
-    """Run config of ``report_job``; what is not asked for is left to its defaults.
+    """Return the run config of ``report_job``, without the spec's default values.
 
     Examples
     --------
@@ -33,6 +38,6 @@ def report_run_config(spec: ReportSpec) -> dict[str, Any]:
 
 
 def report_run_tags(request_id: str, http_request_id: str | None) -> dict[str, str]:
-    """Tags of a run that makes the report of a request."""
+    """Return the tags of a run that makes the report of a request."""
     tags = {REQUEST_TAG: request_id}
     return tags if http_request_id is None else tags | {HTTP_REQUEST_TAG: http_request_id}

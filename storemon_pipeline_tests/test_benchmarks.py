@@ -1,4 +1,4 @@
-"""What the benchmarks measure against gives the same figures, and what they write keeps the rest."""
+"""Benchmarks: the baselines give the same metrics, and RESULTS.md keeps its notes."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from benchmarks import computation, duckdb_report, report_files
-from benchmarks.run import KEPT, RESULTS, write_results
+from benchmarks.run import NOTES_MARKER, RESULTS, write_results
 from storemon_pipeline import sample_data
 from storemon_pipeline.storage.report_writer import short_report
 from storemon_pipeline_tests.helpers.runner import CSV_FILES, SAMPLE, run
 
 
-def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:
+def test_duckdb_baseline_gives_the_same_metrics(tmp_path: Path) -> None:
     sample_data.generate(tmp_path, stores=300, days=9, bad=0)
     connection = duckdb_report.connect(threads=2)
     duckdb_report.load(connection, tmp_path)
-    ours = short_report(computation.figures(computation.tables_of(connection)))
+    ours = short_report(computation.compute_report(computation.load_tables(connection)))
     theirs = connection.sql(duckdb_report.REPORT).df()
     assert len(ours) > 250
-    # DuckDB rounds floats, and so may be a hundredth off where a half is rounded
+    # DuckDB rounds floats, so a half may be rounded to the other hundredth
     assert_frame_equal(
         ours.astype({"store_id": "str"}),
         theirs.astype({"store_id": "str"}),
@@ -30,7 +30,7 @@ def test_duckdb_gives_the_same_figures(tmp_path: Path) -> None:
     )
 
 
-def test_report_csv_is_the_same_alone_and_among_all_files(
+def test_report_files_baseline_equals_files_of_the_job(
     tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STOREMON_DATABASE_URL", postgresql_url)
@@ -51,14 +51,17 @@ def test_report_csv_is_the_same_alone_and_among_all_files(
     )
 
 
-def test_a_run_keeps_what_people_have_written_below_its_results(tmp_path: Path) -> None:
+def test_write_results_keeps_notes_below_the_marker(tmp_path: Path) -> None:
     file = tmp_path / "RESULTS.md"
     write_results(file, "# Results\n\nfirst\n")
     file.write_text(file.read_text() + "\n## What bounds them\n\nThe disk.\n")
     write_results(file, "# Results\n\nsecond\n")
     write_results(file, "# Results\n\nthird\n")
-    assert file.read_text() == f"# Results\n\nthird\n\n{KEPT}\n\n## What bounds them\n\nThe disk.\n"
+    assert (
+        file.read_text()
+        == f"# Results\n\nthird\n\n{NOTES_MARKER}\n\n## What bounds them\n\nThe disk.\n"
+    )
 
 
-def test_the_results_have_the_line_below_which_a_run_keeps_all() -> None:
-    assert f"\n{KEPT}\n" in RESULTS.read_text()
+def test_results_file_has_the_marker() -> None:
+    assert f"\n{NOTES_MARKER}\n" in RESULTS.read_text()

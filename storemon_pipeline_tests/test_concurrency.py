@@ -1,4 +1,4 @@
-"""Items are made one ahead, in order; an error comes out as itself and leaves no thread behind."""
+"""Prefetching keeps the order, is bounded, raises errors in place and leaves no thread."""
 
 import threading
 from collections.abc import Iterator
@@ -7,44 +7,71 @@ import pytest
 
 from storemon_pipeline.concurrency import prefetch
 
-
-def test_the_items_are_the_same_in_the_same_order():
-    with prefetch(iter(range(100))) as items:
-        assert list(items) == list(range(100))
-    with prefetch(iter([])) as items:
-        assert list(items) == []
+DEPTHS = pytest.mark.parametrize("depth", [1, 2, 5])
 
 
-def test_never_more_than_one_item_waits():
-    made = []
+@DEPTHS
+def test_prefetch_returns_results_in_order(depth: int):
+    with prefetch(str, iter(range(100)), depth) as results:
+        assert list(results) == list(map(str, range(100)))
+    with prefetch(str, [], depth) as results:
+        assert list(results) == []
 
-    def make() -> Iterator[int]:
+
+@DEPTHS
+def test_prefetch_buffers_at_most_depth_results(depth: int):
+    taken = []
+
+    def items() -> Iterator[int]:
         for item in range(10):
-            made.append(item)
+            taken.append(item)
             yield item
 
-    with prefetch(make()) as items:
-        for item in items:
-            assert len(made) <= item + 2
+    with prefetch(abs, items(), depth) as results:
+        for result in results:
+            assert len(taken) <= result + 1 + depth
 
 
-def test_an_error_is_raised_where_its_item_would_be_used():
-    def make() -> Iterator[int]:
+def test_prefetch_calls_the_function_in_depth_threads():
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(item: int) -> int:
+        both.wait()
+        return item
+
+    with prefetch(meet, range(4), 2) as results:
+        assert list(results) == [0, 1, 2, 3]
+
+
+@DEPTHS
+def test_prefetch_raises_an_error_of_an_item_in_its_place(depth: int):
+    def items() -> Iterator[int]:
         yield 1
         raise MemoryError("no room")
 
     used = []
-    with prefetch(make()) as items, pytest.raises(MemoryError, match="no room"):
-        used.extend(items)
+    with prefetch(abs, items(), depth) as results, pytest.raises(MemoryError, match="no room"):
+        used.extend(results)
+    assert used == [1]
+
+
+@DEPTHS
+def test_prefetch_raises_an_error_of_the_function_in_its_place(depth: int):
+    used = []
+    with (
+        prefetch(lambda item: 1 / item, [1, 0, 1], depth) as results,
+        pytest.raises(ZeroDivisionError),
+    ):
+        used.extend(results)
     assert used == [1]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_in_using_an_item_leaves_no_thread(error: type[BaseException]):
+def test_prefetch_leaves_no_thread_after_an_error(error: type[BaseException]):
     def use() -> None:
-        with prefetch(iter(range(10))) as items:
-            for item in items:
-                raise error(item)
+        with prefetch(abs, range(10)) as results:
+            for result in results:
+                raise error(result)
 
     before = threading.active_count()
     with pytest.raises(error):

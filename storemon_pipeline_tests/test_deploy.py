@@ -28,7 +28,7 @@ from storemon_pipeline.definitions import defs
 from storemon_pipeline.settings import Settings
 from storemon_pipeline_tests.helpers.documentation import anchors
 from storemon_pipeline_tests.helpers.postgresql import new_database
-from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, execute, rows, told_path
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, execute, report_path, rows
 
 CONFIG = PROJECT / "deploy" / "dagster.yaml"
 PAGE = (PROJECT / "deploy" / "README.md").read_text()
@@ -120,7 +120,7 @@ def asked(database: URL | str, query: str) -> list[tuple[object, ...]]:
 
 def test_the_job_makes_its_report(deployed: Deployed) -> None:
     assert deployed.exit_code == 0, deployed.log
-    path = told_path(deployed.log)
+    path = report_path(deployed.log)
     assert rows(path)
     assert asked(deployed.storemon, "SELECT report_id, status, error FROM report") == [
         (path.parent.name, "Complete", None)
@@ -128,7 +128,7 @@ def test_the_job_makes_its_report(deployed: Deployed) -> None:
 
 
 def test_the_run_is_in_postgresql_and_nothing_of_it_in_the_home(deployed: Deployed) -> None:
-    run_id = told_path(deployed.log).parent.name
+    run_id = report_path(deployed.log).parent.name
     assert asked(deployed.database, "SELECT run_id, pipeline_name, status FROM runs") == [
         (run_id, "ingest_and_report_job", "SUCCESS")
     ]

@@ -1,4 +1,4 @@
-"""`make dev` brings up Dagster and the API together, and leaves nothing behind, however it ends."""
+"""`make dev` starts Dagster and the API together, and always stops all of their processes."""
 
 import os
 import signal
@@ -20,24 +20,24 @@ from storemon_pipeline_tests.helpers.dev_server import (
 
 @pytest.fixture
 def development(isolated_environment: Path) -> Iterator[Callable[..., Development]]:
-    """Starts `make dev` on free ports; what it leaves behind is ended after the test."""
-    started = []
+    """Start `make dev` on free ports; remaining processes are killed after the test."""
+    servers = []
 
-    def started_with(**options: str) -> Development:
+    def start(**options: str) -> Development:
         ui_port, api_port = free_ports(2)
         ports = {"ui_port": ui_port, "api_port": api_port}
-        started.append(start_dev(isolated_environment, **(ports | options)))
-        return started[-1]
+        servers.append(start_dev(isolated_environment, **(ports | options)))
+        return servers[-1]
 
-    yield started_with
-    for each in started:
-        for pid in each.processes():
+    yield start
+    for server in servers:
+        for pid in server.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        each.make.wait()
+        server.make.wait()
 
 
-def test_sigterm_to_make_ends_all(development: Callable[..., Development]):
+def test_sigterm_to_make_stops_all(development: Callable[..., Development]):
     dev = development()
     dev.wait_until_up()
     started = " ".join(dev.processes().values())
@@ -48,28 +48,28 @@ def test_sigterm_to_make_ends_all(development: Callable[..., Development]):
         "storemon_pipeline.api",
     ):
         assert part in started
-    # database, Dagster and the daemon's heartbeat: all but polls, since there are no files
+    # all are ready except the polls: database, Dagster and the daemon's heartbeat
     ready = f"http://127.0.0.1:{dev.api_port}/readyz"
     assert waited_for(lambda: missing(ready) == ["polls"]), dev.output
     dev.make.terminate()
-    assert dev.exit_code() != 0  # make's own word for a signal
-    assert "SIGTERM: ending" in dev.output
+    assert dev.exit_code() != 0  # make fails after a signal
+    assert "SIGTERM: shutting down" in dev.output
     dev.assert_nothing_is_left()
 
 
-def test_sigint_to_the_group_of_a_script_that_has_it_in_the_background_ends_all(
+def test_sigint_to_group_of_background_script_stops_all(
     development: Callable[..., Development],
 ):
-    # a shell without job control has SIGINT ignored in what it starts in the background
+    # a shell without job control ignores SIGINT in its background processes
     dev = development(shell="({0}) & trap : INT; wait $!; wait $!")
     dev.wait_until_up()
     os.killpg(dev.make.pid, signal.SIGINT)
     assert dev.exit_code() == 0
-    assert "SIGINT: ending" in dev.output
+    assert "SIGINT: shutting down" in dev.output
     dev.assert_nothing_is_left()
 
 
-def test_sigint_to_make_alone_ends_all(development: Callable[..., Development]):
+def test_sigint_to_make_alone_stops_all(development: Callable[..., Development]):
     dev = development()
     dev.wait_until_up()
     dev.make.send_signal(signal.SIGINT)
@@ -77,27 +77,27 @@ def test_sigint_to_make_alone_ends_all(development: Callable[..., Development]):
     dev.assert_nothing_is_left()
 
 
-def test_when_the_api_dies_dagster_is_ended(development: Callable[..., Development]):
+def test_exit_of_the_api_stops_dagster(development: Callable[..., Development]):
     dev = development()
     dev.wait_until_up()
     os.kill(dev.process("storemon_pipeline.api"), signal.SIGKILL)
     assert dev.exit_code() != 0
-    assert "the API ended by itself, with exit code -9" in dev.output
+    assert "the API exited with code -9" in dev.output
     dev.assert_nothing_is_left()
 
 
-def test_when_dagster_is_killed_its_own_processes_and_the_api_are_ended(
+def test_killed_dagster_stops_its_children_and_the_api(
     development: Callable[..., Development],
 ):
     dev = development()
     dev.wait_until_up()
     os.kill(dev.process("dagster dev"), signal.SIGKILL)
     assert dev.exit_code() != 0
-    assert "Dagster ended by itself, with exit code -9" in dev.output
+    assert "Dagster exited with code -9" in dev.output
     dev.assert_nothing_is_left()
 
 
-def test_when_make_is_killed_all_is_ended(development: Callable[..., Development]):
+def test_killed_make_stops_all(development: Callable[..., Development]):
     dev = development()
     dev.wait_until_up()
     dev.make.kill()
@@ -108,7 +108,7 @@ def test_when_make_is_killed_all_is_ended(development: Callable[..., Development
 @pytest.mark.parametrize(
     ("port", "variable"), [("ui_port", "STOREMON_UI_PORT"), ("api_port", "STOREMON_API_PORT")]
 )
-def test_a_port_that_is_taken_is_told_before_anything_starts(
+def test_occupied_port_is_reported_before_start(
     port: str, variable: str, development: Callable[..., Development]
 ):
     with closing(socket.socket()) as other:
@@ -122,7 +122,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert not dev.processes()
 
 
-def test_a_setting_that_is_not_accepted_is_named(
+def test_invalid_setting_is_named(
     development: Callable[..., Development], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("STOREMON_MAX_BAD_SHARE", "many")

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -23,7 +23,7 @@ import yaml
 
 from storemon_pipeline.api.app import build_app
 from storemon_pipeline.api.body_limit import MAX_BODY_BYTES
-from storemon_pipeline.api.models import Status
+from storemon_pipeline.api.models import ReportStatus
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs.assets.request import ReportRequestConfig
 from storemon_pipeline.ingestion.sources import SOURCES
@@ -52,7 +52,7 @@ from storemon_pipeline_tests.helpers.documentation import (
     tables,
     without_blocks,
 )
-from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, run, told_path
+from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, report_path, run
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
 PAGES = [
@@ -393,7 +393,7 @@ def test_dagster_commands_work_in_order(sample_workspace: Path):
     assert " of 1267873068966844821 from 2024-11-10T12:00:00+00:00 to before " in removed
     assert "Removed " in removed
     spec = run_configs()[0]["ops"]["report_request"]["config"]
-    header, *rows = told_path(reported).read_text().splitlines()
+    header, *rows = report_path(reported).read_text().splitlines()
     assert [column for column in header.split(",") if column.startswith("uptime_")] == [
         f"uptime_{Window(window).suffix}" for window in spec["windows"]
     ]
@@ -436,7 +436,7 @@ def test_errors_table_matches_the_openapi_document():
 
 
 def test_statuses_of_a_report_are_documented():
-    assert set(get_args(Status)) <= set(names(section(API, "Endpoints")))
+    assert set(ReportStatus) <= set(names(section(API, "Endpoints")))
 
 
 def test_api_commands_return_the_shown_output(

@@ -1,7 +1,7 @@
-"""What the made-up data set is like: small, the same everywhere, and as odd as the real files.
+"""The synthetic data set: small, reproducible, and with the anomalies of the real files.
 
-The quirks are looked for in ``data/`` itself, read with nothing but the standard library: a fault
-of the package's own reader must not hide that one of them has gone.
+The anomalies are checked in ``data/`` with the standard library alone, so that a fault in the
+package's parser cannot hide a missing one.
 """
 
 import csv
@@ -71,20 +71,20 @@ def polls(faults: list[str]) -> list[Poll]:
 @pytest.fixture(scope="module")
 def histories(polls: list[Poll]) -> Mapping[str, list[Poll]]:
     """Sort the polls of each store by time."""
-    found: defaultdict[str, list[Poll]] = defaultdict(list)
+    histories: defaultdict[str, list[Poll]] = defaultdict(list)
     for poll in sorted(polls, key=lambda poll: poll.at):
-        found[poll.store_id].append(poll)
-    return found
+        histories[poll.store_id].append(poll)
+    return histories
 
 
 @pytest.fixture(scope="module")
 def weeks() -> Mapping[str, list[Opening]]:
     """List the openings of each store by weekday and start, without the bad row."""
-    found: defaultdict[str, list[Opening]] = defaultdict(list)
+    weeks: defaultdict[str, list[Opening]] = defaultdict(list)
     for store_id, day, start, end in sorted(rows(DATA / "menu_hours.csv")):
         if day != "7":
-            found[store_id].append((int(day), start, end))
-    return found
+            weeks[store_id].append((int(day), start, end))
+    return weeks
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def zones() -> Mapping[str, str]:
     return {store_id: zone for store_id, zone in rows(DATA / "timezones.csv") if zone}
 
 
-# What the module promises.
+# Contract of the module.
 
 
 def test_data_is_what_the_module_writes_by_default(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_seed_alone_decides_the_bytes(tmp_path: Path) -> None:
     assert all(one[name] != other[name] for name in NAMES)
 
 
-def test_the_command_line_says_what_to_write(tmp_path: Path) -> None:
+def test_command_line_equals_call(tmp_path: Path) -> None:
     arguments = "--stores 5 --days 1.5 --every 30 --end 2023-03-12T12:00:00Z --seed 3 --bad 1"
     command = [sys.executable, "-m", "storemon_pipeline.sample_data", str(tmp_path / "by_command")]
     subprocess.run([*command, *arguments.split()], check=True, cwd=DATA.parent)
@@ -134,7 +134,7 @@ def test_a_number_out_of_range_is_refused(
 
 
 @pytest.mark.parametrize("stores", [1, 300])
-def test_any_number_of_stores_can_be_asked_for(
+def test_any_number_of_stores_is_generated(
     stores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample_data, "BLOCK_POLLS", 1000)  # several blocks
@@ -194,13 +194,13 @@ def test_fractions_are_cut_and_whole_seconds_have_none(polls: list[Poll]) -> Non
     assert digits[0] > 10
 
 
-def test_polls_are_in_no_order(polls: list[Poll]) -> None:
+def test_polls_are_in_random_order(polls: list[Poll]) -> None:
     ascending = sum(one.at < other.at for one, other in pairwise(polls))
     assert 0.48 < ascending / len(polls) < 0.52
     assert sum(one.store_id == other.store_id for one, other in pairwise(polls)) < len(polls) / 30
 
 
-def test_few_rows_are_bad_in_each_of_the_known_ways(faults: list[str]) -> None:
+def test_each_bad_row_template_occurs(faults: list[str]) -> None:
     found = Counter(filter(None, faults))
     assert found == {
         "empty id": 2,
@@ -291,7 +291,7 @@ def test_some_stores_are_silent_in_the_last_days(
     assert max(silences) > timedelta(days=3)
 
 
-def test_a_few_polls_are_corrected_further_down_in_the_file(polls: list[Poll]) -> None:
+def test_some_polls_are_corrected_later_in_the_file(polls: list[Poll]) -> None:
     statuses: defaultdict[tuple[str, datetime], list[str]] = defaultdict(list)
     for poll in polls:
         statuses[poll.store_id, poll.at].append(poll.status)
@@ -346,7 +346,7 @@ def test_some_days_have_split_shifts_and_some_openings_overlap(
 
 
 @pytest.mark.parametrize("end", ["23:59:00", "23:59:59"])
-def test_some_openings_go_on_after_midnight_in_a_row_of_their_own(
+def test_some_openings_continue_in_a_row_after_midnight(
     end: str, weeks: Mapping[str, list[Opening]]
 ) -> None:
     assert any(
@@ -361,7 +361,7 @@ def test_some_openings_end_at_or_before_their_start(weeks: Mapping[str, list[Ope
     assert any(end < start for start, end in openings)
 
 
-def test_round_the_clock_is_written_in_three_ways(weeks: Mapping[str, list[Opening]]) -> None:
+def test_round_the_clock_has_three_notations(weeks: Mapping[str, list[Opening]]) -> None:
     ways = {
         openings[0][1:]
         for openings in weeks.values()

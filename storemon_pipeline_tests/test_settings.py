@@ -1,9 +1,10 @@
-"""What the environment decides, and what is told of a value that is not accepted."""
+"""Settings from the environment, and the errors for invalid values."""
 
 import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,19 +42,20 @@ VARIABLES = {
     "max_queued_reports": "STOREMON_MAX_QUEUED_REPORTS",
 }
 ONE, TWO, THREE, FOUR = (f"{name:0<16}" for name in ("one", "two", "three:3", "four"))
+ALERT_SECRET = f"whsec_{b64encode(bytes(range(32))).decode()}"
 POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?sslmode=require"
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without a variable of the project."""
+    """An environment without variables of the project."""
     for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
 
-def told(environment: pytest.MonkeyPatch, variable: str, value: str) -> str:
-    """What is told of a value that is not accepted."""
+def error_of(environment: pytest.MonkeyPatch, variable: str, value: str) -> str:
+    """Return the error message for a value."""
     environment.setenv(variable, value)
     with pytest.raises(ValidationError) as error:
         Settings()
@@ -61,12 +63,12 @@ def told(environment: pytest.MonkeyPatch, variable: str, value: str) -> str:
 
 
 def tokens_of(settings: Settings) -> dict[str, str]:
-    """What each token may do."""
+    """Map each token to its scope."""
     return {token.get_secret_value(): scope for token, scope in settings.api_tokens.items()}
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, empty):
+def test_unset_or_empty_variables_give_the_defaults(environment, empty):
     if empty:
         for name in VARIABLES.values():
             environment.setenv(name, "")
@@ -92,13 +94,13 @@ def test_without_a_variable_or_with_an_empty_one_the_default_holds(environment, 
     assert settings.max_queued_reports == 100
 
 
-def test_each_data_directory_has_a_database_of_its_own(environment, tmp_path: Path):
+def test_each_data_directory_has_its_own_database(environment, tmp_path: Path):
     environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "raw"))
-    one = Settings().database_url
-    assert one == Settings().database_url
-    assert one.startswith(f"sqlite:///{PROJECT_ROOT}/.storemon/raw-")
+    url = Settings().database_url
+    assert url == Settings().database_url
+    assert url.startswith(f"sqlite:///{PROJECT_ROOT}/.storemon/raw-")
     environment.setenv("STOREMON_DATA_DIR", str(tmp_path / "elsewhere" / "raw"))
-    assert Settings().database_url != one
+    assert Settings().database_url != url
 
 
 def test_every_setting_is_a_variable(environment, tmp_path: Path):
@@ -151,7 +153,7 @@ print(json.dumps([str(s.data_dir), s.database_url, s.reports_dir, str(s.reports_
 """
 
 
-def test_relative_paths_are_relative_to_the_project_wherever_it_runs(tmp_path: Path):
+def test_relative_paths_are_relative_to_the_project(tmp_path: Path):
     own = {
         "STOREMON_DATA_DIR": "some/data",
         "STOREMON_DATABASE_URL": "sqlite:///some/tables.db",
@@ -181,7 +183,7 @@ def test_a_tilde_is_the_home_directory(environment, tmp_path: Path):
     assert Settings().reports_dir == str(tmp_path / "reports")
 
 
-def test_reports_may_go_to_any_path_that_fsspec_knows(environment):
+def test_reports_dir_may_be_any_fsspec_path(environment):
     environment.setenv("STOREMON_REPORTS_DIR", "memory://bucket/reports")
     assert Settings().reports_dir == "memory://bucket/reports"
     assert Settings().reports_path.protocol == "memory"
@@ -193,7 +195,7 @@ def test_a_postgresql_database_has_three_schemes(environment, scheme):
     assert Settings().database_url == POSTGRESQL
 
 
-def test_a_password_with_odd_characters_survives(environment):
+def test_password_with_special_characters_is_preserved(environment):
     url = "postgresql://some%40one:p%40ss%2Fw%3Ard%25@db.example/storemon"
     environment.setenv("STOREMON_DATABASE_URL", url)
     expected = url.replace("postgresql", "postgresql+psycopg2")
@@ -204,7 +206,7 @@ def test_a_password_with_odd_characters_survives(environment):
     "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///", "sqlite+pysqlite://"]
 )
 def test_a_sqlite_database_in_memory_is_refused(environment, url):
-    message = told(environment, "STOREMON_DATABASE_URL", url)
+    message = error_of(environment, "STOREMON_DATABASE_URL", url)
     assert "STOREMON_DATABASE_URL" in message
     assert "a SQLite database must be a file" in message
 
@@ -219,8 +221,8 @@ def test_a_sqlite_database_in_memory_is_refused(environment, url):
         "no url at all",
     ],
 )
-def test_another_database_is_refused_without_telling_its_password(environment, url):
-    message = told(environment, "STOREMON_DATABASE_URL", url)
+def test_unsupported_database_is_refused_without_password(environment, url):
+    message = error_of(environment, "STOREMON_DATABASE_URL", url)
     assert "STOREMON_DATABASE_URL" in message
     assert "postgresql://" in message
     assert "sqlite:///" in message
@@ -229,8 +231,8 @@ def test_another_database_is_refused_without_telling_its_password(environment, u
 
 @pytest.mark.parametrize("name", ["max_bad_share", "min_snapshot_share"])
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "5%", "nan", "inf", "many"])
-def test_a_share_out_of_range_is_refused_with_the_variable_named(environment, name, share):
-    assert VARIABLES[name] in told(environment, VARIABLES[name], share)
+def test_share_out_of_range_is_refused_with_its_variable(environment, name, share):
+    assert VARIABLES[name] in error_of(environment, VARIABLES[name], share)
 
 
 @pytest.mark.parametrize("name", ["max_bad_share", "min_snapshot_share"])
@@ -242,9 +244,9 @@ def test_a_share_from_0_to_1_is_accepted(environment, name, share):
 
 @pytest.mark.parametrize("what", ["POLLS", "QUARANTINED", "REPORTS"])
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "a month", "100001"])
-def test_things_are_kept_for_a_number_of_days_or_for_ever(environment, what, days):
+def test_invalid_retention_days_are_refused(environment, what, days):
     variable = f"STOREMON_KEEP_{what}_DAYS"
-    assert variable in told(environment, variable, days)
+    assert variable in error_of(environment, variable, days)
 
 
 def test_the_password_of_the_database_is_not_shown(environment):
@@ -255,12 +257,12 @@ def test_the_password_of_the_database_is_not_shown(environment):
     assert "so-secret" not in str(settings)
 
 
-def test_settings_do_not_change_once_they_are_read(environment):
+def test_settings_are_immutable(environment):
     with pytest.raises(ValidationError):
         Settings().max_bad_share = 1
 
 
-def test_tokens_are_separated_by_commas_and_may_all_unless_they_may_only_read(environment):
+def test_tokens_are_comma_separated_with_optional_scope(environment):
     environment.setenv("STOREMON_API_TOKENS", f" {ONE} , read:{TWO},, full:{THREE},read: {FOUR},")
     assert tokens_of(Settings()) == {
         ONE: "full",
@@ -274,7 +276,7 @@ def test_tokens_are_separated_by_commas_and_may_all_unless_they_may_only_read(en
     "tokens", ["fives", f"{ONE},read:so-secret-15-xx", "read:full-or-not"[:15]]
 )
 def test_token_shorter_than_16_characters_is_refused(environment, tokens):
-    message = told(environment, "STOREMON_API_TOKENS", tokens.replace("-xx", ""))
+    message = error_of(environment, "STOREMON_API_TOKENS", tokens.replace("-xx", ""))
     assert "STOREMON_API_TOKENS" in message
     assert "16 characters" in message
     assert "so-secret" not in message
@@ -291,15 +293,15 @@ def test_token_shorter_than_16_characters_is_refused(environment, tokens):
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
-def test_host_or_proxy_that_is_none_is_refused(environment, name, value):
-    assert f"STOREMON_{name}" in told(environment, f"STOREMON_{name}", value)
+def test_invalid_host_or_proxy_is_refused(environment, name, value):
+    assert f"STOREMON_{name}" in error_of(environment, f"STOREMON_{name}", value)
 
 
 @pytest.mark.parametrize(
     "tokens", ["read:", "so-secret-0000000,full:", "so-secret-0000000,read: ,other"]
 )
-def test_an_empty_token_that_would_let_in_everybody_is_refused(environment, tokens):
-    message = told(environment, "STOREMON_API_TOKENS", tokens)
+def test_empty_token_is_refused(environment, tokens):
+    message = error_of(environment, "STOREMON_API_TOKENS", tokens)
     assert "STOREMON_API_TOKENS" in message
     assert "so-secret" not in message
 
@@ -316,42 +318,48 @@ def test_tokens_are_not_shown(environment):
         ("WEBHOOK_URL", "ftp://so-secret.example/hook"),
         ("WEBHOOK_URL", "https:// so-secret"),
         ("SECRET", "so-secret"),
+        ("SECRET", "so-secret-of-more-than-24-characters"),
+        ("SECRET", "whsec_so-secret-of-more-than-24-characters"),
+        ("SECRET", "whsec_c28tc2VjcmV0LW9mLTE5LWJ5dA=="),
         ("AFTER_MINUTES", "-1"),
         ("AFTER_MINUTES", "an hour"),
     ],
 )
-def test_a_setting_of_the_alerts_that_makes_no_sense_is_refused(environment, name, value):
-    message = told(environment, f"STOREMON_ALERT_{name}", value)
+def test_invalid_alert_setting_is_refused(environment, name, value):
+    message = error_of(environment, f"STOREMON_ALERT_{name}", value)
     assert f"STOREMON_ALERT_{name}" in message
     assert "so-secret" not in message
 
 
-def test_neither_the_webhook_nor_its_secret_is_shown(environment):
+def test_webhook_url_and_secret_are_not_shown(environment):
     environment.setenv("STOREMON_ALERT_WEBHOOK_URL", "https://hooks.example/so-secret")
-    environment.setenv("STOREMON_ALERT_SECRET", "so-secret-and-long-enough")
-    assert "so-secret" not in repr(Settings()) + str(Settings().model_dump())
+    environment.setenv("STOREMON_ALERT_SECRET", ALERT_SECRET)
+    settings = Settings()
+    assert settings.alert_secret.get_secret_value() == ALERT_SECRET
+    assert "so-secret" not in repr(settings) + str(settings.model_dump())
+    assert ALERT_SECRET not in repr(settings) + str(settings.model_dump())
 
 
 @pytest.mark.parametrize("name", ["UI_PORT", "API_PORT", "MAX_QUEUED_REPORTS", "DAGSTER_URL"])
 @pytest.mark.parametrize("value", ["0", "-1", "many", "65536.5"])
-def test_a_port_a_number_or_an_address_that_is_none_is_refused(environment, name, value):
-    assert f"STOREMON_{name}" in told(environment, f"STOREMON_{name}", value)
+def test_invalid_port_number_or_url_is_refused(environment, name, value):
+    assert f"STOREMON_{name}" in error_of(environment, f"STOREMON_{name}", value)
 
 
-def test_links_lead_to_the_port_of_the_api(environment):
+def test_api_url_follows_the_api_port(environment):
     environment.setenv("STOREMON_API_PORT", "8123")
     assert Settings().api_url == "http://127.0.0.1:8123"
     environment.setenv("STOREMON_API_URL", "https://storemon.example/here/")
     assert Settings().api_url == "https://storemon.example/here"
 
 
-def test_links_have_no_password_in_them(environment):
-    message = told(environment, "STOREMON_API_URL", "https://me:so-secret@storemon.example")
-    assert "leave the name and the password out" in message
+def test_api_url_with_password_is_refused(environment):
+    message = error_of(environment, "STOREMON_API_URL", "https://me:so-secret@storemon.example")
+    assert "remove the user name and the password" in message
     assert "so-secret" not in message
 
 
-def test_dagster_is_looked_for_at_the_port_of_its_ui(environment):
+def test_dagster_url_follows_the_ui_port(environment):
     environment.setenv("STOREMON_UI_PORT", "3123")
     assert Settings().dagster_url == "http://127.0.0.1:3123"
 
@@ -370,14 +378,14 @@ def test_dagster_is_looked_for_at_the_port_of_its_ui(environment):
         "http://dagster example",
     ],
 )
-def test_what_is_no_address_of_a_web_server_is_refused(environment, name, url):
-    message = told(environment, f"STOREMON_{name}", url)
+def test_invalid_server_url_is_refused(environment, name, url):
+    message = error_of(environment, f"STOREMON_{name}", url)
     assert f"STOREMON_{name}" in message
     assert "http://host:port" in message
     assert "so-secret" not in message
 
 
-def test_the_password_of_dagsters_webserver_is_not_shown(environment):
+def test_password_of_dagster_url_is_not_shown(environment):
     environment.setenv("STOREMON_DAGSTER_URL", "http://me:so-secret@dagster.example/path/")
     environment.setenv("STOREMON_UI_URL", "http://me:so-secret@ui.example")
     assert "so-secret" in Settings().dagster_url

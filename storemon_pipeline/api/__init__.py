@@ -7,10 +7,13 @@ It makes no reports itself: a report is a Dagster run.
 :mod:`.routes`                 the routes, one module per resource
 :mod:`.models`                 request and response models; :mod:`.openapi` completes the document
 :mod:`.dependencies`           state of the application: settings, database, Dagster client
+:mod:`.report_lookup`          finds reports by id
 :mod:`.report_submission`      submits a report: stored first, then launched
+:mod:`.pagination`             cursors and links to the next page
 :mod:`.middleware`             request log, metrics, HEAD; also :mod:`.auth`, :mod:`.origin`,
-                               :mod:`.body_limit` and :mod:`.security_headers`
+                               :mod:`.body_limit` and :mod:`.security_headers`, on :mod:`.asgi`
 :mod:`.errors`                 problem documents (RFC 9457); :mod:`.html_responses` for pages
+:mod:`.error_handlers`         errors of the framework; :mod:`.database_errors`
 :mod:`.file_responses`         files of reports; :mod:`.content_negotiation`
 :mod:`.threads`                thread pool of writers; :mod:`.bulkhead` bounds waiting calls
 :mod:`.expiry`                 background task that expires reports of dead processes

@@ -1,4 +1,4 @@
-"""``python -m storemon_pipeline.api``: the API's process, with its log on standard output."""
+"""Entry point of the API process: ``python -m storemon_pipeline.api``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from storemon_pipeline.settings import Settings
 
 _HEADER_BYTES = 1 << 16
 _HEADER_SECONDS = 5
-_SHARED = (
+_SHARED_PROCESSORS = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
@@ -27,9 +27,9 @@ _SHARED = (
 
 
 def configure_logging() -> None:
-    """Write every line of the log as a JSON object, those of the libraries too."""
+    """Log as JSON lines on standard output, log records of libraries included."""
     structlog.configure(
-        processors=[*_SHARED, structlog.processors.JSONRenderer()],
+        processors=[*_SHARED_PROCESSORS, structlog.processors.JSONRenderer()],
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
@@ -40,62 +40,61 @@ def configure_logging() -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
             ],
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=_SHARED_PROCESSORS,
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    # it names each query to Dagster, and nothing else
+    # httpx logs every request to Dagster at INFO
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def is_publicly_reachable_without_tokens(settings: Settings) -> bool:
-    """Whether others than this machine could reach an API that asks for no token."""
+    """Return whether other machines could reach an API without tokens."""
     try:
-        is_own = ip_address(settings.api_host).is_loopback
+        is_loopback = ip_address(settings.api_host).is_loopback
     except ValueError:
-        is_own = settings.api_host == "localhost"
-    return not settings.api_tokens and not is_own
+        is_loopback = settings.api_host == "localhost"
+    return not settings.api_tokens and not is_loopback
 
 
 def server_config(settings: Settings) -> Config:
-    """Options of the server: where it listens, how large and how slow a header may be.
+    """Return the server configuration: bind address, limits on size and time of headers.
 
-    What is not ended by the server's timeout is the body, which
-    :class:`~storemon_pipeline.api.body_limit.BodySizeLimitMiddleware` bounds.
+    :class:`~storemon_pipeline.api.body_limit.BodySizeLimitMiddleware` limits bodies.
     """
     config = Config()
     config.bind = [f"{settings.api_host}:{settings.api_port}"]
     config.h11_max_incomplete_size = config.h2_max_header_list_size = _HEADER_BYTES
-    # from when a connection is idle until a header is complete, however it drips in
+    # also limits the time until a header is complete, against slow clients
     config.keep_alive_timeout = _HEADER_SECONDS
     config.include_server_header = False
-    # each request has a line of its own, by our middleware
+    # RequestLogMiddleware logs requests
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     return config
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until interrupted."""
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.exit(f"The settings are not acceptable. {error}")
+        sys.exit(f"Invalid settings: {error}")
     if is_publicly_reachable_without_tokens(settings):
         sys.exit(
-            f"STOREMON_API_HOST is {settings.api_host}, which others can reach: set "
-            "STOREMON_API_TOKENS as well, or leave it at 127.0.0.1"
+            f"STOREMON_API_HOST is {settings.api_host}, which other machines can reach: set "
+            "STOREMON_API_TOKENS as well, or use 127.0.0.1"
         )
     configure_logging()
     try:
-        # Starlette and Hypercorn describe the messages of ASGI by other types
+        # Starlette and Hypercorn type ASGI messages differently
         app = cast("ASGIFramework", build_app(settings))
         asyncio.run(serve(app, server_config(settings), mode="asgi"))
     except OSError as error:
         address = f"{settings.api_host}:{settings.api_port}"
         sys.exit(
-            f"The API cannot listen on {address}: {error.strerror}. End what is there, or set "
-            "STOREMON_API_HOST or STOREMON_API_PORT to another one"
+            f"The API cannot listen on {address}: {error.strerror}. Stop the process that uses it, "
+            "or change STOREMON_API_HOST or STOREMON_API_PORT"
         )
 
 

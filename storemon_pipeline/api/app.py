@@ -1,4 +1,4 @@
-"""The application: its routes, its documentation, what surrounds a request."""
+"""The FastAPI application: routes, OpenAPI metadata and middleware."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from storemon_pipeline.api import errors, openapi, rows
+from storemon_pipeline.api import openapi
 from storemon_pipeline.api.auth import TokenAuthMiddleware
 from storemon_pipeline.api.body_limit import BodySizeLimitMiddleware
+from storemon_pipeline.api.database_errors import register_database_error_handlers
 from storemon_pipeline.api.dependencies import AppState
+from storemon_pipeline.api.error_handlers import register_error_handlers
 from storemon_pipeline.api.expiry import expire_reports_periodically
 from storemon_pipeline.api.middleware import HeadRequestMiddleware, RequestLogMiddleware
 from storemon_pipeline.api.origin import OriginMiddleware, allowed_hosts
@@ -27,6 +29,7 @@ from storemon_pipeline.api.routes import (
     legacy,
     login,
     pages,
+    report_files,
     reports,
     stores,
 )
@@ -35,67 +38,78 @@ from storemon_pipeline.pages.vega import warm_up
 from storemon_pipeline.settings import Settings
 
 _DESCRIPTION = """
-For how long was each store up and down **within its opening hours**?
+How long was each store up and down **within its opening hours**?
 
-`POST /v1/reports` asks for a report, `GET /v1/reports/{id}` tells how it is, and
-`GET /v1/reports/{id}/report.csv` gives it once it is Complete. A report is a run of Dagster's:
-its id is the run's.
+`POST /v1/reports` requests a report, `GET /v1/reports/{id}` returns its status, and
+`GET /v1/reports/{id}/report.csv` downloads it once it is Complete. A report is a Dagster run:
+they share one id.
 
-Errors are problem documents (RFC 9457). Every answer has an `X-Request-ID`, the client's own if it
-sent one; the log and the run's tags name it too.
+Lists are paginated: follow the `next` link until it is null. Errors are problem documents
+(RFC 9457). Every response has an `X-Request-ID`, taken from the request if present; the log and
+the tags of the run contain it as well.
 """
 _TAGS = [
-    {"name": "reports", "description": "Ask for reports, and fetch them."},
-    {"name": "stores", "description": "What is known of each store."},
-    {"name": "alerts", "description": "Outages, and their ends, that a webhook is told of."},
-    {"name": "fleet", "description": "All stores together."},
-    {"name": "older clients", "description": "The endpoints of the systems that came before."},
-    {"name": "health", "description": "For those who watch over the API."},
+    {"name": "reports", "description": "Request and download reports."},
+    {"name": "stores", "description": "Stores: their data, status and latest figures."},
+    {"name": "alerts", "description": "Webhook alerts about outages and recoveries."},
+    {"name": "fleet", "description": "All stores combined."},
+    {"name": "legacy", "description": "Endpoints of the two previous systems."},
+    {"name": "health", "description": "Monitoring of the API."},
 ]
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """Make the application.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
-    services = AppState(settings)
+    """Build the application."""
+    app_state = AppState(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # the first page with a chart would wait for it
+        # the first page with a chart would wait for the renderer to load
         threading.Thread(target=warm_up, daemon=True).start()
-        expiry = asyncio.create_task(expire_reports_periodically(services))
+        expiry = asyncio.create_task(expire_reports_periodically(app_state))
         yield
         expiry.cancel()
-        services.close()
+        app_state.close()
 
-    # the tokens are checked around the application, its documents included; here they are told of
-    bearer = HTTPBearer(auto_error=False, description="Where STOREMON_API_TOKENS is set.")
-    # its pages load nothing from elsewhere
+    # documentation only: TokenAuthMiddleware checks tokens, also for the OpenAPI document
+    bearer = HTTPBearer(auto_error=False, description="Required if STOREMON_API_TOKENS is set.")
+    # serves the assets of /docs itself
     app = FastAPIOffline(
         title="storemon",
         version="1",
         summary="Uptime and downtime of stores within their opening hours.",
         description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/"}],
         openapi_tags=_TAGS,
         redoc_url=None,
         lifespan=lifespan,
         dependencies=[Security(bearer)],
+        # clients are generated with the names of the functions
+        generate_unique_id_function=lambda route: route.name,
     )
-    app.state.services = services
-    # or else what insight and rows have under /v1/reports/{id}/ is taken for a file of the report
-    for module in (analytics, rows, reports, stores, alerts, legacy, ingest, health, login, pages):
+    app.state.app_state = app_state
+    for module in (
+        alerts,
+        analytics,
+        health,
+        ingest,
+        legacy,
+        login,
+        pages,
+        report_files,
+        reports,
+        stores,
+    ):
         app.include_router(module.router)
-    errors.register_error_handlers(app)
+    register_error_handlers(app)
+    register_database_error_handlers(app)
     openapi.register_openapi(app)
-    # the last one added is the first that a request meets
+    # the last middleware added is the outermost
     app.add_middleware(HeadRequestMiddleware)
     app.add_middleware(TokenAuthMiddleware, tokens=settings.api_tokens)
     app.add_middleware(OriginMiddleware, hosts=allowed_hosts(settings))
-    # a refusal must not leave a body unread: the server would reset the connection
+    # outside the checks above: rejecting a request with its body unread resets the connection
     app.add_middleware(BodySizeLimitMiddleware)
     app.add_middleware(RequestLogMiddleware)
     app.add_middleware(SecurityHeadersMiddleware)

@@ -11,26 +11,27 @@ from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storemon_pipeline.api.errors import ProblemError, error_response
+from storemon_pipeline.api.asgi import HttpMiddleware
+from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.html_responses import error_response
+from storemon_pipeline.api.http_methods import SAFE_METHODS
 from storemon_pipeline.settings import TokenScope
 
 HEALTHZ_PATH = "/healthz"
-"""The endpoint that needs no token."""
-
-
 PUBLIC_PATHS = (HEALTHZ_PATH, "/login")
+"""Paths that need no token."""
 
-
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SESSION_COOKIE = "storemon_token"
+"""Name of the cookie that browsers send in place of the ``Authorization`` header."""
 
 
 class TokenStore:
-    """The tokens that are known, and what each may do.
+    """The configured tokens and their scopes.
 
     Parameters
     ----------
     tokens : mapping
-        None: nobody is asked for one.
+        Empty if no token is required.
     """
 
     def __init__(self, tokens: Mapping[SecretStr, TokenScope]) -> None:
@@ -41,31 +42,27 @@ class TokenStore:
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
-    def get_scope(self, given: bytes) -> TokenScope | None:
-        """What a token may do; None where it is not known."""
-        found: TokenScope | None = None
-        # each is compared, and in constant time, so that time tells nothing
+    def get_scope(self, candidate: bytes) -> TokenScope | None:
+        """Return the scope of a token; None if it is unknown."""
+        match: TokenScope | None = None
+        # compare all tokens, each in constant time, against timing attacks
         for token, scope in self._tokens:
-            if hmac.compare_digest(token, given):
-                found = scope
-        return found
-
-
-SESSION_COOKIE = "storemon_token"
-"""The cookie that browsers send in place of the header."""
+            if hmac.compare_digest(token, candidate):
+                match = scope
+        return match
 
 
 def encode_session(token: bytes) -> str:
-    """A token as the cookie's value, which takes letters and digits."""
+    """Encode a token as the value of the session cookie."""
     return token.hex()
 
 
 def extract_token(headers: Headers) -> bytes:
-    """The token that a request comes with, in its header or in the cookie; nothing where none."""
-    kind, _, given = headers.get("authorization", "").partition(" ")
-    if kind:
-        # headers are bytes, read as Latin-1: a token in UTF-8 is compared as it was sent
-        return given.strip().encode("latin-1") if kind.lower() == "bearer" else b""
+    """Return the token of the ``Authorization`` header or the session cookie; empty if missing."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme:
+        # headers are decoded as Latin-1: restore the bytes of a UTF-8 token
+        return credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
     cookie = cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE, "")
     try:
         return bytes.fromhex(cookie)
@@ -73,42 +70,39 @@ def extract_token(headers: Headers) -> bytes:
         return b""
 
 
-class TokenAuthMiddleware:
-    """Lets in who has a token, where tokens are set.
+class TokenAuthMiddleware(HttpMiddleware):
+    """Rejects requests without a valid token, if tokens are configured.
 
     Parameters
     ----------
     app : ASGI application
     tokens : mapping
-        What each token may do. None: all are let in.
+        The scope of each token. If empty, all requests are accepted.
     """
 
     def __init__(self, app: ASGIApp, tokens: Mapping[SecretStr, TokenScope]) -> None:
-        self._app = app
+        super().__init__(app)
         self._tokens = TokenStore(tokens)
 
-    def refusal(self, method: str, path: str, headers: Headers) -> ProblemError | None:
-        """Why a request is refused; None where it is not."""
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        error = self.check(scope["method"], scope["path"], Headers(scope=scope))
+        response = self._app if error is None else error_response(Request(scope), error)
+        await response(scope, receive, send)
+
+    def check(self, method: str, path: str, headers: Headers) -> ProblemError | None:
+        """Return why a request is rejected; None if it is accepted."""
         if not self._tokens or path in PUBLIC_PATHS:
             return None
         scope = self._tokens.get_scope(extract_token(headers))
         if scope is None:
             return ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "this API wants a token that it knows: send Authorization: Bearer <token>",
+                "missing or unknown bearer token: send Authorization: Bearer <token>",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if scope == "read" and method not in SAFE_METHODS:
             return ProblemError(
-                HTTPStatus.FORBIDDEN, f"this token may only read: {method} needs another one"
+                HTTPStatus.FORBIDDEN, f"this token is read-only: {method} needs a full token"
             )
         return None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] == "http":
-            refusal = self.refusal(scope["method"], scope["path"], Headers(scope=scope))
-            if refusal is not None:
-                await error_response(Request(scope), refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What the endpoints work with: the settings, the database, Dagster."""
+"""Dependencies of the endpoints: settings, database, Dagster client."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from storemon_pipeline.api.bulkhead import Bulkhead
+from storemon_pipeline.clients.bulkhead import Bulkhead
 from storemon_pipeline.clients.dagster_graphql import DagsterGraphQLClient, strip_userinfo
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
 
 _WRITERS = 20
-_WAITING = 4
+_WAITING_FOR_LAUNCH = 4
 
 
 class AppState:
-    """What the endpoints work with.
-
-    Parameters
-    ----------
-    settings : Settings
+    """State of the application, shared by all requests.
 
     Attributes
     ----------
     writers : CapacityLimiter
-        Of the threads of requests that write; more than may wait for anything but a lock.
+        Limits the threads of requests that write.
     waiting_for_launch : Bulkhead
-        Of requests that wait while an equal one is being launched.
+        Limits the requests that wait for the launch of an equal one.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -37,18 +33,17 @@ class AppState:
         self.dagster = DagsterGraphQLClient(settings.dagster_url)
         self.ui_url = strip_userinfo(settings.ui_url or settings.dagster_url)
         self.writers = CapacityLimiter(_WRITERS)
-        self.waiting_for_launch = Bulkhead(_WAITING)
+        self.waiting_for_launch = Bulkhead(_WAITING_FOR_LAUNCH)
         self._database: Database | None = None
         self._opening = threading.Lock()
 
     @property
     def database(self) -> Database:
-        """The database, opened when it is first needed: the API starts without it.
+        """The database, opened at first use, so that the API starts without it.
 
         Raises
         ------
         DatabaseUnavailableError
-            Where it cannot be reached.
         """
         with self._opening:
             if self._database is None:
@@ -56,7 +51,7 @@ class AppState:
             return self._database
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self.dagster.close()
         if self._database is not None:
             self._database.close()
@@ -64,8 +59,8 @@ class AppState:
 
 async def get_app_state(request: Request) -> AppState:
     """Return the state of the running application, as a FastAPI dependency."""
-    services: AppState = request.app.state.services
-    return services
+    app_state: AppState = request.app.state.app_state
+    return app_state
 
 
 AppStateDep = Annotated[AppState, Depends(get_app_state)]

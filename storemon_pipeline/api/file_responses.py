@@ -1,6 +1,9 @@
-"""The files of a report over HTTP: streamed, in ranges, compressed where asked.
+"""Responses with the files of a report: streamed, byte ranges, gzip, ETag.
 
-A file of a Complete report never changes, so its ETag is that of the run that made it.
+The files of a Complete report never change, so the ETag is derived from the run.
+
+Starlette's ``GZipMiddleware`` is not used: it takes ``gzip;q=0`` for acceptance, and leaves the
+ETag unchanged. Its ``FileResponse`` serves ranges but does not evaluate ``If-None-Match``.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from upath import UPath
 from storemon_pipeline.api.content_negotiation import CSV, HTML, accepts_gzip
 from storemon_pipeline.api.dependencies import AppState
 from storemon_pipeline.api.errors import ProblemError, problem_responses
+from storemon_pipeline.api.report_lookup import report_not_ready
 from storemon_pipeline.storage.report_reader import lines_of_store
 from storemon_pipeline.storage.report_writer import (
     BY_HOUR,
@@ -33,97 +37,96 @@ from storemon_pipeline.storage.report_writer import (
 )
 from storemon_pipeline.storage.reports import COMPLETE, ReportRecord
 
-REPORT_MEDIA_TYPES = {REPORT: CSV, REPORT_FULL: CSV, EVENTS: CSV, BY_HOUR: CSV, PAGE: HTML}
-"""A report's files, and of which type each is."""
+REPORT_MEDIA_TYPES: dict[str, str] = {
+    REPORT: CSV,
+    REPORT_FULL: CSV,
+    EVENTS: CSV,
+    BY_HOUR: CSV,
+    PAGE: HTML,
+}
+"""Media types of a report's files."""
 
-
-_CHUNK = 1 << 18
-_GZIP = 31  # zlib's name for the format of gzip
+_CHUNK_BYTES = 1 << 18
+_GZIP_WBITS = 31  # selects the gzip format in zlib
 _LEVEL = 4
 
 
 def text_content(*types: str) -> dict[str, Any]:
-    """Content of these types, for the OpenAPI document."""
-    return {each: {"schema": {"type": "string"}} for each in types}
+    """Return the OpenAPI content object of text with these media types."""
+    return {media_type: {"schema": {"type": "string"}} for media_type in types}
 
 
 def range_responses(*types: str) -> dict[int | str, dict[str, Any]]:
-    """What a file may be answered with beside itself, for the OpenAPI document.
-
-    Parameters
-    ----------
-    *types : str
-        Of the file.
-    """
+    """Return the OpenAPI responses of a file beside 200: ranges and conditional requests."""
     return {
         HTTPStatus.PARTIAL_CONTENT.value: {
-            "description": "The range of it that was asked for.",
+            "description": "The requested range.",
             "content": text_content(*types, "multipart/byteranges"),
         },
-        HTTPStatus.NOT_MODIFIED.value: {"description": "It is the one that the client has."},
+        HTTPStatus.NOT_MODIFIED.value: {"description": "The client's copy is current."},
         **problem_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     }
 
 
-def report_file_path(services: AppState, state: ReportRecord, name: str) -> UPath:
-    """Where a file of a Complete report is.
+def report_file_path(app_state: AppState, record: ReportRecord, name: str) -> UPath:
+    """Return the path of a file of a Complete report.
 
     Raises
     ------
     ProblemError
-        404 where it is gone.
+        404 if the file is gone.
     """
-    path = services.settings.reports_path / str(state.run_id) / name
+    path = app_state.settings.reports_path / str(record.run_id) / name
     if not path.is_file():
-        msg = f"{name} of report {state.report_id} is gone: make another report"
+        msg = f"{name} of report {record.report_id} is gone: request another report"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="file-gone")
     return path
 
 
 def report_file_response(
-    services: AppState, request: Request, state: ReportRecord, name: str, *, attachment: str
+    app_state: AppState, request: Request, record: ReportRecord, name: str, *, attachment: str
 ) -> Response:
-    """Answer with a file of a report.
+    """Return a response with a file of a report.
 
     Parameters
     ----------
-    services : AppState
+    app_state : AppState
     request : Request
-        With ``Range``, ``If-None-Match``, ``Accept-Encoding`` as the client likes.
-    state : ReportRecord
+        Its ``Range``, ``If-None-Match`` and ``Accept-Encoding`` are honoured.
+    record : ReportRecord
     name : str
         One of :data:`REPORT_MEDIA_TYPES`.
     attachment : str
-        The name that the file is offered under.
+        File name of the download.
 
     Raises
     ------
     ProblemError
-        409 while the report is not Complete, 404 where the file is gone.
+        409 if the report is not Complete, 404 if the file is gone.
     """
-    if state.status != COMPLETE or state.run_id is None:
-        raise report_not_ready(state)
-    if not is_valid_report_id(state.run_id):  # no id reaches beyond its own directory
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"no report has the id {state.run_id}")
-    path = report_file_path(services, state, name)
-    # the parts of a compressed stream are none of the file's: a range is of the file as it is
-    packs = accepts_gzip(request.headers.get("accept-encoding", "")) and (
+    if record.status != COMPLETE or record.run_id is None:
+        raise report_not_ready(record)
+    if not is_valid_report_id(record.run_id):  # path traversal
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"no report has the id {record.run_id}")
+    path = report_file_path(app_state, record, name)
+    # do not compress range requests: byte ranges refer to the uncompressed file
+    compress = accepts_gzip(request.headers.get("accept-encoding", "")) and (
         "range" not in request.headers
     )
     headers = {
-        "ETag": f'"{state.run_id}-{name}{"-gzip" if packs else ""}"',
+        "ETag": f'"{record.run_id}-{name}{"-gzip" if compress else ""}"',
         "Vary": "Accept-Encoding",
         "Cache-Control": "private, no-cache",
     }
     if _etag_matches(request, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    if packs:
+    if compress:
         headers |= {
             "Content-Encoding": "gzip",
             "Content-Disposition": f'attachment; filename="{attachment}"',
         }
-        packed = gzip_chunks(_chunks(path))
-        return StreamingResponse(packed, media_type=REPORT_MEDIA_TYPES[name], headers=headers)
+        chunks = gzip_chunks(_chunks(path))
+        return StreamingResponse(chunks, media_type=REPORT_MEDIA_TYPES[name], headers=headers)
     local, cleanup = _local_copy(path)
     return _ProblemFileResponse(
         local,
@@ -134,23 +137,24 @@ def report_file_response(
     )
 
 
-def send_store_rows(services: AppState, state: ReportRecord, name: str, store_id: str) -> Response:
-    """Answer with the rows of one store in one of a report's CSV files.
+def send_store_rows(
+    app_state: AppState, record: ReportRecord, name: str, store_id: str
+) -> Response:
+    """Return a response with the rows of one store in a CSV file of a report.
 
     Raises
     ------
     ProblemError
-        409 while the report is not Complete, 404 where the file is gone, 422 where the file has no
-        rows.
+        409 if the report is not Complete, 404 if the file is gone, 422 if it is not a CSV file.
     """
-    if state.status != COMPLETE:
-        raise report_not_ready(state)
+    if record.status != COMPLETE:
+        raise report_not_ready(record)
     if REPORT_MEDIA_TYPES[name] != CSV:
-        msg = f"{name} has no rows to choose from: leave store_id out"
+        msg = f"{name} cannot be filtered by store: omit store_id"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
-    lines = lines_of_store(report_file_path(services, state, name), store_id)
+    lines = lines_of_store(report_file_path(app_state, record, name), store_id)
     stem, _, ending = name.partition(".")
-    attachment = f"{stem}_{state.report_id}_{store_id.replace(':', '_')}.{ending}"
+    attachment = f"{stem}_{record.report_id}_{store_id.replace(':', '_')}.{ending}"
     headers = {
         "Content-Disposition": f'attachment; filename="{attachment}"',
         "Cache-Control": "private, no-cache",
@@ -159,32 +163,32 @@ def send_store_rows(services: AppState, state: ReportRecord, name: str, store_id
 
 
 class _ProblemFileResponse(FileResponse):
-    """A file, or the problem document that says why its range cannot be given."""
+    """A file, or the problem document of an invalid range."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = False
+        is_rejected = False
 
-        async def tell(message: Message) -> None:
-            nonlocal refused
+        async def send_or_reject(message: Message) -> None:
+            nonlocal is_rejected
             if message["type"] == "http.response.start":
                 problem = _range_error(message)
-                refused = problem is not None
+                is_rejected = problem is not None
                 if problem is not None:
                     await problem.response(scope, receive, send)
-            if not refused:
+            if not is_rejected:
                 await send(message)
 
-        await super().__call__(scope, receive, tell)
+        await super().__call__(scope, receive, send_or_reject)
 
 
 def _range_error(start: Message) -> ProblemError | None:
-    """The problem that the framework tells of in plain text."""
+    """Return the problem document of a range error that Starlette answers in plain text."""
     if start["status"] == HTTPStatus.BAD_REQUEST:
-        detail = "Range is malformed: it is like bytes=0-499"
+        detail = "Range is malformed: use e.g. bytes=0-499"
         return ProblemError(HTTPStatus.BAD_REQUEST, detail, type_slug="malformed-range")
     if start["status"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         size = Headers(raw=start["headers"])["content-range"]
-        detail = f"the range is not within the file, which has {size.rpartition('/')[2]} bytes"
+        detail = f"the range is outside the file, which has {size.rpartition('/')[2]} bytes"
         return ProblemError(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, detail, headers={"Content-Range": size}
         )
@@ -192,41 +196,30 @@ def _range_error(start: Message) -> ProblemError | None:
 
 
 def _etag_matches(request: Request, etag: str) -> bool:
-    told = request.headers.get("if-none-match", "")
-    return etag in (each.strip().removeprefix("W/") for each in told.split(",")) or told == "*"
+    header = request.headers.get("if-none-match", "")
+    etags = (text.strip().removeprefix("W/") for text in header.split(","))
+    return header == "*" or etag in etags
 
 
 def _chunks(path: UPath) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
 def gzip_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress a stream with gzip, as it comes."""
-    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    """Compress a stream with gzip, chunk by chunk."""
+    compressor = zlib.compressobj(_LEVEL, wbits=_GZIP_WBITS)
     for chunk in chunks:
-        yield packer.compress(chunk)
-    yield packer.flush()
+        yield compressor.compress(chunk)
+    yield compressor.flush()
 
 
 def _local_copy(path: UPath) -> tuple[Path, BackgroundTask | None]:
-    """The file on this machine's disk, where alone there are ranges: elsewhere, a copy."""
+    """Return a local path, as FileResponse needs, and the task that deletes a temporary copy."""
     if path.protocol in ("", "file", "local"):
         return Path(path.path), None
     with tempfile.NamedTemporaryFile(delete=False) as copy:
         local = Path(copy.name)
     path.fs.get_file(path.path, str(local))
     return local, BackgroundTask(local.unlink)
-
-
-def report_not_ready(state: ReportRecord) -> ProblemError:
-    """What is told of a report that has no files, or not yet."""
-    told = f"report {state.report_id} is {state.status}"
-    if state.error:
-        told += f": {state.error}"
-    return ProblemError(
-        HTTPStatus.CONFLICT,
-        f"{told}. Its files are there once it is {COMPLETE}",
-        type_slug="report-not-ready",
-    )

@@ -1,4 +1,4 @@
-"""What every request goes through: its id, its line in the log, metrics, tokens."""
+"""Middleware for every request: request id, log, metrics, HEAD."""
 
 from __future__ import annotations
 
@@ -11,49 +11,46 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from storemon_pipeline.api.errors import KNOWN_METHODS, ProblemError
+from storemon_pipeline.api.asgi import HttpMiddleware
+from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.http_methods import KNOWN_METHODS
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SERVER_ERROR = 500
 _CLIENT_CLOSED_REQUEST = 499
-"""What nginx logs, and we count, where the client left before the answer was out."""
+"""The status that nginx logs if the client disconnects before the response is complete."""
 
 _log = structlog.get_logger()
-_requests = Counter(
-    "storemon_http_requests", "Requests that were answered.", ["method", "route", "status"]
+_requests = Counter("storemon_http_requests", "HTTP requests.", ["method", "route", "status"])
+_latency = Histogram(
+    "storemon_http_request_seconds", "Time until the response was complete.", ["route"]
 )
-_latency = Histogram("storemon_http_request_seconds", "Until the answer was out.", ["route"])
 
 
-class RequestLogMiddleware:
-    """Gives each request an id, a line in the log, and its part in the metrics.
+class RequestLogMiddleware(HttpMiddleware):
+    """Gives each request an id, a log line and its metrics.
 
-    Parameters
-    ----------
-    app : ASGI application
+    One middleware in place of asgi-correlation-id and starlette-exporter, because the log line and
+    the metrics need the same status, route and disconnect.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        told = Headers(scope=scope).get("x-request-id", "")
-        request_id = told if _ID.fullmatch(told) else str(uuid4())
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, and log it once its response is complete."""
+        client_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = client_id if _REQUEST_ID.fullmatch(client_id) else str(uuid4())
         scope.setdefault("state", {})["id"] = request_id
         status, start = _SERVER_ERROR, time.perf_counter()
-        is_complete = has_left = False
+        is_complete = disconnected = False
 
-        async def receive_until_left() -> Message:
-            nonlocal has_left
+        async def receive_until_disconnect() -> Message:
+            nonlocal disconnected
             message = await receive()
-            # after a complete answer, every client leaves
-            has_left = has_left or (message["type"] == "http.disconnect" and not is_complete)
+            # every client disconnects after a complete response
+            disconnected = disconnected or (
+                message["type"] == "http.disconnect" and not is_complete
+            )
             return message
 
         async def send_with_id(message: Message) -> None:
@@ -66,23 +63,23 @@ class RequestLogMiddleware:
 
         error: str | None = None
         try:
-            await self._app(scope, receive_until_left, send_with_id)
+            await self._app(scope, receive_until_disconnect, send_with_id)
         except ClientDisconnect:
-            has_left = True
-        except Exception as raised:
-            error = repr(raised)
-            _log.exception("a bug", request_id=request_id, path=scope["path"])
-            if status != _SERVER_ERROR:  # the answer has begun
+            disconnected = True
+        except Exception as exception:
+            error = repr(exception)
+            _log.exception("unhandled exception", request_id=request_id, path=scope["path"])
+            if status != _SERVER_ERROR:  # the response has started
                 raise
-            detail = f"this is a bug; the log tells more under the id {request_id}"
+            detail = f"internal error: see the log for request id {request_id}"
             problem = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
             await problem.response(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - start
-            if has_left:
-                status, error = _CLIENT_CLOSED_REQUEST, error or "the client left"
+            if disconnected:
+                status, error = _CLIENT_CLOSED_REQUEST, error or "client disconnected"
             route = getattr(scope.get("route"), "path", "none")
-            # whoever sends words of his own as methods makes no metrics of his own
+            # one label for all unknown methods bounds the number of time series
             method = scope["method"] if scope["method"] in KNOWN_METHODS else "other"
             _requests.labels(method, route, status).inc()
             _latency.labels(route).observe(seconds)
@@ -98,26 +95,18 @@ class RequestLogMiddleware:
             )
 
 
-class HeadRequestMiddleware:
-    """Answers HEAD as it does GET; the server leaves the body out.
+class HeadRequestMiddleware(HttpMiddleware):
+    """Handles HEAD as GET; the server omits the body."""
 
-    Parameters
-    ----------
-    app : ASGI application
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        # parts are of a body, which there is none of
-        headers = [each for each in scope["headers"] if each[0] != b"range"]
+        # RFC 9110 defines Range for GET only
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
         as_get = {**scope, "method": "GET", "headers": headers}
         try:
             await self._app(as_get, receive, send)
         finally:
-            scope["route"] = as_get.get("route")  # for those around
+            scope["route"] = as_get.get("route")  # for the log and the metrics

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what no endpoint can say of itself is added here, in one place."""
+"""Completes the OpenAPI document with what endpoints cannot declare themselves."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from storemon_pipeline.api import errors, models
 from storemon_pipeline.api.auth import HEALTHZ_PATH
 
 _TEMPLATE = "#/components/schemas/{model}"
-# that are referred to by name, since they come under media types of which FastAPI knows nothing
-_EXTRA_MODELS: tuple[type[BaseModel], ...] = (errors.Problem, models.ReportStatus)
+# referenced by name only, under media types that FastAPI does not generate schemas for
+_EXTRA_MODELS: tuple[type[BaseModel], ...] = (errors.Problem, models.LegacyReportStatus)
 
 
 def add_problem_schemas(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to a document the schemas that it only names, and what surrounds every endpoint.
-
-    Parameters
-    ----------
-    document : dict
-        As FastAPI makes it; it is changed.
-    """
+    """Add missing schemas, and the responses of the middleware, to a document in place."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for model in _EXTRA_MODELS:
         schema = model.model_json_schema(ref_template=_TEMPLATE)
@@ -32,24 +26,24 @@ def add_problem_schemas(document: dict[str, Any]) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if path == HEALTHZ_PATH:
-                operation.pop("security", None)
-            # what is refused before any endpoint sees it
-            refused = [HTTPStatus.MISDIRECTED_REQUEST]
+                operation["security"] = []
+            # responses of the middleware
+            statuses = [HTTPStatus.MISDIRECTED_REQUEST]
             if method == "post":
-                refused += [
+                statuses += [
                     HTTPStatus.REQUEST_TIMEOUT,
                     HTTPStatus.LENGTH_REQUIRED,
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 ]
                 if "requestBody" in operation:
-                    refused.append(HTTPStatus.BAD_REQUEST)
-            told = {str(each.value): errors.problem_response(each) for each in refused}
-            operation["responses"] = dict(sorted((operation["responses"] | told).items()))
+                    statuses.append(HTTPStatus.BAD_REQUEST)
+            responses = {str(status.value): errors.problem_response(status) for status in statuses}
+            operation["responses"] = dict(sorted((operation["responses"] | responses).items()))
     return document
 
 
 def register_openapi(app: FastAPI) -> None:
-    """Let the application give its complete document."""
+    """Make the application serve its complete document."""
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:

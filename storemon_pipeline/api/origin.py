@@ -1,8 +1,8 @@
-"""Which hosts the API answers for, and what pages of other sites may do: look, but not act.
+"""Protection against DNS rebinding (``Host``) and cross-site request forgery.
 
-A browser sends requests for any page, also to addresses that only its own machine reaches. ``Host``
-is checked against DNS rebinding, ``Sec-Fetch-Site`` and ``Origin`` against cross-site request
-forgery. Programs send neither of the last two, and are not concerned.
+A browser sends requests on behalf of any page, also to addresses that only its own machine reaches.
+``Host`` is checked against DNS rebinding, ``Sec-Fetch-Site`` and ``Origin`` against cross-site
+request forgery. Programs send neither of the latter, and are not affected.
 
 Starlette's ``TrustedHostMiddleware`` is not used: it answers in plain text, and cuts IPv6 addresses
 at their first colon.
@@ -18,88 +18,84 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from storemon_pipeline.api.errors import ProblemError, error_response
+from storemon_pipeline.api.asgi import HttpMiddleware
+from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.html_responses import error_response
+from storemon_pipeline.api.http_methods import SAFE_METHODS
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.messages import quote_value
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""The methods that change nothing."""
-
 _SAME_SITES = ("same-origin", "none")
-_MAX_SHOWN = 100
+_MAX_VALUE = 100
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Host names that the API answers for, in lower case; IP addresses need not be among them."""
+    """Return the host names of the API, in lower case; IP addresses are always allowed."""
     names = {"localhost", urlsplit(settings.api_url).hostname, settings.api_host.lower()}
     return frozenset(
         name for name in names | set(settings.allowed_hosts) if name and not _is_address(name)
     )
 
 
-class OriginMiddleware:
-    """Refuses hosts that are not ours (421) and acts of other sites' pages (403).
+class OriginMiddleware(HttpMiddleware):
+    """Rejects unknown hosts (421) and unsafe requests from pages of other sites (403).
 
     Parameters
     ----------
     app : ASGI application
     hosts : frozenset of str
-        Host names that are answered for, in lower case. An IP address always is: nobody can let
-        the name of another site lead to it, so such a request was meant for us.
+        Allowed host names, in lower case. IP addresses are always allowed: DNS rebinding needs a
+        name.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        self._app = app
+        super().__init__(app)
         self._hosts = hosts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            refusal = self._wrong_host(headers) or _cross_origin(scope["method"], headers)
-            if refusal is not None:
-                await error_response(Request(scope), refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        headers = Headers(scope=scope)
+        error = self._check_host(headers) or _check_origin(scope["method"], headers)
+        response = self._app if error is None else error_response(Request(scope), error)
+        await response(scope, receive, send)
 
-    def _wrong_host(self, headers: Headers) -> ProblemError | None:
+    def _check_host(self, headers: Headers) -> ProblemError | None:
         host = headers.get("host", "")
         name = _host_name(host)
         if name in self._hosts or _is_address(name):
             return None
         return ProblemError(
             HTTPStatus.MISDIRECTED_REQUEST,
-            f"this API does not answer for the host {quote_value(host, _MAX_SHOWN)}: use the "
-            "address of STOREMON_API_URL, or add the host's name to STOREMON_ALLOWED_HOSTS",
+            f"unknown host {quote_value(host, _MAX_VALUE)}: use the address of STOREMON_API_URL, "
+            "or add the host name to STOREMON_ALLOWED_HOSTS",
             type_slug="unknown-host",
         )
 
 
-def _cross_origin(method: str, headers: Headers) -> ProblemError | None:
-    """Why a request that changes something is refused: another site's page sent it."""
+def _check_origin(method: str, headers: Headers) -> ProblemError | None:
     if method in SAFE_METHODS:
         return None
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
-        is_own = site in _SAME_SITES
-    else:  # an older browser, or one that does not trust the connection
-        # without the scheme: behind a proxy that ends TLS it is another one
-        is_own = origin is None or origin.partition("://")[2] == headers.get("host")
-    if is_own:
+        is_same_site = site in _SAME_SITES
+    else:  # an older browser, or an insecure connection
+        # ignore the scheme: it differs behind a proxy that terminates TLS
+        is_same_site = origin is None or origin.partition("://")[2] == headers.get("host")
+    if is_same_site:
         return None
-    sent_by = quote_value(origin or "another site", _MAX_SHOWN)
+    sender = quote_value(origin or "another site", _MAX_VALUE)
     return ProblemError(
         HTTPStatus.FORBIDDEN,
-        f"a page of {sent_by} may not send {method} here: use a page of this API, or a program",
+        f"{method} is not allowed from a page of {sender}: use a page of this API, or a program",
         type_slug="cross-origin",
     )
 
 
 def _host_name(host: str) -> str:
-    """The name in a ``Host`` header, in lower case; empty where there is none."""
+    """Return the host name of a ``Host`` header, in lower case; empty if it has none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # such as brackets around what is no address
+    except ValueError:  # e.g. brackets without an IPv6 address
         return ""
 
 

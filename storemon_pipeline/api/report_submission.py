@@ -1,7 +1,7 @@
-"""Asking for a report: the request is put on record first and then offered to Dagster.
+"""Submits a report: the request is stored first, then launched in Dagster.
 
-What happens to either process, what was accepted is not lost: a request that could not be launched
-waits for ``report_request_sensor``.
+An accepted request survives a crash of either process: ``report_request_sensor`` launches requests
+that are still pending.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Connection
 
-from storemon_pipeline.api.bulkhead import BulkheadFullError
 from storemon_pipeline.api.dependencies import AppState
 from storemon_pipeline.api.errors import ErrorDetail, ProblemError, no_polls_yet
+from storemon_pipeline.clients.bulkhead import BulkheadFullError
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, LaunchRejectedError
 from storemon_pipeline.runs import REPORT_JOB, report_run_config, report_run_tags
 from storemon_pipeline.storage.heartbeats import expire_stale_reports
@@ -33,24 +33,24 @@ from storemon_pipeline.storage.report_requests import (
     release_request,
 )
 from storemon_pipeline.storage.reports import PENDING, ReportRecord, find_report
+from storemon_pipeline.uptime.messages import summarize_ids
 from storemon_pipeline.uptime.report_request import ReportSpec, UnanswerableError, check_times
 
 _RETRY_SECONDS = 10
-MAX_LISTED_IDS = 20
-# an equal request that is being launched by another one is waited for
+# how long to wait while an equal request is being launched
 _WAIT_SECONDS, _WAIT_STEP_SECONDS = 5.0, 0.05
 
 _log = structlog.get_logger()
 
 
 def submit_report(
-    services: AppState, spec: ReportSpec, *, http_request_id: str, key: str | None = None
+    app_state: AppState, spec: ReportSpec, *, http_request_id: str, key: str | None = None
 ) -> ReportRecord:
-    """Ask for a report, and give what is known of it: of an equal one, if one is in progress.
+    """Submit a request for a report; return the report, or an equal one in progress.
 
     Parameters
     ----------
-    services : AppState
+    app_state : AppState
     spec : ReportSpec
     http_request_id : str
         Becomes a tag of the run.
@@ -60,28 +60,28 @@ def submit_report(
     Raises
     ------
     ProblemError
-        Where it is refused; then nothing is on record.
+        If the request is rejected; nothing is stored then.
     """
     try:
         check_times(spec, datetime.now(UTC))
     except UnanswerableError as error:
         raise unanswerable(error, "body") from error
-    database = services.database
+    database = app_state.database
     with database.read() as connection:
         require_polls(connection)
         unknown = filter_unknown_stores(connection, spec.store_ids or ())
     if unknown:
         raise _unknown_stores_problem(unknown)
     with database.registry_transaction(lock="requests") as connection:
-        # the report of a process that has died must not be handed out
+        # do not return the report of a dead process
         expire_stale_reports(connection, datetime.now(UTC))
         try:
-            kept = create_or_get_request(
+            stored = create_or_get_request(
                 connection,
                 spec,
                 str(uuid4()),
                 datetime.now(UTC),
-                max_queued=services.settings.max_queued_reports,
+                max_queued=app_state.settings.max_queued_reports,
                 key=key,
                 http_request_id=http_request_id,
             )
@@ -97,21 +97,21 @@ def submit_report(
                 type_slug="too-many-queued",
                 headers={"Retry-After": str(_RETRY_SECONDS)},
             ) from error
-    if kept.is_new:
-        _launch(services, kept)
-    elif kept.status == PENDING:
-        # when too many requests wait already, return the current state instead of waiting
-        with suppress(BulkheadFullError), services.waiting_for_launch.entered():
-            _wait_for_launch(services, kept)
+    if stored.is_new:
+        _launch(app_state, stored)
+    elif stored.status == PENDING:
+        # when too many requests wait already, return the current record instead of waiting
+        with suppress(BulkheadFullError), app_state.waiting_for_launch.entered():
+            _wait_for_launch(app_state, stored)
     with database.read() as connection:
-        state = find_report(connection, kept.request_id)
-    if state is None:
-        raise ProblemError(HTTPStatus.NOT_FOUND, "the report was removed meanwhile")
-    return state
+        record = find_report(connection, stored.request_id)
+    if record is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "the report was deleted meanwhile")
+    return record
 
 
 def require_polls(connection: Connection) -> None:
-    """Refuse to make a report before the first ingest has finished.
+    """Reject requests before the first ingest has finished.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def unanswerable(error: UnanswerableError, within: str) -> ProblemError:
     ----------
     error : UnanswerableError
     within : str
-        The part of the request that the field is in: ``body`` or ``query``.
+        The part of the request with the field: ``body`` or ``query``.
     """
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -139,9 +139,7 @@ def unanswerable(error: UnanswerableError, within: str) -> ProblemError:
 
 
 def _unknown_stores_problem(store_ids: list[str]) -> ProblemError:
-    named = ", ".join(store_ids[:MAX_LISTED_IDS])
-    more = len(store_ids) - MAX_LISTED_IDS
-    detail = f"never polled: {named}" + (f" and {more:,} more" if more > 0 else "")
+    detail = f"never polled: {summarize_ids(store_ids)}"
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         detail,
@@ -150,30 +148,32 @@ def _unknown_stores_problem(store_ids: list[str]) -> ProblemError:
     )
 
 
-def _launch(services: AppState, kept: StoredRequest) -> None:
-    tags = report_run_tags(kept.request_id, kept.http_request_id)
+def _launch(app_state: AppState, stored: StoredRequest) -> None:
+    tags = report_run_tags(stored.request_id, stored.http_request_id)
     try:
-        run_id = services.dagster.launch(REPORT_JOB, report_run_config(kept.spec), tags)
+        run_id = app_state.dagster.launch(REPORT_JOB, report_run_config(stored.spec), tags)
     except DagsterUnavailableError as error:
         _log.warning(
-            "the report waits for Dagster", report_request=kept.request_id, reason=str(error)
+            "Dagster is unavailable, the report request stays pending",
+            report_request=stored.request_id,
+            reason=str(error),
         )
-        if not error.may_have_run:  # or else it may be launched already: the sensor looks, later
-            with services.database.registry_transaction() as connection:
-                release_request(connection, kept.request_id)
+        if not error.may_have_run:  # else it may be launched: the sensor checks later
+            with app_state.database.registry_transaction() as connection:
+                release_request(connection, stored.request_id)
     except LaunchRejectedError as error:
-        with services.database.registry_transaction() as connection:
-            mark_failed(connection, kept.request_id, str(error))
+        with app_state.database.registry_transaction() as connection:
+            mark_failed(connection, stored.request_id, str(error))
     else:
-        with services.database.registry_transaction() as connection:
-            mark_launched(connection, kept, run_id)
+        with app_state.database.registry_transaction() as connection:
+            mark_launched(connection, stored, run_id)
 
 
-def _wait_for_launch(services: AppState, kept: StoredRequest) -> None:
-    give_up_at = time.monotonic() + _WAIT_SECONDS
-    while time.monotonic() < give_up_at:
-        with services.database.read() as connection:
-            request = find_request(connection, kept.request_id)
+def _wait_for_launch(app_state: AppState, stored: StoredRequest) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        with app_state.database.read() as connection:
+            request = find_request(connection, stored.request_id)
         if request is None or request.status != PENDING or request.launch_attempted_at is None:
             return
         time.sleep(_WAIT_STEP_SECONDS)

@@ -1,31 +1,25 @@
-"""Headers of every response: no page of another site frames it, no browser guesses its type."""
+"""Security headers of every response: no framing, no content sniffing."""
 
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from storemon_pipeline.api.asgi import HttpMiddleware
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # the pages have a stricter one of their own
+    # HTML pages set a stricter policy
     "Content-Security-Policy": "frame-ancestors 'none'",
 }
 
 
-class SecurityHeadersMiddleware:
-    """Adds the headers to each response that does not have them.
+class SecurityHeadersMiddleware(HttpMiddleware):
+    """Adds the headers to each response that does not set them."""
 
-    Parameters
-    ----------
-    app : ASGI application
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

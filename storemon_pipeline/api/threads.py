@@ -1,8 +1,7 @@
-"""What may wait, and how much of it at a time, so that it never takes the threads that reads need.
+"""Thread pool of endpoints that write.
 
-Endpoints run in the framework's threads. Those that write wait for locks and for Dagster; they have
-threads of their own, and further requests wait without one. Calls to Dagster are bounded as well
-(:mod:`.bulkhead`).
+They wait for locks and for Dagster. A separate pool keeps the framework's threads free for reads;
+beyond its size, requests wait without a thread. :mod:`.bulkhead` limits waiting calls to Dagster.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ _R = TypeVar("_R")
 
 
 def run_in_writer_thread(endpoint: Callable[_P, _R]) -> Callable[_P, Awaitable[_R]]:
-    """Let an endpoint run in one of the writers' threads.
+    """Run an endpoint in a writer thread.
 
     Parameters
     ----------
     endpoint : callable
-        Has the parameter ``services``.
+        Must have the parameter ``app_state``.
     """
 
     @wraps(endpoint)
     async def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        services = kwargs["services"]
-        assert isinstance(services, AppState)  # noqa: S101 - for the type checker
+        app_state = kwargs["app_state"]
+        assert isinstance(app_state, AppState)  # noqa: S101 - for the type checker
         call = partial(endpoint, *args, **kwargs)
-        return await to_thread.run_sync(call, limiter=services.writers)
+        return await to_thread.run_sync(call, limiter=app_state.writers)
 
     return run

@@ -1,7 +1,7 @@
-"""Dagster's GraphQL endpoint: launch a run, cancel it, see how far it is, who is alive.
+"""Client of Dagster's GraphQL endpoint: launches and cancels runs, reads progress and health.
 
-Plain queries over one HTTP client. ``dagster_graphql``'s own client would import all of Dagster
-into this process, and asks for the whole schema before its first query.
+Own code beside ``dagster_graphql.DagsterGraphQLClient``, which would import all of Dagster into
+this process, and fetches the whole schema before its first query.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 
-from storemon_pipeline.api.bulkhead import Bulkhead, BulkheadFullError
+from storemon_pipeline.clients.bulkhead import Bulkhead, BulkheadFullError
 from storemon_pipeline.uptime.messages import quote_value
 
-_CHANGING = httpx.Timeout(10, connect=2)
-_READING = httpx.Timeout(2)
-# of calls at a time: a webserver that hangs holds no more threads than this
-_CHANGES, _READS = 8, 4
+_MUTATION_TIMEOUT = httpx.Timeout(10, connect=2)
+_QUERY_TIMEOUT = httpx.Timeout(2)
+# concurrent calls: an unresponsive webserver blocks at most this many threads
+_MAX_MUTATIONS, _MAX_QUERIES = 8, 4
 
 _JOBS = """
 query Jobs {
@@ -78,17 +78,17 @@ query Waiting($job: String!, $since: Float!) {
   }
 }
 """
-# one that has not started after so long was left behind by a process that was killed
-_LONGEST_START_SECONDS = 60
+# a run that takes longer to start belongs to a process that was killed
+_MAX_START_SECONDS = 60
 
 
 class DagsterUnavailableError(RuntimeError):
-    """Dagster cannot be reached, or not the code that it is to run.
+    """Dagster's webserver or its code location cannot be reached.
 
     Attributes
     ----------
     may_have_run : bool
-        Whether it may have done what it was asked for all the same.
+        Whether Dagster may have carried out the request nevertheless.
     """
 
     def __init__(self, why: str, *, may_have_run: bool = False) -> None:
@@ -97,16 +97,16 @@ class DagsterUnavailableError(RuntimeError):
 
 
 class RunNotFoundError(LookupError):
-    """A run that Dagster does not know, or no more."""
+    """A run that Dagster does not have."""
 
 
 class LaunchRejectedError(ValueError):
-    """A run that Dagster will never launch as it was asked for."""
+    """A run that Dagster rejects, such as for its run config."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: steps done, of all steps, and those at work."""
+    """Progress of a run: finished steps, number of steps, keys of the running steps."""
 
     done: int
     steps: int
@@ -114,7 +114,7 @@ class Progress:
 
 
 def strip_userinfo(url: str) -> str:
-    """An address as it may be shown.
+    """Return a URL without user name and password.
 
     Examples
     --------
@@ -125,39 +125,39 @@ def strip_userinfo(url: str) -> str:
 
 
 class DagsterGraphQLClient:
-    """Dagster, as its webserver offers it.
+    """Client of one Dagster webserver.
 
     Parameters
     ----------
     url : str
-        Of the webserver; a name and a password in it are sent to it, and shown to nobody.
+        URL of the webserver. A user name and a password in it are sent, but never shown.
 
     Attributes
     ----------
     url : str
-        Without name and password.
+        Without user name and password.
     """
 
     def __init__(self, url: str) -> None:
-        given = httpx.URL(url)
+        parsed = httpx.URL(url)
         self.url = strip_userinfo(url)
-        auth = (given.username, given.password) if given.userinfo else None
+        auth = (parsed.username, parsed.password) if parsed.userinfo else None
         self._http = httpx.Client(auth=auth)
-        self._changes, self._reads = Bulkhead(_CHANGES), Bulkhead(_READS)
+        self._mutations, self._queries = Bulkhead(_MAX_MUTATIONS), Bulkhead(_MAX_QUERIES)
         self._selectors: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._http.close()
 
     def _unavailable(self, why: object, *, may_have_run: bool = False) -> DagsterUnavailableError:
         return DagsterUnavailableError(f"{self.url}: {why}", may_have_run=may_have_run)
 
-    def _change(self, query: str, **variables: object) -> Any:
-        return self._execute(query, variables, self._changes, _CHANGING)
+    def _mutate(self, query: str, **variables: object) -> Any:
+        return self._execute(query, variables, self._mutations, _MUTATION_TIMEOUT)
 
-    def _read(self, query: str, **variables: object) -> Any:
-        return self._execute(query, variables, self._reads, _READING)
+    def _query(self, query: str, **variables: object) -> Any:
+        return self._execute(query, variables, self._queries, _QUERY_TIMEOUT)
 
     def _execute(
         self, query: str, variables: dict[str, object], calls: Bulkhead, timeout: httpx.Timeout
@@ -169,7 +169,7 @@ class DagsterGraphQLClient:
                 answer.raise_for_status()
                 content = answer.json()
         except BulkheadFullError as error:
-            why = f"it is slow to answer: {error}"
+            why = f"responses are slow: {error}"
             raise self._unavailable(why) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise self._unavailable(error) from error
@@ -178,35 +178,35 @@ class DagsterGraphQLClient:
         if isinstance(content, dict) and content.get("errors"):
             raise self._unavailable(content["errors"], may_have_run=True)
         if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
-            why = "what answers is not Dagster's GraphQL endpoint"
+            why = "the response is not from Dagster's GraphQL endpoint"
             raise self._unavailable(why, may_have_run=True)
         return content["data"]
 
     @contextmanager
     def _parsing(self) -> Iterator[None]:
-        """An answer of another shape than was asked for is none of Dagster's."""
+        """Treat an unexpected response shape as "Dagster unavailable"."""
         try:
             yield
         except (KeyError, TypeError, AttributeError) as error:
-            why = f"what answers is not Dagster's GraphQL endpoint: {quote_value(error, 200)}"
+            why = f"the response is not from Dagster's GraphQL endpoint: {quote_value(error, 200)}"
             raise self._unavailable(why, may_have_run=True) from error
 
     def _job_selector(self, job: str) -> dict[str, str]:
-        """Where Dagster has a job."""
+        """Return the selector of a job: its code location and repository."""
         if job not in self._selectors:
             try:
                 with self._parsing():
-                    self._selectors = _jobs(self._change(_JOBS)["repositoriesOrError"])
+                    self._selectors = _job_selectors(self._mutate(_JOBS)["repositoriesOrError"])
             except DagsterUnavailableError as error:
-                error.may_have_run = False  # to launch anything
+                error.may_have_run = False  # nothing was launched yet
                 raise
         if job not in self._selectors:
-            why = f"there is no {job}: is its code location loaded?"
+            why = f"{job} not found: check that its code location is loaded"
             raise self._unavailable(why)
         return self._selectors[job]
 
     def launch(self, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Launch a run, and give its id; it is Dagster's to queue and to start.
+        """Launch a run, and return its id. Dagster queues and starts it.
 
         Raises
         ------
@@ -220,89 +220,91 @@ class DagsterGraphQLClient:
             "executionMetadata": metadata,
         }
         with self._parsing():
-            result = self._change(_LAUNCH, params=params)["launchRun"]
+            result = self._mutate(_LAUNCH, params=params)["launchRun"]
             if result["__typename"] == "LaunchRunSuccess":
                 return _require_str(result["run"]["runId"])
             if result["__typename"] == "RunConfigValidationInvalid":
-                raise LaunchRejectedError("; ".join(each["message"] for each in result["errors"]))
+                raise LaunchRejectedError("; ".join(error["message"] for error in result["errors"]))
             self._selectors = {}  # the job may have moved
             why = result.get("message", result["__typename"])
             raise DagsterUnavailableError(why, may_have_run=True)
 
     def waiting_run(self, job: str) -> str | None:
-        """A run of a job that has not begun, so that it will see all that is there by now.
+        """Return a run of a job that has not started, and so will read all current data.
 
         Raises
         ------
         DagsterUnavailableError
         """
-        since = time.time() - _LONGEST_START_SECONDS
+        since = time.time() - _MAX_START_SECONDS
         try:
             with self._parsing():
-                data = self._change(_WAITING, job=job, since=since)
-                found = data["queued"]["results"] + data["starting"]["results"]
-                return _require_str(found[0]["runId"]) if found else None
+                data = self._mutate(_WAITING, job=job, since=since)
+                runs = data["queued"]["results"] + data["starting"]["results"]
+                return _require_str(runs[0]["runId"]) if runs else None
         except DagsterUnavailableError as error:
-            error.may_have_run = False  # to launch anything
+            error.may_have_run = False  # nothing was launched yet
             raise
 
     def terminate(self, run_id: str) -> None:
-        """Cancel a run that has not ended.
+        """Cancel a run that has not finished.
 
         Raises
         ------
         DagsterUnavailableError
-            Also where it has ended: who asks again sees that.
+            Also if it has finished, as the next status shows.
         RunNotFoundError
         """
         with self._parsing():
-            result = self._change(_TERMINATE, runId=run_id)["terminateRun"]
+            result = self._mutate(_TERMINATE, runId=run_id)["terminateRun"]
             if result["__typename"] == "RunNotFoundError":
                 raise RunNotFoundError(run_id)
             if result["__typename"] != "TerminateRunSuccess":
                 raise DagsterUnavailableError(result.get("message", result["__typename"]))
 
     def progress(self, run_id: str) -> Progress | None:
-        """How far a run is; None where it is not known."""
+        """Return the progress of a run; None if it is not available."""
         with self._parsing():
-            run = self._read(_STEPS, runId=run_id)["runOrError"]
+            run = self._query(_STEPS, runId=run_id)["runOrError"]
             if not run or run.get("executionPlan") is None:
                 return None
-            statuses = {each["stepKey"]: each["status"] for each in run["stepStats"]}
+            statuses = {step["stepKey"]: step["status"] for step in run["stepStats"]}
             return Progress(
                 done=sum(status in ("SUCCESS", "SKIPPED") for status in statuses.values()),
                 steps=len(run["executionPlan"]["steps"]),
                 running=[
-                    _require_str(step) for step, how in statuses.items() if how == "IN_PROGRESS"
+                    _require_str(step)
+                    for step, status in statuses.items()
+                    if status == "IN_PROGRESS"
                 ],
             )
 
     def unhealthy_daemons(self) -> list[str]:
-        """The daemons that are needed and whose heartbeat is not fresh."""
+        """Return the types of the required daemons without a recent heartbeat."""
         with self._parsing():
-            health = self._read(_DAEMONS)["instance"]["daemonHealth"]
+            health = self._query(_DAEMONS)["instance"]["daemonHealth"]
             return [
-                _require_str(each["daemonType"])
-                for each in health["allDaemonStatuses"]
-                if each["required"] and not each["healthy"]
+                _require_str(daemon["daemonType"])
+                for daemon in health["allDaemonStatuses"]
+                if daemon["required"] and not daemon["healthy"]
             ]
 
 
-def _jobs(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Where each job is, of what Dagster tells of its code locations."""
+def _job_selectors(repositories: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the selector of each job of the loaded code locations."""
     return {
-        _require_str(each["name"]): {
+        _require_str(job["name"]): {
             "repositoryLocationName": _require_str(repository["location"]["name"]),
             "repositoryName": _require_str(repository["name"]),
-            "jobName": each["name"],
+            "jobName": job["name"],
         }
-        for repository in found.get("nodes", [])
-        for each in repository["jobs"]
+        for repository in repositories.get("nodes", [])
+        for job in repository["jobs"]
     }
 
 
 def _require_str(value: object) -> str:
     if not isinstance(value, str):
-        msg = f"{quote_value(value)} is no text"
+        msg = f"{quote_value(value)} is not a string"
         raise TypeError(msg)
     return value

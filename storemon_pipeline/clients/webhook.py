@@ -1,9 +1,7 @@
-"""How an alert is told to a webhook: a signed POST of JSON."""
+"""HTTP client of the alert webhook: one signed POST per alert, by Standard Webhooks."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import logging
 from dataclasses import dataclass
@@ -11,44 +9,23 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-
-# its line for each request names the whole address, which may be a secret itself
-logging.getLogger("httpx").setLevel(logging.WARNING)
+from standardwebhooks import Webhook
 
 _TIMEOUT = httpx.Timeout(10)
-_OWN_FAULT = range(500, 600)
-_TOO_MANY = 429
-
-
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """What ``X-Storemon-Signature`` says: the HMAC-SHA256 of timestamp, dot and body.
-
-    Parameters
-    ----------
-    secret : str
-    timestamp : str
-        As in ``X-Storemon-Timestamp``.
-    body : bytes
-
-    Examples
-    --------
-    >>> signature("a secret of both", "1731435202", b"{}")
-    'sha256=...'
-    """
-    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
-    return f"sha256={digest.hexdigest()}"
+_SERVER_ERRORS = range(500, 600)
+_TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What a webhook made of an alert.
+    """Outcome of one delivery attempt.
 
     Attributes
     ----------
     error : str or None
-        None where it has confirmed it, by any status from 200 to 299.
+        None: the webhook confirmed the alert by a status from 200 to 299.
     should_back_off : bool
-        Whether it would not take another one either, just now.
+        Whether other alerts would fail now as well.
     """
 
     error: str | None = None
@@ -56,15 +33,19 @@ class DeliveryResult:
 
 
 class WebhookClient:
-    """A webhook, for some alerts one after the other.
+    """Client of one webhook, with one connection for several alerts.
 
     Parameters
     ----------
-    url, secret : str
+    url : str
+    secret : str
+        The signing secret: ``whsec_`` and base64.
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        self._url, self._secret = url, secret
+        # httpx logs each request's URL at INFO, and the URL may be a secret itself
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        self._url, self._signer = url, Webhook(secret)
         self._http = httpx.Client(timeout=_TIMEOUT)
 
     def send(self, alert_id: str, payload: dict[str, Any], now: datetime) -> DeliveryResult:
@@ -73,34 +54,35 @@ class WebhookClient:
         Parameters
         ----------
         alert_id : str
+            The same for every attempt, so that the receiver can deduplicate.
         payload : dict
         now : datetime
-            Is signed as well, so that nobody can send again later what was sent now.
+            Time of this attempt, UTC. It is signed, so that receivers can reject replays.
         """
-        body = json.dumps(payload).encode()
-        timestamp = str(int(now.timestamp()))
+        body = json.dumps(payload)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "storemon",
             "Idempotency-Key": alert_id,
-            "X-Storemon-Timestamp": timestamp,
-            "X-Storemon-Signature": signature(self._secret, timestamp, body),
+            "webhook-id": alert_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(alert_id, now, body),
         }
         try:
-            # the status is all that counts: an answer's body is not waited for
+            # only the status counts, so the response's body is not read
             with self._http.stream("POST", self._url, content=body, headers=headers) as response:
                 status = response.status_code
         except httpx.InvalidURL:
-            # its words have the address in them, which may be a secret itself
-            return DeliveryResult("STOREMON_ALERT_WEBHOOK_URL is no address", should_back_off=True)
+            # the exception's text contains the URL
+            error = "STOREMON_ALERT_WEBHOOK_URL is not a valid URL"
+            return DeliveryResult(error, should_back_off=True)
         except httpx.HTTPError as error:
             return DeliveryResult(f"{type(error).__name__}: {error}", should_back_off=True)
         if httpx.codes.is_success(status):
             return DeliveryResult()
-        return DeliveryResult(
-            f"answered {status}", should_back_off=status in _OWN_FAULT or status == _TOO_MANY
-        )
+        is_overloaded = status in _SERVER_ERRORS or status == _TOO_MANY_REQUESTS
+        return DeliveryResult(f"answered {status}", should_back_off=is_overloaded)
 
     def close(self) -> None:
-        """Give back the connection."""
+        """Close the connection."""
         self._http.close()

@@ -19,8 +19,3 @@ An asset calls functions of :mod:`storemon_pipeline.ingestion`, :mod:`storemon_p
 :mod:`.errors`                 user-correctable errors as ``dg.Failure``
 =============================  =================================================================
 """
-
-import gc
-
-# Dagster's modules live until the process ends, so the garbage collector need not scan them
-gc.freeze()

@@ -1,6 +1,6 @@
-"""Runs whose process has died: their reports fail, and they give up their place in Dagster's queue.
+"""Detection of runs whose process has died: fail their reports and free their slot in the queue.
 
-Dagster itself notices a dead process only while the code server that started it lives.
+Dagster itself detects a dead process only while the code server that started it is alive.
 """
 
 import json
@@ -30,14 +30,14 @@ _ACTIVE_STATUSES = [
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A run without a heartbeat for a minute.
+    """A run with a stale heartbeat.
 
     Attributes
     ----------
     beat_at : str
-        Its last heartbeat, in ISO format.
+        Last heartbeat, in ISO format.
     since : str
-        When it was first seen to be stale.
+        When the heartbeat was first found to be stale, in ISO format.
     """
 
     beat_at: str
@@ -49,22 +49,21 @@ def dead_runs(
 ) -> tuple[dict[str, Suspect], list[str]]:
     """Decide which runs are dead.
 
-    A run is dead if it is still stale one heartbeat interval after it was first seen to be: after a
-    database that was unavailable, or a machine that was suspended, a living process has had the
-    time to show itself.
+    A run is dead if its heartbeat is still stale one heartbeat interval after it was first found to
+    be. So a live process has time for a beat after an unavailable database or a suspended machine.
 
     Parameters
     ----------
     stale : mapping
-        Run's id -> its last heartbeat.
+        Run id -> last heartbeat.
     before : mapping
-        The suspects of the last tick, by run's id.
+        Run id -> suspect of the previous tick.
     now : datetime
 
     Returns
     -------
     suspects : dict
-        Those to wait for, for the next tick.
+        Run id -> suspect for the next tick.
     dead : list of str
     """
     suspects: dict[str, Suspect] = {}
@@ -83,17 +82,17 @@ def dead_runs(
 def end_dead_runs(
     instance: dg.DagsterInstance, storemon: StoremonResource, cursor: str | None, now: datetime
 ) -> str:
-    """End what dead runs have left: reports, ingests, unfinished files, runs of Dagster's.
+    """Clean up after dead runs: fail reports and ingests, delete partial files, end Dagster runs.
 
-    The heartbeat goes last, so that whatever stops this half way, the next tick repeats it.
+    The heartbeat is deleted last, so that the next tick repeats a clean-up that was interrupted.
 
     Returns
     -------
     str
         The next cursor.
     """
-    known = json.loads(cursor) if cursor else {}
-    before = {run_id: Suspect(**suspect) for run_id, suspect in known.items()}
+    stored = json.loads(cursor) if cursor else {}
+    before = {run_id: Suspect(**suspect) for run_id, suspect in stored.items()}
     with storemon.database.read() as connection:
         stale = stale_heartbeats(connection, now)
     suspects, dead = dead_runs(stale, before, now)
@@ -102,7 +101,7 @@ def end_dead_runs(
             expire_stale_reports(connection, now, dead)
         for run_id in dead:
             drop_parts(storemon.settings.reports_path, run_id)
-        # those of another history of Dagster's are not in this one
+        # runs of another Dagster instance are unknown here
         for run in instance.get_runs(dg.RunsFilter(run_ids=dead, statuses=_ACTIVE_STATUSES)):
             _end_run(instance, storemon, run)
         with storemon.database.registry_transaction() as connection:

@@ -1,4 +1,4 @@
-"""What a person is told when a run fails, and how a report that fails is recorded as such."""
+"""User-correctable errors as ``dg.Failure``, retries, and skipped ticks."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from storemon_pipeline.uptime.report_request import UnanswerableError
 logger = dg.get_dagster_logger()
 
 RETRIES = 4
-"""How often a step is tried again while the database cannot be reached."""
+"""Maximum retries of a step while the database cannot be reached."""
 
 FIRST_DELAY_SECONDS = 5
-"""After how long it is tried again first; each further delay is twice the one before."""
+"""Delay before the first retry; it doubles with each further one."""
 
-_SPACE = "free some space there, or set STOREMON_REPORTS_DIR to another place"
-_RIGHTS = "let this user write there, or set STOREMON_REPORTS_DIR to another place"
+_SPACE = "free some space there, or set STOREMON_REPORTS_DIR to another directory"
+_RIGHTS = "grant this user write access, or set STOREMON_REPORTS_DIR to another directory"
 _REMEDIES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -38,49 +38,49 @@ _REMEDIES = {
 
 
 class ReportError(RuntimeError):
-    """A report that cannot be made from what there is; the message says why and what to do."""
+    """A report that cannot be made; the message gives the cause and the remedy."""
 
 
 def format_validation_error(error: ValidationError) -> str:
-    """Pydantic's errors in one sentence each: where, what, and which value it was."""
+    """Format each of Pydantic's errors as one sentence: location, problem and value."""
     sentences = []
-    parents = {found["loc"][:-1] for found in error.errors(include_url=False)}
-    for found in error.errors(include_url=False):
-        if found["type"] == "default_factory_not_called":
-            continue  # a default that follows from what is told beside it
-        if found["type"] == "too_short" and found["loc"] in parents:
-            continue  # pydantic does not count the items that are wrong
-        where = shorten(".".join(map(str, found["loc"])), 200)
-        sentence = f"{where}: {found['msg']}" if where else found["msg"]
-        if found["type"] == "value_error":  # the words of our own validators
+    details = error.errors(include_url=False)
+    parents = {detail["loc"][:-1] for detail in details}
+    for detail in details:
+        if detail["type"] == "default_factory_not_called":
+            continue  # follows from an error of another field
+        if detail["type"] == "too_short" and detail["loc"] in parents:
+            continue  # follows from invalid items, which pydantic does not count
+        location = shorten(".".join(map(str, detail["loc"])), 200)
+        sentence = f"{location}: {detail['msg']}" if location else detail["msg"]
+        if detail["type"] == "value_error":  # raised by our own validators
             sentence = sentence.replace("Value error, ", "", 1)
-        elif isinstance(found["input"], str | int | float):
-            sentence += f", not {quote_value(found['input'])}"
+        elif isinstance(detail["input"], str | int | float):
+            sentence += f", not {quote_value(detail['input'])}"
         sentences.append(sentence)
     return shorten("; ".join(sentences))
 
 
-def _retry_or_failure(why: str) -> dg.RetryRequested | dg.Failure:
-    """Retry the step with back-off, or, after the last retry, let it fail.
+def _retry_or_failure(message: str) -> dg.RetryRequested | dg.Failure:
+    """Return a retry with back-off, or a Failure after the last retry.
 
-    Each step can be repeated: it changes tables in one transaction, and files as a whole.
+    Every step is safe to retry: it changes tables in one transaction, and files atomically.
     """
     try:
-        tried = dg.OpExecutionContext.get().retry_number
+        retries = dg.OpExecutionContext.get().retry_number
     except dg.DagsterInvariantViolationError:
-        tried = 0  # in an IO manager, which does not see the attempt number; Dagster counts
-    if tried >= RETRIES:
-        return dg.Failure(why, allow_retries=False)
-    logger.warning("%s Trying again, up to %d times", why, RETRIES - tried)
-    return dg.RetryRequested(RETRIES, FIRST_DELAY_SECONDS * 2**tried)
+        retries = 0  # in an IO manager, which cannot see the retry number; Dagster counts
+    if retries >= RETRIES:
+        return dg.Failure(message, allow_retries=False)
+    logger.warning("%s Retrying, up to %d more times", message, RETRIES - retries)
+    return dg.RetryRequested(RETRIES, FIRST_DELAY_SECONDS * 2**retries)
 
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
-    """Turn what a person can mend into a Failure whose text names cause and remedy.
+    """Re-raise user-correctable errors as ``dg.Failure``, without a traceback.
 
-    A bug stays what it is, with its traceback; here the words say all, and a second traceback
-    would only hide them.
+    Bugs pass through with their traceback.
     """
     try:
         yield
@@ -100,8 +100,8 @@ def as_dagster_failure() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES:
             raise
-        where = error.filename or Settings().reports_dir
-        msg = f"{where}: {error.strerror}: {_REMEDIES[error.errno]}"
+        path = error.filename or Settings().reports_dir
+        msg = f"{path}: {error.strerror}: {_REMEDIES[error.errno]}"
         raise dg.Failure(msg, allow_retries=False) from None
 
 
@@ -109,10 +109,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def skipped_while_database_is_away(tick: Callable[_P, _R]) -> Callable[_P, _R | dg.SkipReason]:
-    """Let a sensor's tick be skipped, with the reason, while the database cannot be used.
+def skip_if_database_unavailable(tick: Callable[_P, _R]) -> Callable[_P, _R | dg.SkipReason]:
+    """Skip a sensor's tick with a reason while the database is unavailable.
 
-    The next tick looks again; a stack trace for each, every few seconds, would say no more.
+    A stack trace every few seconds would not add anything.
     """
 
     @wraps(tick)

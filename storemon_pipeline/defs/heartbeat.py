@@ -1,4 +1,4 @@
-"""The heartbeat of a run's process: a thread that records every few seconds that it is alive."""
+"""Heartbeat of a run's process: a thread that records every few seconds that it is alive."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Keeps a run's row in ``run_heartbeat`` fresh until it is stopped.
+    """Update a run's row in ``run_heartbeat`` until stopped.
 
-    A database that is unavailable for a moment costs a beat, never the run.
+    An unavailable database costs a beat, never the run.
 
     Parameters
     ----------
     database : Database
     run_id : str
     interval : float
-        Seconds from one beat to the next.
+        Seconds between beats.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Record the first beat, then keep beating in the background."""
+        """Record the first beat, then start the thread."""
         self._beat()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, and remove the row."""
+        """Stop the thread and delete the row."""
         self._stopped.set()
         self._thread.join()
         try:
             with self._database.registry_transaction() as connection:
                 end_heartbeat(connection, self._run_id)
         except Exception as error:  # noqa: BLE001 - the row becomes stale by itself
-            _log.debug("heartbeat of run %s was not removed: %s", self._run_id, error)
+            _log.debug("Heartbeat of run %s could not be deleted: %s", self._run_id, error)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval):
@@ -65,22 +65,22 @@ class Heartbeat:
             with self._database.registry_transaction() as connection:
                 record_heartbeat(connection, self._run_id, datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - the run must not end because of its heartbeat
-            _log.debug("no heartbeat of run %s: %s", self._run_id, error)
+            _log.debug("Heartbeat of run %s could not be recorded: %s", self._run_id, error)
 
 
 class RunHeartbeat(dg.ConfigurableResource[None]):
-    """The heartbeat of a run, from before its first step until after its last one."""
+    """Heartbeat of a run, from before its first step until after its last one."""
 
     _heartbeat: Heartbeat | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Start the heartbeat of the run, if there is one."""
+        """Start the heartbeat, if there is a run."""
         if context.run is None:
             return
         try:
             database = StoremonResource().database
         except (DatabaseUnavailableError, NewerDatabaseError, ValidationError):
-            return  # the first step says so, in words
+            return  # the first step reports it
         self._heartbeat = Heartbeat(database, context.run.run_id)
         self._heartbeat.start()
 

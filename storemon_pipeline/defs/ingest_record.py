@@ -1,4 +1,4 @@
-"""How the outcome of an ingest gets on record, whatever becomes of its transaction."""
+"""Recording of ingest outcomes, independent of the ingest's own transaction."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def record_ingest(storemon: StoremonResource, run_id: str, *, reads_all: bool) -> Iterator[None]:
-    """Record in ``ingest_run`` that a run reads the raw files, and how that ended.
+    """Record the start and the outcome of an ingest in ``ingest_run``.
 
     Parameters
     ----------
     storemon : StoremonResource
     run_id : str
     reads_all : bool
-        Whether the run reads the files of all tables; one that reads some says nothing about the
-        state of the data directory.
+        Whether the run ingests all tables. Otherwise the state of the data directory is not
+        recorded.
     """
     database = storemon.database
     files = None
     if reads_all:
-        with suppress(IngestionError):  # the ingest itself says what is wrong
+        with suppress(IngestionError):  # the ingest itself reports it
             files = fingerprint(storemon.settings.data_dir)
     with database.registry_transaction() as connection:
         record_heartbeat(connection, run_id, datetime.now(UTC))
@@ -44,7 +44,7 @@ def record_ingest(storemon: StoremonResource, run_id: str, *, reads_all: bool) -
             with database.registry_transaction() as connection:
                 finish_ingest_run(connection, run_id, datetime.now(UTC), error=_cause(error))
         except Exception as unrecorded:  # noqa: BLE001 - must not hide why the ingest failed
-            _log.warning("The outcome of ingest %s is not on record: %s", run_id, unrecorded)
+            _log.warning("The outcome of ingest %s could not be recorded: %s", run_id, unrecorded)
         raise
     with database.registry_transaction() as connection:
         finish_ingest_run(connection, run_id, datetime.now(UTC))

@@ -1,23 +1,18 @@
-"""What passes between the assets of a run: files under the run's id.
+"""IO managers: pass the request and the tables of a run from asset to asset, as files.
 
-Two runs at once never read each other's data, since each has a directory of its own,
-``<reports_dir>/<run id>/intermediate/``. A run that makes only some of the assets reads the others
-from the run they were made in last, all of them from the same one:
-
-- a retried run continues the run it is a retry of;
-- any other continues the newest run that left a complete set.
+:mod:`.run_storage` decides where the files are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
-from dagster import UPathIOManager
 from pyarrow import parquet
+from pydantic import PrivateAttr
 from upath import UPath
 
 from storemon_pipeline.defs.errors import as_dagster_failure
@@ -30,24 +25,24 @@ _ROW_GROUP = 100_000
 
 
 class TableBatches:
-    """A table that is made slice by slice, so that it need not fit into memory.
+    """A table that is produced in batches, so that it need not fit into memory.
 
     Parameters
     ----------
-    slices : iterable of DataFrame
-        With the same columns, sorted by ``store_id`` from one to the next.
+    batches : iterable of DataFrame
+        With the same columns, sorted by ``store_id`` within and across batches.
     """
 
-    def __init__(self, slices: Iterable[pd.DataFrame]) -> None:
-        self._slices = slices
+    def __init__(self, batches: Iterable[pd.DataFrame]) -> None:
+        self._batches = batches
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        """Make the slices, once."""
-        return iter(self._slices)
+        """Iterate over the batches, once."""
+        return iter(self._batches)
 
 
 class LazyTable:
-    """A table that another asset of the run has left, read as far as it is needed.
+    """A table of another asset; rows are read on demand.
 
     Parameters
     ----------
@@ -58,11 +53,11 @@ class LazyTable:
         self._path = path
 
     def all(self) -> pd.DataFrame:
-        """The whole table."""
+        """Read the whole table."""
         return self._read(None)
 
     def of_stores(self, stores: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the stores from the first to the last of a slice."""
+        """Read the rows of the stores from the first to the last of a batch."""
         if stores.empty:
             return self.all().head(0)
         first, last = stores["store_id"].iloc[0], stores["store_id"].iloc[-1]
@@ -74,66 +69,75 @@ class LazyTable:
         return table
 
 
-class RunScopedIOManager(UPathIOManager):
-    """Puts each asset's file into its run's directory."""
+class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
+    """Store the output of an asset in the directory of its run."""
 
-    def __init__(self, base_path: UPath, file_ending: str) -> None:
-        super().__init__(base_path)
-        self._file_ending = file_ending
+    # a class variable, or else pydantic takes it for a field of the config
+    extension: ClassVar[str]  # type: ignore[misc]
+    _base_path: UPath = PrivateAttr()
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - as Dagster calls it
+        """Read the reports directory from the settings."""
+        self._base_path = Settings().reports_path
 
     def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
-        """Under the run's id; for an input, perhaps that of the run which this one continues."""
-        name = context.asset_key.path[-1] + self._file_ending
+        """Return the path below the reports directory; that of an input may be in another run."""
+        name = context.asset_key.path[-1] + self.extension
         run = context.step_context.dagster_run
-        files = RunStorage(self._base_path, run.run_id)
+        storage = RunStorage(self._base_path, run.run_id)
         if isinstance(context, dg.InputContext):
             with as_dagster_failure():
-                path = files.locate(name, run.parent_run_id)
+                path = storage.locate(name, run.parent_run_id)
         else:
-            path = files.directory / name
-        return path.relative_to(self._base_path)
+            path = storage.directory / name
+        # without the suffix, which UPathIOManager appends
+        return path.relative_to(self._base_path).with_suffix("")
 
 
 class RequestIOManager(RunScopedIOManager):
-    """Keeps a :class:`ReportRequest` as JSON."""
+    """Store a :class:`ReportRequest` as JSON."""
+
+    extension: ClassVar[str] = ".json"  # type: ignore[misc]
 
     def dump_to_path(self, context: dg.OutputContext, obj: ReportRequest, path: UPath) -> None:  # noqa: ARG002
-        """Write it, whole or not at all."""
+        """Write the request atomically."""
         with as_dagster_failure():
             write_text_atomically(path, obj.model_dump_json(indent=2))
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> ReportRequest:  # noqa: ARG002
-        """Read it."""
+        """Read the request."""
         return ReportRequest.model_validate_json(path.read_bytes())
 
 
 class ParquetIOManager(RunScopedIOManager):
-    """Keeps a table, or slices of one, as Parquet, in row groups that are read one by one."""
+    """Store a table as Parquet, in row groups that can be read one by one."""
+
+    extension: ClassVar[str] = ".parquet"  # type: ignore[misc]
 
     def dump_to_path(
         self, context: dg.OutputContext, obj: pd.DataFrame | TableBatches, path: UPath
     ) -> None:
-        """Write it, whole or not at all, and tell its rows."""
+        """Write the table atomically, and record its row count and a preview."""
         with as_dagster_failure():
             context.add_output_metadata(self._write(obj, path))
             RunStorage(self._base_path, context.run_id).publish()
 
     def _write(self, obj: pd.DataFrame | TableBatches, path: UPath) -> dict[str, Any]:
         """Write a table and return its metadata."""
-        slices = [obj] if isinstance(obj, pd.DataFrame) else obj
+        batches = [obj] if isinstance(obj, pd.DataFrame) else obj
         temporary = path.with_name(f".{path.name}.part")
         rows, first = 0, None
         with temporary.open("wb") as file:
             writer = None
-            for table in slices:
-                arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
-                # the ids of a slice as plain text, which reads the same whatever slice it is
+            for batch in batches:
+                arrow = pa.Table.from_pandas(batch, preserve_index=False).replace_schema_metadata()
+                # plain text, so that all batches have the same schema
                 ids = arrow["store_id"].cast(pa.string())
                 arrow = arrow.set_column(arrow.column_names.index("store_id"), "store_id", ids)
                 writer = writer or parquet.ParquetWriter(file, arrow.schema)
                 writer.write_table(arrow, row_group_size=_ROW_GROUP)
                 rows += len(arrow)
-                first = table.head(PREVIEW_ROWS) if first is None else first
+                first = batch.head(PREVIEW_ROWS) if first is None else first
             if writer:
                 writer.close()
         temporary.rename(path)
@@ -143,17 +147,5 @@ class ParquetIOManager(RunScopedIOManager):
         return metadata
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> LazyTable:  # noqa: ARG002
-        """Open it; what is needed of it is read when it is needed."""
+        """Open the table without reading it."""
         return LazyTable(path)
-
-
-@dg.io_manager
-def request_io_manager() -> RequestIOManager:
-    """Keep the request of a run as JSON under the run's id."""
-    return RequestIOManager(Settings().reports_path, ".json")
-
-
-@dg.io_manager
-def table_io_manager() -> ParquetIOManager:
-    """Keep the tables of a run as Parquet under the run's id."""
-    return ParquetIOManager(Settings().reports_path, ".parquet")

@@ -1,34 +1,35 @@
-"""The jobs of the assets and their schedule."""
+"""Asset jobs."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from storemon_pipeline.defs.assets.raw import RAW_ASSETS
+from storemon_pipeline.runs import INGEST_AND_REPORT_JOB, INGEST_JOB, REPORT_JOB
 
 CONSOLE_CONFIG = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-"""Default run config of every job: without it, the console of a run whose DAGSTER_HOME sets no
-``python_log_level`` shows each of Dagster's events as DEBUG lines. Run config replaces it."""
+"""Default run config of every job: without it, and without a ``python_log_level`` in dagster.yaml,
+Dagster logs each of its events to the console at DEBUG level. Explicit run config replaces it."""
 
 _RAW = dg.AssetSelection.assets(*RAW_ASSETS)
 _REPORT = dg.AssetSelection.groups("request", "intervals", "report")
 
 ingest_job = dg.define_asset_job(
-    "ingest_job",
+    INGEST_JOB,
     selection=_RAW | dg.AssetSelection.checks_for_assets(*RAW_ASSETS),
-    description="Files -> tables: brings the tables up to date with the raw CSV files.",
+    description="Ingests the raw CSV files into the database.",
     config=CONSOLE_CONFIG,
 )
 report_job = dg.define_asset_job(
-    "report_job",
+    REPORT_JOB,
     selection=_REPORT,
-    description="Tables -> report: makes a report from what the tables hold.",
+    description="Makes a report from the data in the database.",
     config=CONSOLE_CONFIG,
 )
 ingest_and_report_job = dg.define_asset_job(
-    "ingest_and_report_job",
+    INGEST_AND_REPORT_JOB,
     selection=_RAW | _REPORT,
-    description="Files -> tables -> report, in one run.",
+    description="Ingests the raw CSV files, then makes a report.",
     config=CONSOLE_CONFIG,
 )
 

@@ -1,4 +1,4 @@
-"""How tables look in Dagster's UI: their columns, previews and row counts."""
+"""Metadata for Dagster's UI: column schemas, previews, records and charts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from storemon_pipeline.uptime.windows import Window
 OWNERS = ["team:operations"]
 
 PREVIEW_ROWS = 5
-"""The UI shows a preview at once only while it is short."""
+"""The UI shows only short previews inline."""
 
 
 def column_schema_from_table(table: Table) -> dg.TableSchema:
-    """The columns of a table of the database."""
+    """Return the column schema of a database table."""
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -37,72 +37,72 @@ def column_schema_from_table(table: Table) -> dg.TableSchema:
     )
 
 
-def column_schema(**described: str) -> dg.TableSchema:
-    """Columns as ``name="type: description"``."""
+def column_schema(**columns: str) -> dg.TableSchema:
+    """Return a column schema from ``name="type: description"`` pairs."""
     return dg.TableSchema(
         [
             dg.TableColumn(name, type=kind, description=text or None)
             for name, (kind, _, text) in (
-                (name, said.partition(": ")) for name, said in described.items()
+                (name, value.partition(": ")) for name, value in columns.items()
             )
         ]
     )
 
 
 def metric_columns(windows: Sequence[Window]) -> dg.TableSchema:
-    """The columns of ``report_full.csv`` for some windows."""
-    described = {"store_id": "text"}
+    """Return the column schema of ``report_full.csv`` for some windows."""
+    columns = {"store_id": "text"}
     for window in windows:
         unit = "minutes" if window is Window.HOUR else "hours"
-        described |= {
+        columns |= {
             f"uptime_{window.suffix}": f"float: {unit}",
             f"downtime_{window.suffix}": f"float: {unit}",
-            f"unobserved_{window.suffix}": f"float: {unit} of open time that no poll speaks for",
+            f"unobserved_{window.suffix}": f"float: {unit} of open time without a status",
             f"uptime_pct_{window.suffix}": "float: uptime, % of observed open time",
         }
-    described |= {
+    columns |= {
         "last_poll_utc": "timestamp: the newest poll at or before as_of",
-        "timezone": "text: the zone whose clock counts",
-        "target_pct": "float: the uptime that it is to have",
+        "timezone": "text: the IANA time zone that is used",
+        "target_pct": "float: SLO target, % of observed open time",
     }
     for window in windows:
         unit = "minutes" if window is Window.HOUR else "hours"
-        described |= {
-            f"met_{window.suffix}": "bool: it was up for at least its target",
-            f"downtime_budget_{window.suffix}": f"float: {unit} that the target lets it be down",
-            f"budget_left_{window.suffix}": f"float: {unit}; below 0 where it is overdrawn",
-            f"outages_{window.suffix}": "int: downtime without any uptime in between",
-            f"mean_minutes_to_recovery_{window.suffix}": "float: of outages that are over",
-            f"mean_hours_between_outages_{window.suffix}": "float: uptime, by outages",
+        columns |= {
+            f"met_{window.suffix}": "bool: uptime is at least the SLO target",
+            f"downtime_budget_{window.suffix}": f"float: error budget, {unit} of downtime",
+            f"budget_left_{window.suffix}": f"float: remaining error budget, {unit}",
+            f"outages_{window.suffix}": "int: periods of downtime not interrupted by uptime",
+            f"mean_minutes_to_recovery_{window.suffix}": "float: MTTR of finished outages",
+            f"mean_hours_between_outages_{window.suffix}": "float: MTBF, uptime per outage",
             f"longest_outage_minutes_{window.suffix}": "float",
         }
-    return column_schema(**described)
+    return column_schema(**columns)
 
 
 def preview(table: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.MetadataValue:
-    """The first rows of a table, as a table to read."""
-    shown = table.head(rows).copy()
-    for name in shown.select_dtypes("datetimetz").columns:
-        shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%SZ")
-    for name in shown.select_dtypes("float").columns:
-        shown[name] = [f"{value:.2f}" if pd.notna(value) else "" for value in shown[name]]
-    for name in shown.select_dtypes(["object", "str"]).columns:
-        shown[name] = [
+    """Format the first rows of a table as Markdown."""
+    sample = table.head(rows).copy()
+    for name in sample.select_dtypes("datetimetz").columns:
+        sample[name] = sample[name].dt.strftime("%Y-%m-%d %H:%M:%SZ")
+    for name in sample.select_dtypes("float").columns:
+        sample[name] = [f"{value:.2f}" if pd.notna(value) else "" for value in sample[name]]
+    for name in sample.select_dtypes(["object", "str"]).columns:
+        sample[name] = [
             shorten(value, SHOWN_CHARACTERS) if isinstance(value, str) else value
-            for value in shown[name]
+            for value in sample[name]
         ]
     return dg.MetadataValue.md(
-        shown.to_markdown(index=False, disable_numparse=True, tablefmt="pipe")
+        sample.to_markdown(index=False, disable_numparse=True, tablefmt="pipe")
     )
 
 
 def chart_metadata(chart: Chart) -> dg.MetadataValue:
-    """A chart of the pages as an image, with what it shows in words."""
+    """Embed a chart of the pages as an image with its description."""
     return dg.MetadataValue.md(f"**{chart.title}**\n\n![{chart.description}]({chart.data_uri()})")
 
 
 def records_metadata(rows: pd.DataFrame) -> dg.MetadataValue:
-    """Rows as a table with columns of its own, for lists that people act on."""
+    """Return rows as table metadata, which the UI shows as a table."""
     return dg.MetadataValue.table(
         [
             dg.TableRecord({str(name): _to_table_value(value) for name, value in row.items()})
@@ -118,10 +118,3 @@ def _to_table_value(value: object) -> str | int | float | bool:
     if isinstance(value, int | float | bool):
         return value
     return shorten(str(value), SHOWN_CHARACTERS)
-
-
-def summarize_ids(store_ids: list[str], most: int = 20) -> str:
-    """Some store ids in words: the first ones, and how many more there are."""
-    shown = ", ".join(store_ids[:most])
-    more = len(store_ids) - most
-    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -1,4 +1,4 @@
-"""State of a report in the table `report`, as its run starts and fails."""
+"""Status of the report of a run in the table `report`, when the run starts and fails."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from storemon_pipeline.defs.errors import ReportError
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.runs import REQUEST_TAG
+from storemon_pipeline.runs import INGEST_AND_REPORT_JOB, REPORT_JOB, REQUEST_TAG
 from storemon_pipeline.storage.errors import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.report_requests import claim_request
@@ -15,12 +15,12 @@ from storemon_pipeline.storage.schema_version import NewerDatabaseError
 from storemon_pipeline.uptime.messages import shorten
 from storemon_pipeline.uptime.report_request import ReportRequest
 
-_REPORT_JOBS = ("report_job", "ingest_and_report_job")
+_REPORT_JOBS = (REPORT_JOB, INGEST_AND_REPORT_JOB)
 
 
 def is_report_run(run: dg.DagsterRun) -> bool:
-    """Whether a run makes a report, as soon as it comes so far."""
-    if run.asset_selection:  # asked for by name, in the UI
+    """Return whether a run makes a report."""
+    if run.asset_selection:  # assets selected in the UI
         return dg.AssetKey("uptime_report") in run.asset_selection
     return run.job_name in _REPORT_JOBS
 
@@ -28,12 +28,12 @@ def is_report_run(run: dg.DagsterRun) -> bool:
 def mark_report_started(
     storemon: StoremonResource, run: dg.DagsterRun, request: ReportRequest | None
 ) -> None:
-    """Record that a run makes a report, if it does, and what that was asked for.
+    """Mark the run's report as Running, with its request, if the run makes a report.
 
     Raises
     ------
     ReportError
-        Where another run makes the report of the same request, or nobody wants it any more.
+        If another run makes the report of the same request, or the request was canceled.
     """
     if not is_report_run(run):
         return
@@ -41,27 +41,27 @@ def mark_report_started(
     with storemon.database.registry_transaction() as connection:
         if request_id and not claim_request(connection, request_id, run.run_id, run.root_run_id):
             msg = (
-                f"the report of request {request_id} is made by another run, or was canceled: "
-                "this run stops"
+                f"request {request_id} was canceled or is handled by another run: this run ends "
+                "without a report"
             )
             raise ReportError(msg)
         now = datetime.now(UTC)
-        # a report that is Running has a heartbeat from its first moment on
+        # a Running report without a heartbeat would count as dead
         record_heartbeat(connection, run.run_id, now)
         start_report(connection, run.run_id, request, now, root_run_id=run.root_run_id)
 
 
 def failure_reason(error: BaseException | None) -> str:
-    """Return what is kept as the error of a report that failed."""
+    """Return the error to store with a failed report."""
     if isinstance(error, dg.Failure):
         return error.description or "the run failed"
     return shorten(f"{type(error).__name__}: {error}")
 
 
-# every step has this hook: so the heartbeat begins with the run
+# requires the heartbeat, so that it starts before the first step of every run of assets
 @dg.failure_hook(required_resource_keys={"storemon", "heartbeat"})
 def mark_report_failed(context: dg.HookContext) -> None:
-    """Mark the run's report Failed, with the cause, where the run makes one."""
+    """Mark the run's report as Failed with the cause, if the run makes a report."""
     storemon: StoremonResource = context.resources.storemon
     try:
         with storemon.database.registry_transaction() as connection:
@@ -72,5 +72,5 @@ def mark_report_failed(context: dg.HookContext) -> None:
                 failed_at=datetime.now(UTC),
             )
     except (DatabaseUnavailableError, NewerDatabaseError) as error:
-        # report_status_sensor does it, from Dagster's own record of the run
-        context.log.error("The report is not marked as Failed yet: %s", error)  # noqa: TRY400
+        # report_status_sensor will do it
+        context.log.error("The report could not be marked as Failed: %s", error)  # noqa: TRY400

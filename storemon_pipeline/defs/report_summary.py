@@ -1,4 +1,4 @@
-"""A report in a few lines, for the log: what a person at a terminal wants to know first."""
+"""Summary of a report for the log."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def worst_stores(figures: pd.DataFrame, window: str) -> pd.DataFrame:
 def report_summary(
     fleet: FleetSummary, directory: UPath, files: Sequence[str], quality: DataQuality
 ) -> str:
-    """What a report says, in lines of text.
+    """Summarize a report in a few lines of text.
 
     Parameters
     ----------
     fleet : FleetSummary
     directory : UPath
-        Of the report's files.
+        Directory of the report's files.
     files : sequence of str
-        Their names.
+        File names.
     quality : DataQuality
 
     Returns
     -------
     str
-        How many stores, uptime of all together in each window, the worst stores below 100 % in
-        the widest one, what was assumed about the data, and where the files are.
+        Number of stores, fleet uptime in each window, the worst stores in the widest window, notes
+        on data quality, and the files.
     """
     as_of, stores_down = fleet.request.as_of.isoformat(), fleet.stores_down
     now = ""
-    if stores_down is not None:  # other windows say nothing about the status at as_of
+    if stores_down is not None:  # None if no window ends at as_of
         now = f", {stores_down:,} of them down while open"
-        if without := fleet.stores_now[CurrentStatus.NO_DATA]:
-            now += f", {without:,} open without a recent poll"
+        if no_data := fleet.stores_now[CurrentStatus.NO_DATA]:
+            now += f", {no_data:,} open without a recent poll"
     lines = [f"{pluralize(fleet.store_count, 'store')} as of {as_of}{now}"]
     for window in (window.suffix for window in fleet.request.windows):
         pct = fleet.uptime_pct(window)
@@ -59,12 +59,12 @@ def report_summary(
     window = fleet.widest_window
     figures = pd.concat(fleet.metrics, ignore_index=True)
     worst = worst_stores(figures, window)
-    shown = [
+    worst_texts = [
         f"{store} {pct:.2f} %"
         for store, pct in zip(worst["store_id"], worst[f"uptime_pct_{window}"], strict=True)
     ]
-    if shown:
-        lines.append(f"worst in {window}: {', '.join(shown)}")
+    if worst_texts:
+        lines.append(f"worst in {window}: {', '.join(worst_texts)}")
     elif figures[f"uptime_pct_{window}"].notna().any():
         lines.append(f"worst in {window}: no store is below 100 %")
     lines += quality_lines(quality)

@@ -1,4 +1,4 @@
-"""Resources: what the assets reach the outside world by."""
+"""Resources: the settings and the database."""
 
 from functools import lru_cache
 
@@ -16,15 +16,15 @@ def _database(url: str) -> Database:
 class StoremonResource(dg.ConfigurableResource[None]):
     """The project's settings and its database.
 
-    The environment is read when a run asks, not when the definitions are loaded.
+    The environment is read at each access, not when the definitions are loaded.
     """
 
     @property
     def settings(self) -> Settings:
-        """The settings as the environment has them now."""
+        """The current settings of the environment."""
         return Settings()
 
     @property
     def database(self) -> Database:
-        """The database that they name; one connection pool a process."""
+        """The database of the settings, with one connection pool per process."""
         return _database(self.settings.database_url)

@@ -1,7 +1,7 @@
-"""The job and the schedule that drop what is older than the settings say it is to be kept.
+"""Job and schedule that drop data older than the retention settings; without them, nothing.
 
-What is dropped, and from which tables, is in :mod:`storemon_pipeline.storage.retention`; Dagster's
-own runs, with their events and logs, are here. Nothing is dropped unless a setting says so.
+:mod:`storemon_pipeline.storage.retention` deletes from tables and directories; this module also
+deletes Dagster's runs with their events and logs.
 """
 
 import logging
@@ -20,6 +20,7 @@ from storemon_pipeline.defs.jobs import CONSOLE_CONFIG, JOBS
 from storemon_pipeline.defs.removal import remove_polls_job
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES, referenced_runs
+from storemon_pipeline.evaluation.report_retention import reports_to_drop, retention_cutoff
 from storemon_pipeline.storage.alert_outbox import drop_alerts
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_runs import delete_ingest_runs
@@ -30,16 +31,15 @@ from storemon_pipeline.storage.retention import (
     drop_polls,
     drop_quarantined,
     drop_report_row,
-    reports_to_drop,
-    retention_cutoff,
 )
+from storemon_pipeline.uptime.messages import pluralize
 
 PROJECT_ASSETS = {
     *RAW_ASSETS,
     *REPORT_ASSETS,
     *(Path(name).stem for name in (REQUEST_FILE, *TABLE_FILES)),
 }
-IMPLICIT_ASSET_JOB = "__ASSET_JOB"  # what Dagster calls a run of assets without a job
+IMPLICIT_ASSET_JOB = "__ASSET_JOB"  # job name of runs of assets that were selected in the UI
 REPOSITORY_TAG = ".dagster/repository"
 FINISHED_STATUSES = [
     dg.DagsterRunStatus.SUCCESS,
@@ -50,21 +50,17 @@ _BATCH = 500
 
 
 def _cutoff(context: dg.OpExecutionContext, days: int | None, setting: str) -> datetime | None:
-    """Before when to drop; where nothing is to be dropped, None, and the log says so."""
+    """Return the time before which to drop; log and return None if the setting is unset."""
     before = retention_cutoff(datetime.now(UTC), days)
     if before is None:
-        context.log.info("%s is not set: nothing is dropped, all is kept for ever", setting)
-        context.add_output_metadata({"kept": "for ever"})
+        context.log.info("%s is not set: nothing is dropped", setting)
+        context.add_output_metadata({"retention": "unlimited"})
     return before
-
-
-def _pluralize(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Drops the months of polls that are wholly older than STOREMON_KEEP_POLLS_DAYS.",
+    description="Drops whole months of polls that are older than STOREMON_KEEP_POLLS_DAYS.",
 )
 @as_dagster_failure()
 def drop_old_polls(context: dg.OpExecutionContext, storemon: StoremonResource) -> None:
@@ -75,11 +71,11 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: StoremonResource) -
     with database.data_transaction() as connection:
         dropped = drop_polls(connection, before)
     context.log.info(
-        "Dropped %s of polls (%s) before %s; %s no polls left",
-        _pluralize(dropped.months, "month", "months"),
-        _pluralize(dropped.polls, "poll", "polls"),
+        "Dropped %s (%s) before %s, leaving %s without polls",
+        pluralize(dropped.polls, "poll"),
+        pluralize(dropped.months, "month"),
         dropped.before.date().isoformat(),
-        _pluralize(dropped.stores, "store has", "stores have"),
+        pluralize(dropped.stores, "store"),
     )
     context.add_output_metadata(
         {
@@ -93,19 +89,19 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: StoremonResource) -
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Drops the quarantined rows that are older than STOREMON_KEEP_QUARANTINED_DAYS.",
+    description="Drops quarantined rows that are older than STOREMON_KEEP_QUARANTINED_DAYS.",
 )
 @as_dagster_failure()
 def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: StoremonResource) -> None:
-    """Drop rows that were set aside long ago."""
+    """Drop old quarantined rows."""
     days, database = storemon.settings.keep_quarantined_days, storemon.database
     if (before := _cutoff(context, days, "STOREMON_KEEP_QUARANTINED_DAYS")) is None:
         return
     with database.data_transaction() as connection:
         rows = drop_quarantined(connection, before)
     context.log.info(
-        "Dropped %s, set aside before %s",
-        _pluralize(rows, "quarantined row", "quarantined rows"),
+        "Dropped %s from before %s",
+        pluralize(rows, "quarantined row"),
         before.isoformat(timespec="seconds"),
     )
     context.add_output_metadata(
@@ -116,8 +112,8 @@ def drop_old_quarantined_rows(context: dg.OpExecutionContext, storemon: Storemon
 @dg.op(
     out=dg.Out(dg.Nothing),
     description=(
-        "Drops the reports that are older than STOREMON_KEEP_REPORTS_DAYS with their files, "
-        "Dagster's runs of this project that are, and alerts."
+        "Drops reports with their files, Dagster runs of this project, and alerts that are older "
+        "than STOREMON_KEEP_REPORTS_DAYS."
     ),
 )
 @as_dagster_failure()
@@ -129,38 +125,37 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: StoremonResource)
         return
     instance, reports_dir = context.instance, settings.reports_path
     in_progress = _in_progress(instance)
-    ended = set(_finished_runs(instance, before, context.run))
+    finished = set(_finished_runs(instance, before, context.run))
     with database.read() as connection:
         ages = classify_reports(connection, before)
-    # neither the files that later runs go on from, nor those that a run reads just now
-    working = in_progress.keys() | (ages.unfinished - ended)
+    # keep the files that runs read now or later
+    working = in_progress.keys() | (ages.unfinished - finished)
     parents = {parent for parent in in_progress.values() if parent}
-    needed = referenced_runs(reports_dir, working | parents)
+    referenced = referenced_runs(reports_dir, working | parents)
     with database.registry_transaction(lock="alerts") as connection:
         alerts = drop_alerts(connection, before)
         delete_ingest_runs(connection, before)
     dropped = _ReportDropper(context.log)
     for report_id in reports_to_drop(
-        ages, ended=ended, in_progress=in_progress.keys() | {context.run_id}, needed=needed
+        ages, ended=finished, in_progress=in_progress.keys() | {context.run_id}, needed=referenced
     ):
         dropped.drop(database, instance, reports_dir, report_id)
     with database.registry_transaction() as connection:
         drop_old_requests(connection, before)
-    kept = len(needed & (ages.old | ended))
+    kept = len(referenced & (ages.old | finished))
     context.log.info(
-        "Dropped %s, %s of files and %s of Dagster, finished before %s; kept %s that others need; "
-        "dropped %s",
-        _pluralize(dropped.reports, "report", "reports"),
-        _pluralize(dropped.directories, "directory", "directories"),
-        _pluralize(dropped.runs, "run", "runs"),
+        "Dropped %s, %s, %s and %s from before %s; kept %s with files that other runs need",
+        pluralize(dropped.reports, "report"),
+        pluralize(dropped.directories, "report folder"),
+        pluralize(dropped.runs, "Dagster run"),
+        pluralize(alerts, "alert"),
         before.isoformat(timespec="seconds"),
-        _pluralize(kept, "older one", "older ones"),
-        _pluralize(alerts, "alert", "alerts"),
+        pluralize(kept, "older run"),
     )
     if dropped.failed:
         msg = (
-            f"{_pluralize(len(dropped.failed), 'report', 'reports')} could not be dropped, "
-            f"and will be tried again the next time: {'; '.join(dropped.failed)}"
+            f"{pluralize(len(dropped.failed), 'report')} could not be dropped; the next run "
+            f"retries: {'; '.join(dropped.failed)}"
         )
         raise dg.Failure(msg, allow_retries=False)
     context.add_output_metadata(
@@ -169,14 +164,14 @@ def drop_old_reports(context: dg.OpExecutionContext, storemon: StoremonResource)
             "reports_dropped": dropped.reports,
             "directories_dropped": dropped.directories,
             "runs_dropped": dropped.runs,
-            "kept_for_others": kept,
+            "kept_as_inputs": kept,
             "alerts_dropped": alerts,
         }
     )
 
 
 def _in_progress(instance: dg.DagsterInstance) -> dict[str, str | None]:
-    """The runs that have not ended, and which run each is a retry of."""
+    """Return the unfinished runs, with the run that each retries."""
     statuses = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=statuses))
     return {run.run_id: run.parent_run_id for run in runs}
@@ -185,21 +180,21 @@ def _in_progress(instance: dg.DagsterInstance) -> dict[str, str | None]:
 def _finished_runs(
     instance: dg.DagsterInstance, before: datetime, this: dg.DagsterRun
 ) -> Iterator[str]:
-    """The ids of this project's runs that ended before an instant."""
+    """Yield the ids of this project's runs that finished before a time."""
     jobs = (*(job.name for job in JOBS), remove_polls_job.name)
     for job in (*jobs, this.job_name, IMPLICIT_ASSET_JOB):
         filters = dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES, updated_before=before)
-        last = None
-        while records := instance.get_run_records(filters, limit=_BATCH, cursor=last):
+        cursor = None
+        while records := instance.get_run_records(filters, limit=_BATCH, cursor=cursor):
             runs = [record.dagster_run for record in records]
             yield from (run.run_id for run in runs if _belongs_to_project(run, this))
-            last = runs[-1].run_id
+            cursor = runs[-1].run_id
 
 
 def _belongs_to_project(run: dg.DagsterRun, this: dg.DagsterRun) -> bool:
-    """Whether a run with one of the jobs' names is this project's: others may share the history."""
-    places = {each.tags[REPOSITORY_TAG] for each in (run, this) if REPOSITORY_TAG in each.tags}
-    if len(places) > 1:
+    """Return whether a run is this project's: a Dagster instance may serve several projects."""
+    repositories = {r.tags[REPOSITORY_TAG] for r in (run, this) if REPOSITORY_TAG in r.tags}
+    if len(repositories) > 1:
         return False
     if run.job_name != IMPLICIT_ASSET_JOB:
         return True
@@ -209,7 +204,7 @@ def _belongs_to_project(run: dg.DagsterRun, this: dg.DagsterRun) -> bool:
 
 @dataclass
 class _ReportDropper:
-    """Drops reports one by one, and counts."""
+    """Drop reports one by one, and count them."""
 
     log: logging.Logger
     reports: int = 0
@@ -220,13 +215,13 @@ class _ReportDropper:
     def drop(
         self, database: Database, instance: dg.DagsterInstance, reports_dir: UPath, report_id: str
     ) -> None:
-        """Drop a report: its files, its run, and at last its row.
+        """Drop a report: its files, then its run, then its row.
 
-        The row, or the run where there is no row, is what it is found by: whatever stops this
-        half way, the next time finds it and goes on.
+        The row, or else the run, identifies the report, so that the next run of the job finishes a
+        deletion that was interrupted.
         """
         if not is_valid_report_id(report_id):
-            self.log.warning("%r is no id of a report: it is left alone", report_id)
+            self.log.warning("%r is not a valid report id: skipped", report_id)
             return
         try:
             self.directories += delete_report_files(reports_dir, report_id)
@@ -239,18 +234,18 @@ class _ReportDropper:
 
 
 def _drop_run(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Delete a run with its events and logs; gives whether there was one."""
+    """Delete a run with its events and logs; return whether it existed."""
     if not instance.has_run(run_id):
         return False
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     instance.delete_run(run_id)
-    for path in _sqlite_event_logs(instance, run_id):  # Dagster only empties it
+    for path in _sqlite_event_logs(instance, run_id):  # Dagster only empties the file
         path.unlink(missing_ok=True)
     return True
 
 
 def _sqlite_event_logs(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
-    """Where Dagster on SQLite keeps the events of a run: a file for each."""
+    """Return the event log files of a run, if Dagster stores them in SQLite."""
     path_of = getattr(instance.event_log_storage, "path_for_shard", None)
     if path_of is None:
         return []
@@ -260,14 +255,14 @@ def _sqlite_event_logs(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
 
 @dg.job(
     description=(
-        "Drops polls, quarantined rows, reports and runs that are older than the settings "
-        "STOREMON_KEEP_… say. Nothing where they are not set."
+        "Drops polls, quarantined rows, reports and runs that are older than the STOREMON_KEEP_… "
+        "settings. Without a setting nothing is dropped."
     ),
     config=CONSOLE_CONFIG,
     executor_def=dg.in_process_executor,
 )
 def retention_job() -> None:
-    """Drop each thing by itself, so that one that fails does not keep the others."""
+    """Drop each kind in its own op, so that one failure does not stop the others."""
     drop_old_polls()
     drop_old_quarantined_rows()
     drop_old_reports()
@@ -279,5 +274,5 @@ retention_schedule = dg.ScheduleDefinition(
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Drops what is old, every night at 03:30 UTC. Off until it is switched on.",
+    description="Drops old data every night at 03:30 UTC. Stopped by default.",
 )

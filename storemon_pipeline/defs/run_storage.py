@@ -1,4 +1,9 @@
-"""Intermediate files of runs, and which run's files another run reads."""
+"""Intermediate files of runs, and which run's files another run reads.
+
+The files of a run are in ``<reports_dir>/<run id>/intermediate/``, so concurrent runs never share
+one. A run of only some assets reads the other assets from its parent run: a retry from the run that
+it retries, any other run from the latest run with a complete set.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,6 @@ from upath import UPath
 from storemon_pipeline.defs.errors import ReportError
 
 REQUEST_FILE = "report_request.json"
-
-
 TABLE_FILES = (
     "polled_stores.parquet",
     "weekly_hours.parquet",
@@ -20,16 +23,12 @@ TABLE_FILES = (
     "status_intervals.parquet",
     "current_status.parquet",
 )
-
-
 LATEST_RUN_FILE = ".newest_intermediate"
-
-
 PARENT_RUN_FILE = "continues"
 
 
 class RunStorage:
-    """The intermediate files of a run, and of the run that it continues.
+    """Intermediate files of a run and of its parent run.
 
     Parameters
     ----------
@@ -43,90 +42,94 @@ class RunStorage:
         self.directory = reports_dir / run_id / "intermediate"
 
     def locate(self, name: str, retry_of: str | None) -> UPath:
-        """Where a file is that this run needs and has perhaps not made itself.
+        """Return the path of an input, in this run's directory or an ancestor's.
 
         Parameters
         ----------
         name : str
         retry_of : str or None
-            The run that this one is a retry of.
+            The run that this one retries.
 
         Raises
         ------
         ReportError
-            Where there is none, or it would not fit what this run made itself.
+            If no run has the file, or only one with another ``report_request`` than this run.
         """
-        if (own := self.directory / name).exists():
-            return own
-        continued = self._parent_run(retry_of)
-        # what is no longer there was removed with its report; what it was made from may be
-        while continued is not None:
-            directory = self._reports_dir / continued / "intermediate"
-            if (left := directory / name).exists():
-                return left
-            settled = directory / PARENT_RUN_FILE
-            continued = settled.read_text() if settled.exists() else None
+        if (path := self.directory / name).exists():
+            return path
+        parent = self._parent_run(retry_of)
+        # a file may be gone with its report while the parent's parent still has its inputs
+        while parent is not None:
+            directory = self._reports_dir / parent / "intermediate"
+            if (path := directory / name).exists():
+                return path
+            parent = _read_text(directory / PARENT_RUN_FILE)
         asset = name.partition(".")[0]
         if (self.directory / REQUEST_FILE).exists():
             msg = (
-                f"this run made a new report_request but no {asset} for it: materialize all that "
-                "lies between as well, or run report_job"
+                f"{asset} is missing for this run's report_request: also materialize the assets in "
+                "between, or run report_job"
             )
         else:
-            msg = f"no run has left {asset} yet: run report_job, which makes all of a report"
+            msg = f"no run has produced {asset} yet: run report_job, which makes a complete report"
         raise ReportError(msg)
 
     def _parent_run(self, retry_of: str | None) -> str | None:
-        """The run that this one continues; settled once, so that all its inputs fit together."""
-        settled = self.directory / PARENT_RUN_FILE
-        if settled.exists():
-            return settled.read_text()
-        if retry_of is None and not (self.directory / REQUEST_FILE).exists():
-            newest = self._reports_dir / LATEST_RUN_FILE
-            retry_of = newest.read_text() if newest.exists() else None
-        if retry_of is not None:
+        """Return the run to read from; chosen once so that all inputs come from the same run."""
+        path = self.directory / PARENT_RUN_FILE
+        parent = _read_text(path)
+        if parent is not None:
+            return parent
+        parent = retry_of
+        if parent is None and not (self.directory / REQUEST_FILE).exists():
+            parent = _read_text(self._reports_dir / LATEST_RUN_FILE)
+        if parent is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(settled, retry_of)
-        return retry_of
+            write_text_atomically(path, parent)
+        return parent
 
     def publish(self) -> None:
-        """Let later runs continue this one, once it has, or continues, a complete set."""
-        complete = (self.directory / PARENT_RUN_FILE).exists() or all(
+        """Offer this run's files to later runs, if they and its parent's form a complete set."""
+        is_complete = (self.directory / PARENT_RUN_FILE).exists() or all(
             (self.directory / name).exists() for name in (REQUEST_FILE, *TABLE_FILES)
         )
-        if complete:
+        if is_complete:
             write_text_atomically(self._reports_dir / LATEST_RUN_FILE, self._run_id)
 
 
-def referenced_runs(reports_dir: UPath, working: Iterable[str]) -> set[str]:
-    """The runs whose intermediate files are still read: all others may go.
+def referenced_runs(reports_dir: UPath, in_progress: Iterable[str]) -> set[str]:
+    """Return the runs whose intermediate files may still be read.
 
     Parameters
     ----------
     reports_dir : UPath
-    working : iterable of str
-        The ids of runs that are in progress.
+    in_progress : iterable of str
+        Ids of runs in progress.
 
     Returns
     -------
     set of str
-        These, the one that the next run continues, and all that they continue themselves.
+        These runs, the latest complete one, and all their ancestors.
     """
-    newest = reports_dir / LATEST_RUN_FILE
-    left = [*working, *([newest.read_text()] if newest.exists() else [])]
-    needed: set[str] = set()
-    while left:
-        run_id = left.pop()
-        if run_id not in needed:
-            needed.add(run_id)
-            settled = RunStorage(reports_dir, run_id).directory / PARENT_RUN_FILE
-            left += [settled.read_text()] if settled.exists() else []
-    return needed
+    latest = _read_text(reports_dir / LATEST_RUN_FILE)
+    pending = [*in_progress, *([latest] if latest is not None else [])]
+    referenced: set[str] = set()
+    while pending:
+        run_id = pending.pop()
+        if run_id not in referenced:
+            referenced.add(run_id)
+            parent = _read_text(RunStorage(reports_dir, run_id).directory / PARENT_RUN_FILE)
+            pending += [] if parent is None else [parent]
+    return referenced
 
 
 def write_text_atomically(path: UPath, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    # runs that finish together write the same file, each from a part of its own
+    """Write a file that appears complete or not at all."""
+    # concurrent runs may write the same file, so each has its own temporary file
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.part")
     temporary.write_text(text)
     temporary.rename(path)
+
+
+def _read_text(path: UPath) -> str | None:
+    return path.read_text() if path.exists() else None

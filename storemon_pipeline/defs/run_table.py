@@ -1,4 +1,4 @@
-"""The decorator of assets that are tables of one run: Parquet under the run's id."""
+"""Decorator of assets that are tables of one run, stored as Parquet under the run's id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 
 from storemon_pipeline.defs.metadata import OWNERS, column_schema
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed
 
 
 def run_table(
@@ -19,15 +18,14 @@ def run_table(
     Parameters
     ----------
     schema : dict
-        Column -> ``type: description``, as :func:`~storemon_pipeline.defs.metadata.column_schema`
-        takes them.
+        Column -> ``type: description``, as for
+        :func:`~storemon_pipeline.defs.metadata.column_schema`.
     **options
-        The other arguments of ``dagster.asset``.
+        Other arguments of ``dagster.asset``.
     """
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         owners=OWNERS,
         io_manager_key="table_io",
-        hooks={mark_report_failed},
         metadata={"dagster/column_schema": column_schema(**schema)},
         **options,
     )

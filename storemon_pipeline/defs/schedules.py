@@ -12,9 +12,8 @@ hourly_report_schedule = dg.ScheduleDefinition(
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Ingests and reports five minutes past every hour. Off until it is switched on.",
+    description="Ingests and reports five minutes past every hour. Stopped by default.",
 )
-"""Off by default: it is for data directories that are filled by the hour."""
-
+"""Stopped by default: meant for data directories that receive files every hour."""
 
 SCHEDULES = [hourly_report_schedule]

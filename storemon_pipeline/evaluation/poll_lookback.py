@@ -8,15 +8,11 @@ long as the previous one.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from itertools import islice
-from typing import TypeVar
 
 import pandas as pd
 
+from storemon_pipeline.evaluation.expanding_lookback import LOOKBACK_FACTOR, expanding_lookback
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.poll_estimate import estimate_polls
 from storemon_pipeline.storage.polls import read_poll_ranges, read_polls
@@ -24,11 +20,7 @@ from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import stores_without_prior_poll
 
-Part = TypeVar("Part")
-Read = TypeVar("Read")
-
 LOOKBACK = pd.Timedelta(days=2)
-LOOKBACK_FACTOR = 4
 PREFETCH_DEPTH = 2
 MICROSECOND = pd.Timedelta(microseconds=1)
 
@@ -63,30 +55,27 @@ def read_polls_with_lookback(
     """
     since = max(start - LOOKBACK, pd.Timestamp(EARLIEST_POLL))
     parts = [read_polls(database, stores["store_id"], since, as_of)]
-    left = stores[stores_without_prior_poll(stores, parts[0], hours, start, rules)]
-    wanted = pd.DataFrame(
-        {
-            "store_id": left["store_id"],
-            "timezone": left["timezone"],
-            "first_poll_utc": left["first_poll_utc"],
-            # search backwards from the last poll of a store that was silent since
-            "until": (left["last_poll_utc"] + MICROSECOND).where(
-                left["last_poll_utc"] < since, since
-            ),
-        }
+
+    def read_older(ranges: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
+        oldest = (ranges["until"] - length).clip(lower=ranges["first_poll_utc"])
+        ranges = ranges.assign(since=oldest)
+        polls = read_poll_ranges(database, ranges)
+        parts.append(polls)
+        missing = stores_without_prior_poll(ranges, polls, hours, start, rules)
+        return _unread(ranges[missing].assign(until=oldest[missing]))
+
+    silent = stores[stores_without_prior_poll(stores, parts[0], hours, start, rules)]
+    ranges = silent[["store_id", "timezone", "first_poll_utc"]].assign(
+        # search backwards from the last poll of a store without polls since
+        until=(silent["last_poll_utc"] + MICROSECOND).where(silent["last_poll_utc"] < since, since)
     )
-    length = LOOKBACK
-    while True:
-        wanted = wanted[wanted["first_poll_utc"] < wanted["until"]].reset_index(drop=True)
-        if wanted.empty:
-            break
-        length *= LOOKBACK_FACTOR
-        wanted["since"] = (wanted["until"] - length).clip(lower=wanted["first_poll_utc"])
-        found = read_poll_ranges(database, wanted)
-        parts.append(found)
-        still = stores_without_prior_poll(wanted, found, hours, start, rules)
-        wanted = wanted[still].assign(until=wanted["since"][still])
+    expanding_lookback(_unread(ranges), LOOKBACK_FACTOR * LOOKBACK, read_older)
     return _concat_categoricals(parts)
+
+
+def _unread(ranges: pd.DataFrame) -> pd.DataFrame:
+    """Return the ranges before which there are older polls."""
+    return ranges[ranges["first_poll_utc"] < ranges["until"]].reset_index(drop=True)
 
 
 def with_estimated_polls(
@@ -115,32 +104,9 @@ def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate tables with different categories."""
     if len(parts) == 1:
         return parts[0]
-    together: dict[str, pd.Categorical | pd.Series] = {
+    columns: dict[str, pd.Categorical | pd.Series] = {
         column: pd.api.types.union_categoricals([part[column] for part in parts])
         for column in ("store_id", "status")
     }
-    together["timestamp_utc"] = pd.concat([p["timestamp_utc"] for p in parts], ignore_index=True)
-    return pd.DataFrame(together)
-
-
-def read_ahead(read: Callable[[Part], Read], parts: Iterable[Part]) -> Iterator[Read]:
-    """Read parts in order, prefetching the next two in threads.
-
-    Parameters
-    ----------
-    read : callable
-        Reads a part; may run in several threads at once.
-    parts : iterable
-
-    Yields
-    ------
-    object
-        The result of ``read`` for each part, in order.
-    """
-    left = iter(parts)
-    with ThreadPoolExecutor(max_workers=PREFETCH_DEPTH) as threads:
-        reading = deque(threads.submit(read, part) for part in islice(left, PREFETCH_DEPTH))
-        while reading:
-            done = reading.popleft().result()
-            reading.extend(threads.submit(read, part) for part in islice(left, 1))
-            yield done
+    columns["timestamp_utc"] = pd.concat([p["timestamp_utc"] for p in parts], ignore_index=True)
+    return pd.DataFrame(columns)

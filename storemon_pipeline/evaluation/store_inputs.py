@@ -1,8 +1,9 @@
-"""Read the inputs for the evaluation of one store: its opening hours and polls."""
+"""Read the inputs of a single store, and evaluate it over any span."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pandas as pd
 
@@ -11,18 +12,21 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import read_polled_stores
 from storemon_pipeline.storage.reference_data import read_opening_hours
 from storemon_pipeline.storage.stores import StoreDetails
+from storemon_pipeline.uptime.evaluate import StoreResults, evaluate, evaluate_intervals
+from storemon_pipeline.uptime.metrics import ObservedTime
 from storemon_pipeline.uptime.opening_hours import OpeningHours
+from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 
 
 @dataclass(frozen=True, slots=True)
 class StoreInputs:
-    """Input tables for the intervals of a store.
+    """Input tables for the evaluation of a store.
 
     Attributes
     ----------
     stores, hours, polls
-        As for :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
+        As for :func:`~storemon_pipeline.uptime.evaluate.evaluate_intervals`.
     """
 
     stores: pd.DataFrame
@@ -44,3 +48,32 @@ def read_store_inputs(
     stores = stores.assign(timezone=store.timezone)
     polls = read_polls_with_lookback(database, stores, hours, start, end, rules)
     return StoreInputs(stores, hours, polls)
+
+
+def evaluate_store(
+    database: Database,
+    store: StoreDetails,
+    request: ReportRequest,
+    target_pct: float,
+    no_data_after: timedelta,
+) -> tuple[ObservedTime, StoreResults, OpeningHours]:
+    """Compute the results of a store for a request; also return its opening hours."""
+    start, end = map(pd.Timestamp, request.span)
+    inputs = read_store_inputs(database, store, start, end, request.rules)
+    stores = inputs.stores.assign(target_pct=target_pct)
+    time, results = evaluate(stores, inputs.hours, inputs.polls, request, no_data_after)
+    return time, results, inputs.hours
+
+
+def read_store_intervals(
+    database: Database,
+    store: StoreDetails,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    rules: UptimeRules,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute the open and the status intervals of a store within ``[start, end)``, as tables."""
+    inputs = read_store_inputs(database, store, start, end, rules)
+    return evaluate_intervals(
+        inputs.stores, inputs.hours, inputs.polls, (start, end), rules
+    ).to_frames(inputs.stores)

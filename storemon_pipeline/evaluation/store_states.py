@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
+from storemon_pipeline.evaluation.expanding_lookback import expanding_lookback
 from storemon_pipeline.evaluation.poll_lookback import (
+    MICROSECOND,
     read_polls_with_lookback,
     with_estimated_polls,
 )
@@ -19,18 +21,13 @@ from storemon_pipeline.storage.reference_data import (
 )
 from storemon_pipeline.uptime.batches import batch_stores
 from storemon_pipeline.uptime.current_status import current_status, max_poll_age
-from storemon_pipeline.uptime.metrics import observe_open_time
-from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
+from storemon_pipeline.uptime.evaluate import evaluate_intervals
+from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.outage_alerts import needs_longer_lookback, store_states
-from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status_intervals import status_intervals
 from storemon_pipeline.uptime.time_zones import resolve_timezones
-from storemon_pipeline.uptime.windows import Window
 
 LOOKBACK = pd.Timedelta(days=1)
-LOOKBACK_FACTOR = 4
-_INSTANT = pd.Timedelta(microseconds=1)
 _RULES = UptimeRules()
 
 
@@ -87,45 +84,28 @@ def read_store_states(
     stores["timezone"] = resolve_timezones(names)
 
     at = pd.Timestamp(as_of)
-    end = at + _INSTANT
-    length = LOOKBACK
-    decided = []
-    while not stores.empty:
+    end = at + MICROSECOND
+    decided: list[pd.DataFrame] = []
+
+    def evaluate_span(stores: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
         # no further than the first poll
         start = max(end - length, stores["first_poll_utc"].min())
-        left = []
+        undecided = []
         stores = with_estimated_polls(database, stores, start, end)
-        for some in batch_stores(stores, (start, end)):
-            current = read_current_status(database, some, hours, at, _RULES, no_data_after)
+        for batch in batch_stores(stores, (start, end)):
+            current = read_current_status(database, batch, hours, at, _RULES, no_data_after)
             polls = (
-                read_polls_with_lookback(database, some, hours, start, end, _RULES)
+                read_polls_with_lookback(database, batch, hours, start, end, _RULES)
                 if length == LOOKBACK
                 # few stores, each with its own range; a longer range includes carried polls
-                else read_poll_ranges(database, some.assign(since=start, until=end))
+                else read_poll_ranges(database, batch.assign(since=start, until=end))
             )
-            states = _states(some, polls, hours, start, end, current)
+            time = evaluate_intervals(batch, hours, polls, (start, end), _RULES).observed()
+            states = store_states(batch, time, current)
             more = needs_longer_lookback(states, latest_alerts, start, evaluated_until)
             decided.append(states[~more])
-            left.append(some[more])
-        stores, length = pd.concat(left, ignore_index=True), length * LOOKBACK_FACTOR
+            undecided.append(batch[more])
+        return pd.concat(undecided, ignore_index=True)
+
+    expanding_lookback(stores, LOOKBACK, evaluate_span)
     return pd.concat(decided, ignore_index=True)
-
-
-def _states(
-    stores: pd.DataFrame,
-    polls: pd.DataFrame,
-    hours: OpeningHours,
-    start: pd.Timestamp,
-    end: pd.Timestamp,
-    current: pd.DataFrame,
-) -> pd.DataFrame:
-    opened = open_hours(stores, hours, start, end, _RULES)
-    status = status_intervals(stores, polls, opened, hours, start, end, _RULES)
-    request = ReportRequest(
-        as_of=end.to_pydatetime(),
-        windows=(Window.RANGE,),
-        start=start.to_pydatetime(),
-        store_ids=None,
-        rules=_RULES,
-    )
-    return store_states(stores, observe_open_time(stores, opened, status, request), current)

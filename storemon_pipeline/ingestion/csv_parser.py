@@ -1,8 +1,7 @@
-"""Lines -> rows of text: the header, its columns, quotes, and lines that are no row.
+"""CSV parser: the header, and lines to rows of text.
 
-A row is one line: a line break inside quotes is none of these files' ways, and taking it for one
-would let a single stray quote swallow all rows after it. What a value means is the business of
-:mod:`.validation`.
+Quoted newlines are not supported, so that a stray quote cannot swallow the rest of the file.
+:mod:`.validation` interprets the values.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from storemon_pipeline.ingestion.line_reader import LineBlock
 from storemon_pipeline.ingestion.sources import SourceFile
 from storemon_pipeline.uptime.messages import quote_value, shorten
 
-# a field is quoted as a whole, or does not begin with a quote and has no carriage return in it
+# a field is quoted as a whole, or neither starts with a quote nor contains a carriage return
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
 _WELL_FORMED = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
 _SPACE = " \t"
@@ -42,12 +41,12 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where a file has its columns.
+    """Positions of the columns in a file.
 
     Attributes
     ----------
     width : int
-        How many columns it has, needed or not.
+        Number of columns, including unused ones.
     positions : dict
         Column -> its position in the file.
     """
@@ -65,11 +64,11 @@ class Rows:
     text : DataFrame
         The kind's columns as text, and ``line_number`` (int64).
     bad_rows : DataFrame
-        ``line_number``, ``row_text``, ``reason``: the lines that are no row.
+        ``line_number``, ``row_text``, ``reason``: the lines that are not valid CSV.
     count : int
-        How many rows there are, good and bad; blank lines are none.
+        Number of rows, including bad ones; blank lines do not count.
     lines : int
-        How many lines there are.
+        Number of lines.
     """
 
     text: pd.DataFrame
@@ -80,29 +79,29 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class FoundColumns:
-    """Where a header has the columns of a kind.
+    """Candidates for the columns of a kind in a header.
 
     Attributes
     ----------
     positions : dict
-        Column -> the positions of all names in the header that mean it.
+        Column -> the positions of all header names that match it.
     """
 
     positions: dict[str, list[int]]
 
     @property
     def is_complete(self) -> bool:
-        """Whether every column is there."""
+        """Whether every column has a candidate."""
         return all(self.positions.values())
 
 
 def header_names(line: bytes, file: str) -> list[str]:
-    """The names in a header line.
+    """Parse a header line into names.
 
     Raises
     ------
     IngestionError
-        Where the line is not a CSV file's, or the file is a pointer of Git LFS.
+        If the line is not CSV, or the file is a Git LFS pointer.
     """
     if line.startswith(b"version https://git-lfs."):
         msg = f"{file} is a pointer of Git LFS, not the data: fetch the data by `git lfs pull`"
@@ -118,7 +117,7 @@ def header_names(line: bytes, file: str) -> list[str]:
 
 
 def find_columns(names: list[str], kind: SourceFile) -> FoundColumns:
-    """Find a kind's columns among the names of a header, in any case and with any separators."""
+    """Find the columns of a kind, ignoring case, spaces, hyphens and underscores."""
     plain = [_plain(name) for name in names]
     return FoundColumns(
         {
@@ -133,35 +132,35 @@ def _plain(name: str) -> str:
 
 
 def read_header(line: bytes, kind: SourceFile, file: str) -> Header:
-    """Find a kind's columns in a header line.
+    """Parse a header line and locate the columns of a kind.
 
     Raises
     ------
     IngestionError
-        Where a column is missing, or two could be meant; it names the file, the columns, what was
-        found and what would be accepted. Where the line is none of a CSV file.
+        If the line is not CSV, or a column is missing or ambiguous. The message names the file, the
+        header's columns and the accepted ones.
     """
     names = header_names(line, file)
     positions: dict[str, int] = {}
-    for column, found in find_columns(names, kind).positions.items():
-        if not found:
+    for column, candidates in find_columns(names, kind).positions.items():
+        if not candidates:
             raise IngestionError(_missing(column, kind.columns[column], names, file))
-        if len(found) > 1:
-            named = " and ".join(f"{quote_value(names[at])} (column {at + 1})" for at in found)
+        if len(candidates) > 1:
+            named = " and ".join(f"{quote_value(names[at])} (column {at + 1})" for at in candidates)
             named = shorten(named, 500)
             msg = (
-                f"{file} has {len(found)} columns that could be {column}: {named}. Remove or "
+                f"{file} has {len(candidates)} columns that could be {column}: {named}. Remove or "
                 "rename all but the one that is meant"
             )
             raise IngestionError(msg)
-        positions[column] = found[0]
+        positions[column] = candidates[0]
     return Header(len(names), positions)
 
 
 def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str) -> str:
-    found = shorten(", ".join(map(quote_value, names)), 500) or "no name at all"
+    header = shorten(", ".join(map(quote_value, names)), 500) or "no name at all"
     msg = (
-        f"{file} has no column {column}: its header has {found}; accepted "
+        f"{file} has no column {column}: its header has {header}; accepted "
         f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
     )
     if separator := other_separator(names):
@@ -170,30 +169,20 @@ def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str
 
 
 def other_separator(names: list[str]) -> str | None:
-    """What a header seems to be separated by where it has no comma; None where it has nothing."""
+    """Return the separator of a header without commas; None if it has none either."""
     if len(names) != 1:
         return None
     return next((separator for separator in ";\t|" if separator in names[0]), None)
 
 
 def make_rejects(line_numbers: object, texts: object, reasons: object) -> pd.DataFrame:
-    """A table of bad rows, from what belongs in its three columns."""
+    """Build a table of bad rows from its three columns."""
     table = pd.DataFrame({LINE: line_numbers, "row_text": texts, "reason": reasons})
     return table.astype({LINE: "int64", "row_text": "object", "reason": "object"})
 
 
 def parse_rows(block: LineBlock, header: Header) -> Rows:
-    """Take a block's lines apart.
-
-    Parameters
-    ----------
-    block : LineBlock
-    header : Header
-
-    Returns
-    -------
-    Rows
-    """
+    """Parse the lines of a block."""
     lines = _without_space_at_quotes(block.data)
     data = np.frombuffer(lines, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n")) + 1
@@ -226,39 +215,39 @@ def parse_rows(block: LineBlock, header: Header) -> Rows:
         int(line) + block.first_line for line in sorted([*np.flatnonzero(malformed), *reasons])
     ]
     texts = read_lines(block, numbers)
-    said = [
+    row_reasons = [
         reasons.get(number - block.first_line) or _malformed(line)
         for number, line in zip(numbers, texts, strict=True)
     ]
     count = int(len(ends) - blank.sum())
-    return Rows(text, make_rejects(numbers, texts, said), count, len(ends))
+    return Rows(text, make_rejects(numbers, texts, row_reasons), count, len(ends))
 
 
 def _malformed(line: str) -> str:
     if "\r" in line:
-        return "a carriage return is within the line"
-    return "a quote is opened and not closed"
+        return "carriage return within the line"
+    return "unclosed quote"
 
 
 def read_lines(block: LineBlock, line_numbers: list[int]) -> list[str]:
-    """Some lines of a block, word for word, without their line endings."""
+    """Return some lines of a block verbatim, without line endings."""
     if not line_numbers:
         return []
     ends = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) == ord("\n")) + 1
     at = np.array(line_numbers, dtype=np.int64) - block.first_line
-    lines = _each_line(block.data, ends).take(pa.array(at))
+    lines = _split_lines(block.data, ends).take(pa.array(at))
     texts: list[str] = pc.replace_substring_regex(lines, _LINE_END, "").to_pylist()
     return texts
 
 
 def _well_formed(data: bytes, ends: Int) -> Bool:
-    """Which lines have every quote where a field can begin or end, and end but once."""
-    lines = _each_line(data, ends)
-    found: Bool = pc.match_substring_regex(lines, _WELL_FORMED).to_numpy(zero_copy_only=False)
-    return found
+    """Return which lines have quotes only around whole fields, and a single line ending."""
+    lines = _split_lines(data, ends)
+    matches: Bool = pc.match_substring_regex(lines, _WELL_FORMED).to_numpy(zero_copy_only=False)
+    return matches
 
 
-def _each_line(data: bytes, ends: Int) -> pa.LargeStringArray:
+def _split_lines(data: bytes, ends: Int) -> pa.LargeStringArray:
     offsets = np.concatenate(([0], ends)).astype(np.int64)
     return pa.Array.from_buffers(
         pa.large_string(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -266,12 +255,11 @@ def _each_line(data: bytes, ends: Int) -> pa.LargeStringArray:
 
 
 def _without_space_at_quotes(data: bytes) -> bytes:
-    """Lines without the spaces and tabs between quotes around a value and its commas.
+    """Remove spaces and tabs between a quoted value and its commas.
 
-    Within quotes, where a comma and a quote are part of a value, spaces between the two are lost;
-    no valid value has a comma in it.
+    They are also removed between a comma and a quote within a value; no valid value has a comma.
     """
-    # looking first takes a tenth of the time, and most files have none
+    # most files have none, and this check takes a tenth of the time
     if b' "' in data or b'\t"' in data:
         data = _SPACE_BEFORE_QUOTE.sub(rb"\1", data)
     if b'" ' in data or b'"\t' in data:
@@ -280,45 +268,45 @@ def _without_space_at_quotes(data: bytes) -> bytes:
 
 
 def _without_last_comma(lines: bytes, width: int) -> bytes:
-    """Well-formed lines, without the comma after which some have one more, empty, value.
+    """Remove the trailing comma of well-formed lines that have one empty value too many.
 
     Parameters
     ----------
     lines : bytes
     width : int
-        How many columns the header has.
+        Number of columns in the header.
     """
     if not _ENDS_IN_COMMA.search(lines):
         return lines
     ends = np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == ord("\n")) + 1
-    each = _each_line(lines, ends)
+    split = _split_lines(lines, ends)
     one_more = rf"^{_FIELD}(?:,{_FIELD}){{{width - 1}}}{_LAST_COMMA}"
-    wider = pc.match_substring_regex(each, one_more)
+    wider = pc.match_substring_regex(split, one_more)
     if not pc.any(wider).as_py():
         return lines
-    shorter = pc.if_else(wider, pc.replace_substring_regex(each, _LAST_COMMA, r"\1"), each)
+    shorter = pc.if_else(wider, pc.replace_substring_regex(split, _LAST_COMMA, r"\1"), split)
     return b"".join(shorter.cast(pa.large_binary()).to_pylist())
 
 
 def _parse(lines: bytes, header: Header, on_invalid_row: object) -> pa.Table:
-    """The needed columns of well-formed lines, as text."""
+    """Parse the used columns of well-formed lines as text."""
     names = [f"c{position}" for position in range(header.width)]
-    wanted = {f"c{position}": column for column, position in header.positions.items()}
+    columns = {f"c{position}": column for column, position in header.positions.items()}
     if not lines:
         return pa.table({column: pa.array([], pa.string()) for column in header.positions})
     if lines.startswith(codecs.BOM_UTF8):
-        # Arrow passes over one byte-order mark, but this one is part of a value
+        # Arrow skips one byte-order mark, but this one is part of a value
         lines = codecs.BOM_UTF8 + lines
     table = arrow_csv.read_csv(
         pa.BufferReader(lines),
-        # one thread, since only then are the numbers of uneven rows known
+        # single-threaded, since Arrow numbers invalid rows only then
         arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(lines) + 1),
         arrow_csv.ParseOptions(invalid_row_handler=on_invalid_row),
         arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
-            include_columns=list(wanted),
+            include_columns=list(columns),
             strings_can_be_null=False,
         ),
     )
     trimmed = [pc.ascii_trim(column, _SPACE) for column in table.columns]
-    return pa.table(trimmed, list(wanted.values()))
+    return pa.table(trimmed, list(columns.values()))

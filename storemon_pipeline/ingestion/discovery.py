@@ -1,8 +1,8 @@
-"""Which files of a data directory are read, and which are not, with the reason.
+"""Selection of the files of a data directory.
 
-A file with one of the known names is read. Where a kind has no such file, one whose header has the
-columns of that kind is read in its place: a name is a hint, the header decides. Every other file
-that looks like data is named, so that none is overlooked silently.
+A file with an accepted name is read. If a kind has no such file, the only file whose header has the
+columns of that kind is read instead. Every other file that looks like data is reported with a
+reason, so that none is ignored silently.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class UnreadFile:
     file : str
         Its name.
     reason : str
-        Why, and what to do if it is meant.
+        Why it is not read, and the remedy.
     """
 
     file: str
@@ -55,7 +55,7 @@ class UnreadFile:
 
 @dataclass(frozen=True, slots=True)
 class _Inspected:
-    """What the header of a file says of it: the kind whose columns it has, or what is wrong."""
+    """Result of reading a file's header: the kind that it matches, or why there is none."""
 
     kind: SourceFile | None
     fault: str = ""
@@ -68,11 +68,11 @@ class SourceFiles:
     Attributes
     ----------
     paths : list of Path
-        Those to read, in the order in which later ones correct earlier ones.
+        Files to read, in order: later ones correct earlier ones.
     by_header : bool
-        Whether the file was recognised by its header, its name being another one.
+        Whether the file was selected by its header, not by its name.
     candidates : list of str
-        Two or more files that could be meant, so that none of them is read.
+        Files with a matching header, if several; none of them is read.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -82,7 +82,7 @@ class SourceFiles:
 
 @dataclass(slots=True)
 class DataDirectory:
-    """What a data directory holds.
+    """The data files of a directory.
 
     Attributes
     ----------
@@ -97,29 +97,29 @@ class DataDirectory:
 
 
 def scan_data_dir(data_dir: Path, kinds: Collection[SourceFile] = SOURCES) -> DataDirectory:
-    """Decide for every file of a data directory whether it is read, and as what.
+    """Select the files of a data directory, and assign each to a kind.
 
     Parameters
     ----------
     data_dir : Path
     kinds : collection of SourceFile
-        Only these; the files of the others count as known.
+        Only these are returned; files of the other kinds are not reported as unread.
 
     Raises
     ------
     IngestionError
-        Where there is no such directory, or it cannot be read.
+        If the directory does not exist or cannot be read.
     """
     names, undecodable = _file_names(data_dir)
     sources: dict[str, SourceFiles] = {}
-    passed_over: dict[str, SourceFile] = {}
-    taken: set[str] = set()
+    ignored: dict[str, SourceFile] = {}
+    named: set[str] = set()
     for kind in SOURCES:
         read, rest = named_files(names, kind)
         sources[kind.table_name] = SourceFiles([data_dir / name for name in read])
-        taken |= {*read, *rest}
-        passed_over |= dict.fromkeys(rest, kind)
-    others = [name for name in names if name not in taken and not name.startswith(".")]
+        named |= {*read, *rest}
+        ignored |= dict.fromkeys(rest, kind)
+    others = [name for name in names if name not in named and not name.startswith(".")]
     inspected = {
         name: _inspect(data_dir / name)
         for name in others
@@ -127,15 +127,15 @@ def scan_data_dir(data_dir: Path, kinds: Collection[SourceFile] = SOURCES) -> Da
     }
     for kind in SOURCES:
         source = sources[kind.table_name]
-        fitting = [name for name, each in inspected.items() if each.kind is kind and _is_csv(name)]
-        if not source.paths and len(fitting) == 1:
-            source.paths, source.by_header = [data_dir / fitting[0]], True
+        matching = [name for name, file in inspected.items() if file.kind is kind and _is_csv(name)]
+        if not source.paths and len(matching) == 1:
+            source.paths, source.by_header = [data_dir / matching[0]], True
         elif not source.paths:
-            source.candidates = fitting
+            source.candidates = matching
     read_names = {path.name for source in sources.values() for path in source.paths}
     unread = [
-        UnreadFile(name, f"{sources[kind.table_name].paths[0].name} was found first")
-        for name, kind in passed_over.items()
+        UnreadFile(name, f"{sources[kind.table_name].paths[0].name} takes precedence")
+        for name, kind in ignored.items()
     ]
     unread += [
         UnreadFile(name, reason)
@@ -143,31 +143,31 @@ def scan_data_dir(data_dir: Path, kinds: Collection[SourceFile] = SOURCES) -> Da
         if name not in read_names and (reason := _reason(name, inspected.get(name), sources))
     ]
     unread += [
-        UnreadFile(name, "its name is not UTF-8: rename it")
+        UnreadFile(name, "its name is not valid UTF-8: rename it")
         for name in undecodable
         if _is_csv(name) or Path(name).suffix.lower() in _UNSUPPORTED_FORMATS
     ]
-    wanted = {kind.table_name for kind in kinds}
+    tables = {kind.table_name for kind in kinds}
     return DataDirectory(
-        {table: source for table, source in sources.items() if table in wanted},
-        sorted(unread, key=lambda each: each.file),
+        {table: source for table, source in sources.items() if table in tables},
+        sorted(unread, key=lambda file: file.file),
     )
 
 
 def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) -> None:
-    """Refuse a directory in which several files could be meant for one table.
+    """Raise if several files match one kind by their header.
 
     Raises
     ------
     IngestionError
-        It names them all.
+        It names all of them.
     """
     for kind in kinds:
         if candidates := directory.sources[kind.table_name].candidates:
             named = shorten(" and ".join(candidates), 500)
             msg = (
                 f"there is no {kind.names[0]}.csv, and the headers of {named} "
-                f"all fit: rename the one to read to {kind.names[0]}.csv"
+                f"all match: rename the file to read to {kind.names[0]}.csv"
             )
             if kind.is_append_only:
                 msg += f", or all of them to {kind.names[0]}_….csv"
@@ -175,7 +175,7 @@ def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) 
 
 
 def list_unread(unread: Sequence[UnreadFile]) -> str:
-    """The first files that were not read, each with its reason, as a part of a message."""
+    """Format the first unread files, each with its reason, as part of a message."""
     named = [f"{each.file}, {each.reason}" for each in unread[:MAX_LISTED_FILES]]
     if (others := len(unread) - len(named)) > 0:
         named.append(f"and {others:,} more")
@@ -183,9 +183,9 @@ def list_unread(unread: Sequence[UnreadFile]) -> str:
 
 
 def fingerprint(data_dir: Path) -> dict[str, list[int]]:
-    """Size and time of change of every raw file: differs when one is new or was written to.
+    """Return size and modification time of every raw file, to detect new and changed files.
 
-    Files of which it is not clear which one is meant are among them, so that a run says so.
+    It includes ambiguous files, so that a run is started and reports them.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def fingerprint(data_dir: Path) -> dict[str, list[int]]:
     Raises
     ------
     IngestionError
-        As :func:`scan_data_dir`: a directory that cannot be read is not an empty one.
+        As :func:`scan_data_dir`: an unreadable directory does not count as empty.
     """
     prints: dict[str, list[int]] = {}
     for source in scan_data_dir(data_dir).sources.values():
@@ -206,19 +206,19 @@ def fingerprint(data_dir: Path) -> dict[str, list[int]]:
 
 
 def _file_names(data_dir: Path) -> tuple[list[str], list[str]]:
-    """The names of the files, and those that are not UTF-8, with their bytes escaped."""
+    """Return the file names in UTF-8, and the others with escaped bytes."""
     try:
         names = sorted(path.name for path in data_dir.iterdir() if path.is_file())
     except FileNotFoundError as error:
         msg = (
-            f"there is no data directory {data_dir}: make it, or set STOREMON_DATA_DIR to the one "
-            "with store_status.csv"
+            f"there is no data directory {data_dir}: create it, or set STOREMON_DATA_DIR to the "
+            "directory of store_status.csv"
         )
         raise IngestionError(msg) from error
     except OSError as error:
         msg = (
             f"the data directory {data_dir} cannot be read: {error.strerror}. "
-            "Set STOREMON_DATA_DIR to a directory that can be"
+            "Set STOREMON_DATA_DIR to a readable directory"
         )
         raise IngestionError(msg) from error
     plain = [os.fsencode(name).decode(errors="backslashreplace") for name in names]
@@ -236,33 +236,33 @@ def _inspect(path: Path) -> _Inspected:
             names = header_names(content.header(), path.name)
     except IngestionError as error:
         return _Inspected(None, f"it {str(error).removeprefix(path.name).lstrip()}")
-    fitting = [kind for kind in SOURCES if find_columns(names, kind).is_complete]
-    if len(fitting) == 1:
-        return _Inspected(fitting[0])
-    if fitting:
-        files = " and ".join(f"{kind.names[0]}.csv" for kind in fitting)
-        return _Inspected(None, f"its header fits {files}: rename it to the one it is")
+    kinds = [kind for kind in SOURCES if find_columns(names, kind).is_complete]
+    if len(kinds) == 1:
+        return _Inspected(kinds[0])
+    if kinds:
+        files = " and ".join(f"{kind.names[0]}.csv" for kind in kinds)
+        return _Inspected(None, f"its header matches {files}: rename it to one of them")
     if separator := other_separator(names):
         return _Inspected(None, f"its columns are separated by {separator!r}, not by commas")
-    return _Inspected(None, "its name and its header are those of no raw file")
+    return _Inspected(None, "neither its name nor its header is that of a raw file")
 
 
 def _reason(name: str, inspected: _Inspected | None, sources: dict[str, SourceFiles]) -> str | None:
-    """Why a file is not read; None where it does not look like data."""
+    """Return why a file is not read; None if it does not look like data."""
     if inspected is None:
         ending = Path(name).suffix.lower()
         return f"it is {_UNSUPPORTED_FORMATS[ending]}" if ending in _UNSUPPORTED_FORMATS else None
     kind = inspected.kind
     if not _is_csv(name):
-        return f"its header fits {kind.names[0]}.csv: rename it to that" if kind else None
+        return f"its header matches {kind.names[0]}.csv: rename it to that" if kind else None
     if kind is None:
         return inspected.fault
     source = sources[kind.table_name]
     if source.candidates:
-        others = " or ".join(each for each in source.candidates if each != name)
+        others = " or ".join(candidate for candidate in source.candidates if candidate != name)
         others = shorten(others, 500)
-        return f"it is not clear whether it or {others} is meant"
+        return f"the header of {others} matches as well"
     read = source.paths[0].name
     if kind.is_append_only:
         return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"
-    return f"{read} is read in its place"
+    return f"{read} is read instead"

@@ -1,4 +1,4 @@
-"""What a person is told when a file cannot be used: which one, where, what is wrong, what to do."""
+"""Errors for files that cannot be used; each message names the file, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import pandas as pd
 
 
 class IngestionError(Exception):
-    """A file, or the lack of one, that stops ingestion. Nothing was changed.
+    """A file that cannot be ingested or is missing. No table has changed.
 
-    The message names the file, the line where there is one, what was found and the remedy.
+    The message names the file, the line if there is one, the cause and the remedy.
     """
 
 
 class FileChangedError(IngestionError):
-    """A file that changed while it was read: reading it again may help.
+    """A file that changed while it was read; a retry may succeed.
 
     Parameters
     ----------
     file : str
         Its name.
     how : str
-        What was done to it: ``replaced``, ``rewritten``.
+        ``replaced`` or ``rewritten``.
 
     Attributes
     ----------
     change : str
-        What happened, without the remedy.
+        The message without the remedy.
     """
 
     def __init__(self, file: str, how: str) -> None:
@@ -37,12 +37,12 @@ class FileChangedError(IngestionError):
 
 
 class TooManyBadRowsError(IngestionError):
-    """A file with a larger share of bad rows than accepted.
+    """A file whose share of bad rows is not accepted.
 
     Attributes
     ----------
     bad_rows : DataFrame
-        The first of them: ``line_number``, ``row_text``, ``reason``.
+        The first bad rows: ``line_number``, ``row_text``, ``reason``.
     """
 
     def __init__(self, message: str, bad_rows: pd.DataFrame) -> None:

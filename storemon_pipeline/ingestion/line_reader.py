@@ -1,8 +1,7 @@
-"""A file's content as blocks of whole lines: uncompressed, checked to be text, from where it grew.
+"""Reader of a file's content in blocks of whole, numbered lines, resuming after known content.
 
-Bytes become lines here and lines get their numbers; what a line says is the business of
-:mod:`.csv_parser`. A file's *content* is what it holds uncompressed, so that the same rows are
-recognised however they are packed.
+A file's *content* is uncompressed, so that compression does not change its identity.
+:mod:`.csv_parser` parses the lines.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from storemon_pipeline.ingestion.errors import FileChangedError, IngestionError
 from storemon_pipeline.ingestion.raw_file import RawFile
 
 BLOCK_BYTES = 16 * 2**20
-"""How much is read at once; bounds the memory that ingestion needs, whatever the file's size."""
+"""Size of one read; bounds the memory for files of any size."""
 
 BLOCK_LINES = 400_000
-"""How many lines a block has at most, blank ones aside; bounds the memory where lines are short."""
+"""Maximum lines of a block, unless all are blank; bounds the memory for short lines."""
 
 _HEADER_BYTES = 2**20
-_PASSED_BYTES = 2**18  # at once, of what is but hashed: so few that they stay in the cache
+_HASH_BYTES = 2**18  # per read of content that is only hashed: fits the CPU's cache
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(rb"[ \t]*\r?\n?")
@@ -34,14 +33,14 @@ _SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\r\n]\r?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Some whole lines of a file.
+    """Consecutive whole lines of a file.
 
     Attributes
     ----------
     data : bytes
         Lines, each with its newline; valid UTF-8 without NUL.
     first_line : int
-        The number of the first of them in the file; the header is line 1.
+        Number of the first of them; the file's first line is 1.
     """
 
     data: bytes
@@ -55,22 +54,21 @@ class LineBlock:
 
 
 def content_sha256(file: RawFile) -> str:
-    """Hash of all that a file holds, uncompressed."""
+    """Return the hash of a file's uncompressed content."""
     with LineReader(file) as content:
         content.hash_rest()
         return content.sha256
 
 
-def refuse_changed(file: RawFile, read: LineReader) -> None:
-    """Check that a file still holds what was read of it.
+def raise_if_changed(file: RawFile, read: LineReader) -> None:
+    """Raise if a file no longer starts with the content that was read.
 
-    Lines that were appended meanwhile to a file that is not compressed are no change where the
-    file is one that may grow (``read.may_grow``).
+    Lines appended meanwhile are not a change if the file may grow (``read.may_grow``).
 
     Raises
     ------
     FileChangedError
-        Where it was replaced, or rewritten in place.
+        If it was replaced, or rewritten in place.
     """
     if file.is_replaced():
         raise FileChangedError(file.path.name, "replaced")
@@ -82,26 +80,27 @@ def refuse_changed(file: RawFile, read: LineReader) -> None:
 
 
 class LineReader:
-    """The content of a file, read once from beginning to end.
+    """Sequential reader of a file's content.
 
-    After :meth:`blocks` is exhausted, :attr:`sha256`, :attr:`bytes` and :attr:`lines` tell what
-    was read: all whole lines. A last line without its newline is read where it cannot be the
-    beginning of a longer one (``is_whole`` decides), or where the file is compressed and so ends
-    where it ends; otherwise it waits for its newline (:attr:`waiting`).
+    Once :meth:`blocks` is exhausted, :attr:`sha256`, :attr:`bytes` and :attr:`lines` describe the
+    whole lines read so far, and :attr:`partial_line` is the last line if it has no newline. The
+    caller decides whether that line is complete, and reads it by :meth:`read_partial_line`.
 
     Parameters
     ----------
     file : RawFile
     may_grow : bool
-        Whether more lines may be appended to it.
+        Whether more lines may be appended to it. Never true of a compressed file.
 
     Attributes
     ----------
     header_lines : int
-        How many lines come before the first row; known once :meth:`header` was called.
+        Number of lines before the first row; set by :meth:`header`.
+    partial_line : bytes
+        The last line, if it has no newline.
     continued_line : bytes
-        What was read before as the last line and turned out to be the beginning of a longer one;
-        known after :meth:`verify_prefix`.
+        The last line of the previous ingest, if it was continued since; set by
+        :meth:`verify_prefix`.
     """
 
     def __init__(self, file: RawFile, *, may_grow: bool = False) -> None:
@@ -123,21 +122,18 @@ class LineReader:
 
     @property
     def sha256(self) -> str:
-        """Hash of what was read so far."""
+        """Hash of the content read so far."""
         return self._hash.hexdigest()
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether the file is packed, and so has a marked end."""
-        return self._compression is not None
 
     def _unreadable(self, error: OSError) -> IngestionError:
         if self._compression is None:
-            msg = f"{self.path.name} cannot be read: {error}. Check that it may be and is complete"
+            msg = (
+                f"{self.path.name} cannot be read: {error}. Check its permissions and completeness"
+            )
         else:
             msg = (
-                f"{self.path.name} is cut or damaged: its {self._compression} stream breaks off "
-                f"after line {self.lines} ({error}). Copy it again, whole"
+                f"{self.path.name} is truncated or damaged: its {self._compression} stream ends "
+                f"after line {self.lines} ({error}). Copy the whole file again"
             )
         return IngestionError(msg)
 
@@ -149,21 +145,20 @@ class LineReader:
         self._unpacked += len(data)
         if self._unpacked > self._raw.max_unpacked:
             msg = (
-                f"{self.path.name} is refused: unpacked it is more than "
-                f"{self._raw.max_expansion:,} times its {self._raw.size:,} bytes, the most that "
-                "STOREMON_MAX_EXPANSION accepts. If it is meant, set that higher, or unpack the "
-                "file. Nothing was changed."
+                f"{self.path.name} is refused: uncompressed, it is more than "
+                f"{self._raw.max_expansion:,} times its {self._raw.size:,} bytes, the maximum by "
+                "STOREMON_MAX_EXPANSION. Increase it or uncompress the file. Nothing was changed."
             )
             raise IngestionError(msg)
         return data
 
     def _read_fully(self, size: int) -> bytes:
-        """Read ``size`` bytes, fewer only at the end: a compressed stream gives what it has."""
+        """Read ``size`` bytes, fewer only at the end; a compressed stream may return less."""
         parts: list[bytes] = []
-        left = size
-        while left and (part := self._read(left)):
+        remaining = size
+        while remaining and (part := self._read(remaining)):
             parts.append(part)
-            left -= len(part)
+            remaining -= len(part)
         return b"".join(parts)
 
     def __enter__(self) -> Self:
@@ -175,27 +170,27 @@ class LineReader:
         self._stream.close()
 
     def verify_prefix(self, size: int, lines: int, sha256: str) -> bool:
-        """Pass over what was read before, if it is still the same.
+        """Skip the content that an earlier ingest has read, and return whether it is unchanged.
 
         Parameters
         ----------
         size, lines, sha256
-            What :attr:`bytes`, :attr:`lines` and :attr:`sha256` were then.
+            :attr:`bytes`, :attr:`lines` and :attr:`sha256` of that ingest.
 
         Returns
         -------
         bool
-            False where the content begins with something else, is shorter, or goes on within the
-            line that was the last (:attr:`continued_line`): then no more is to be read of it.
+            False if the content differs, is shorter, or continues the last line
+            (:attr:`continued_line`). Do not read further then.
         """
-        left, line = size, b""
-        while left and (part := self._read(min(left, _PASSED_BYTES))):
+        remaining, line = size, b""
+        while remaining and (part := self._read(min(remaining, _HASH_BYTES))):
             self._hash.update(part)
-            left -= len(part)
+            remaining -= len(part)
             end = part.rfind(b"\n") + 1
             line = part[end:] if end else line + part
         self.bytes, self.lines = size, lines
-        if left or self.sha256 != sha256:
+        if remaining or self.sha256 != sha256:
             return False
         if line and not self._skip_line_end(line):
             self.continued_line = line
@@ -203,24 +198,24 @@ class LineReader:
         return True
 
     def begins_as(self, other: LineReader) -> bool:
-        """Whether the content begins with what was read of another; passes over that."""
-        left = other.bytes
-        while left and (part := self._read(min(left, _PASSED_BYTES))):
+        """Skip the length that another reader has read, and return whether it is the same."""
+        remaining = other.bytes
+        while remaining and (part := self._read(min(remaining, _HASH_BYTES))):
             self._hash.update(part)
-            left -= len(part)
-        return not left and self.sha256 == other.sha256
+            remaining -= len(part)
+        return not remaining and self.sha256 == other.sha256
 
     def is_at_end(self) -> bool:
-        """Whether nothing is left of the content."""
+        """Return whether the content ends here."""
         return not self._read(1)
 
     def hash_rest(self) -> None:
-        """Pass over all that is left, whole lines or not."""
-        while part := self._read(_PASSED_BYTES):
+        """Skip the remaining content, and hash it."""
+        while part := self._read(_HASH_BYTES):
             self._hash.update(part)
 
     def _skip_line_end(self, line: bytes) -> bool:
-        """Pass over what ends a line that was read: spaces, then its newline or the file's end."""
+        """Skip the end of a line that was read without it; return whether that ends the line."""
         end = b""
         while byte := self._read_fully(1):
             end += byte
@@ -229,14 +224,14 @@ class LineReader:
         self._hash.update(end)
         self.bytes += len(end)
         if not self.may_grow and end.strip(b"\r\n"):
-            return False  # the line may be a bad row, whose text the spaces belong to
+            return False  # the spaces belong to the text of the row, which may be a bad one
         spaces = line[len(line.rstrip(b" \t\r")) :]
         return bool(_LINE_END.fullmatch(spaces + end))
 
     def _as_text(self, data: bytes, first_line: int) -> bytes:
-        """The data itself, if it is UTF-8 text."""
+        """Return the data if it is UTF-8 text without NUL."""
         try:
-            # what is ASCII need not be made a text of to know that it could be
+            # ASCII needs no decoding
             _ = data.isascii() or data.decode()
         except UnicodeDecodeError as error:
             line = first_line + data.count(b"\n", 0, error.start)
@@ -247,25 +242,25 @@ class LineReader:
             raise IngestionError(msg) from error
         if (nul := data.find(b"\0")) >= 0:
             line = first_line + data.count(b"\n", 0, nul)
-            msg = f"{self.path.name} is not CSV: there is a NUL byte in line {line}"
+            msg = f"{self.path.name} is not CSV: NUL byte in line {line}"
             raise IngestionError(msg)
         return data
 
     def header(self) -> bytes:
-        """The header line, without byte-order mark and line ending; nothing is used up by it.
+        """Return the header line without byte-order mark and line ending; does not advance.
 
-        It is the first line, or the second where the first names the separator, as Excel reads it
-        (``sep=,``); :attr:`header_lines` then is 2.
+        It is the first line, or the second after Excel's separator line (``sep=,``);
+        :attr:`header_lines` is then 2.
 
         Raises
         ------
         IngestionError
-            Where the file is empty, is not text, or has no end of a line within a block.
+            If the file is empty or not text, or its first line is too long.
         """
         with LineReader(self._raw) as content:
             start = content._read_fully(_HEADER_BYTES)
         if not start:
-            msg = f"{self.path.name} is empty: it needs at least its header line"
+            msg = f"{self.path.name} is empty: at least the header line is required"
             raise IngestionError(msg)
         if start.startswith(_UTF16_MARKS):
             msg = f"{self.path.name} is not UTF-8 but UTF-16. Save it as UTF-8"
@@ -281,12 +276,12 @@ class LineReader:
         return self._as_text(line, 1).removeprefix(_UTF8_MARK).rstrip(b"\r")
 
     def blocks(self) -> Iterator[LineBlock]:
-        """All that is left of the content, in blocks of whole lines.
+        """Yield the remaining content in blocks of whole lines.
 
         Raises
         ------
         IngestionError
-            Where the content cannot be read on, or is not UTF-8 text.
+            If the content cannot be read or is not UTF-8 text.
         """
         rest = b""
         while part := self._read(BLOCK_BYTES):
@@ -301,7 +296,7 @@ class LineReader:
         self.partial_line = rest
 
     def _in_parts(self, data: bytes) -> Iterator[LineBlock]:
-        """Whole lines as one block, or as several where they are many and short."""
+        """Yield whole lines in blocks of limited length."""
         newlines = data.count(b"\n")
         if newlines <= BLOCK_LINES or newlines == len(data):
             yield self._emit(data, newlines)
@@ -314,7 +309,7 @@ class LineReader:
             start = part[-1]
 
     def read_partial_line(self) -> LineBlock:
-        """The last line, which has no newline, as if it had one."""
+        """Read the last line, and add the missing newline."""
         line, self.partial_line = self.partial_line, b""
         block = self._emit(line, newlines=1)
         return LineBlock(block.data + b"\n", block.first_line)

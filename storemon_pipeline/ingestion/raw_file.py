@@ -1,4 +1,4 @@
-"""A raw file, opened once: all that is read of it comes through one descriptor.
+"""A raw file, read through one descriptor.
 
 A file may be rewritten, replaced or appended to while it is read. This module detects such changes;
 :mod:`.line_reader` reads the content.
@@ -18,10 +18,10 @@ import pyarrow as pa
 from storemon_pipeline.ingestion.errors import IngestionError
 
 UNPACKED_FLOOR = 64 * 2**20
-"""What any file may have unpacked, in bytes, however small it is packed."""
+"""Uncompressed size in bytes that is accepted of any file."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-# a change this soon after the last one may leave the time of change as it is
+# two changes within this time may have the same modification time
 _CLOCK_TICK_NS = 2 * 10**9
 
 
@@ -32,19 +32,19 @@ class RawFile:
     ----------
     path : Path
     max_expansion : float
-        How many times its size a compressed file may have unpacked.
+        Maximum ratio of uncompressed to compressed size.
 
     Attributes
     ----------
     compression : str or None
-        How it is compressed, by its first bytes, whatever it is called.
+        Compression by the first bytes, whatever the file's name.
     size : int
-        Its size in bytes when it was opened.
+        Size in bytes when the file was opened.
 
     Raises
     ------
     IngestionError
-        Where the file cannot be read.
+        If the file cannot be read.
     """
 
     def __init__(self, path: Path, max_expansion: float = math.inf) -> None:
@@ -55,7 +55,7 @@ class RawFile:
             self._opened = os.fstat(self._file.fileno())
             start = os.pread(self._file.fileno(), 4, 0)
         except OSError as error:
-            msg = f"{path.name} cannot be read: {error}. Check that it may be and is complete"
+            msg = f"{path.name} cannot be read: {error}. Check its permissions and completeness"
             raise IngestionError(msg) from error
         self.size = self._opened.st_size
         self.compression = next(
@@ -73,17 +73,17 @@ class RawFile:
 
     @property
     def max_unpacked(self) -> float:
-        """How many bytes its content may have."""
+        """Maximum uncompressed size in bytes."""
         if self.compression is None:
             return math.inf
         return max(UNPACKED_FLOOR, self.max_expansion * self.size)
 
     def open_stream(self) -> pa.NativeFile:
-        """Open a stream of the content, uncompressed, from its beginning."""
+        """Open a stream of the uncompressed content, at its beginning."""
         return pa.input_stream(_Reader(self._file.fileno()), compression=self.compression)
 
     def is_replaced(self) -> bool:
-        """Whether another file, or none, has its name now."""
+        """Return whether the name now belongs to another file or to none."""
         try:
             now = self.path.stat()
         except OSError:
@@ -91,20 +91,17 @@ class RawFile:
         return (now.st_dev, now.st_ino) != (self._opened.st_dev, self._opened.st_ino)
 
     def is_written_to(self) -> bool:
-        """Whether its size or its time of change are others than when it was opened."""
+        """Return whether size or modification time have changed since the file was opened."""
         now = os.fstat(self._file.fileno())
         return (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns)
 
     def may_be_written_to(self) -> bool:
-        """As :meth:`is_written_to`; also if its modification time is too recent to decide."""
+        """Return :meth:`is_written_to`, or True if the modification time is too recent to tell."""
         return self._is_recent or self.is_written_to()
 
 
 class _Reader(io.RawIOBase):
-    """A position in an open file; several of them do not disturb each other.
-
-    Closing it leaves the file open.
-    """
+    """An independent read position in an open file. Closing it leaves the file open."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()

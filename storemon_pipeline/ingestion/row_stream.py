@@ -1,4 +1,4 @@
-"""A file's content -> its rows, checked, block by block: one is read while the last one is used."""
+"""Stream of validated rows of a file, with the next block prefetched."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from storemon_pipeline.uptime.messages import pluralize
 def iter_validated_rows(
     content: LineReader, kind: SourceFile, now: datetime, log: logging.Logger
 ) -> Generator[tuple[int, ValidatedRows]]:
-    """Read what is left of a content.
+    """Yield the remaining rows of a file, parsed and validated, in blocks.
 
     Parameters
     ----------
     content : LineReader
     kind : SourceFile
     now : datetime
-        The moment of ingestion, UTC.
+        The time of ingestion, UTC.
     log : Logger
 
     Yields
     ------
     count : int
-        How many rows a block has, good and bad.
-    checked : ValidatedRows
-        They; ``bad`` has ``row_text`` too, in the order of the lines.
+        Number of rows of the block, including bad ones.
+    validated : ValidatedRows
+        ``rejected`` also has ``row_text``, and is sorted by line.
     """
     header = read_header(content.header(), kind, content.path.name)
     lines = _row_blocks(content, header, kind, now)
-    with prefetch((block, parse_rows(block, header)) for block in lines) as blocks_and_rows:
+    with prefetch(lambda block: (block, parse_rows(block, header)), lines) as blocks_and_rows:
         for block, rows in blocks_and_rows:
-            checked = validate_rows(rows.text, kind, now)
-            numbers = checked.rejected[LINE].tolist()
+            validated = validate_rows(rows.text, kind, now)
+            numbers = validated.rejected[LINE].tolist()
             texts = read_lines(block, numbers)
             bad = pd.concat(
-                [rows.bad_rows, make_rejects(numbers, texts, checked.rejected["reason"])]
+                [rows.bad_rows, make_rejects(numbers, texts, validated.rejected["reason"])]
             )
-            yield rows.count, replace(checked, rejected=bad.sort_values(LINE, ignore_index=True))
+            yield rows.count, replace(validated, rejected=bad.sort_values(LINE, ignore_index=True))
             log.info(
                 "%s: read up to line %s; of the last %s, %s quarantined",
                 content.path.name,
@@ -71,7 +71,7 @@ def iter_validated_rows(
 def _row_blocks(
     content: LineReader, header: Header, kind: SourceFile, now: datetime
 ) -> Iterator[LineBlock]:
-    """The blocks of a file's content without its header; its last line too, if that is whole."""
+    """Yield blocks of lines without the header; with the last line if that is complete."""
     for block in content.blocks():
         while block.data and block.first_line <= content.header_lines:
             end_of_line = block.data.index(b"\n") + 1
@@ -85,16 +85,16 @@ def _row_blocks(
 
 
 def _is_complete_line(content: LineReader, header: Header, kind: SourceFile, now: datetime) -> bool:
-    """Whether a last line without a newline is to be read now.
+    """Return whether a last line without a newline can be read now.
 
-    A snapshot is read whole again when its content changes, and a compressed file ends where it
-    ends. A file of polls may be in the middle of being written.
+    A snapshot is read whole again once it changes, and a compressed file has a definite end. A file
+    of polls may be incomplete while it is written.
     """
     if not content.may_grow:
         return True
     if content.lines < content.header_lines:
         return False
-    # a bad row may become another one, or a good one, by what follows
+    # appended text may change a bad row, or make it valid
     row = _parse_line(content.partial_line, header)
     if row.empty:
         return False
@@ -106,7 +106,7 @@ def _is_complete_line(content: LineReader, header: Header, kind: SourceFile, now
 
 
 def _parse_line(line: bytes, header: Header) -> pd.DataFrame:
-    """The text of a line that has no newline; nothing where it is no row, or no text."""
+    """Parse a line without a newline; no row if it is not valid CSV or not UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -117,22 +117,22 @@ def _parse_line(line: bytes, header: Header) -> pd.DataFrame:
 
 
 def parse_partial_row(content: LineReader, kind: SourceFile, now: datetime) -> pd.DataFrame:
-    """The row that was read from a last line that has since been extended.
+    """Return the row that was read from a last line that has been continued since.
 
     Parameters
     ----------
     content : LineReader
-        Of which :meth:`~storemon_pipeline.ingestion.line_reader.LineReader.verify_prefix` found
-        such a line.
+        After :meth:`~storemon_pipeline.ingestion.line_reader.LineReader.verify_prefix` has set
+        its ``continued_line``.
     kind : SourceFile
     now : datetime
-        The moment of ingestion, UTC.
+        The time of ingestion, UTC.
 
     Returns
     -------
     DataFrame
-        As :attr:`~storemon_pipeline.ingestion.validation.ValidatedRows.valid`; no row where it was
-        bad.
+        As :attr:`~storemon_pipeline.ingestion.validation.ValidatedRows.valid`; empty if the row
+        was bad.
     """
     header = read_header(content.header(), kind, content.path.name)
     return validate_rows(_parse_line(content.continued_line, header), kind, now).valid

@@ -1,7 +1,7 @@
-"""The kinds of raw files: their names, and what their columns may be called.
+"""Kinds of raw files, with their file and column names.
 
-The names are those of the rules of the report (Inputs). Which files of a directory are read is
-decided by :mod:`.discovery`, which also looks at their headers.
+The rules of the report (Inputs) define the names. :mod:`.discovery` selects the files of a
+directory, also by their headers.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENDINGS = (".csv", ".csv.gz", ".csv.zst")
-"""How the names of files that are read end."""
+"""Endings of the files that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One of the kinds of raw files.
+    """A kind of raw file.
 
     Attributes
     ----------
     table_name : str
-        The table that its rows go to.
+        The table that stores its rows.
     names : tuple of str
-        What a file of this kind may be called, without its ending; the first that is found wins.
+        Accepted file names without ending; the first existing one is read.
     columns : dict
-        Column -> the names it may have in a header.
+        Column -> its accepted names in a header.
     is_append_only : bool
-        True where files add up, and grow; False where a file is a snapshot that replaces the last.
+        True: rows accumulate, and files may grow. False: a file is a snapshot that replaces the
+        previous one.
     is_optional : bool
-        True where most people have no such file.
+        True: a missing file is not worth a warning.
     """
 
     table_name: str
@@ -85,7 +86,7 @@ SOURCES = (STORE_STATUS, BUSINESS_HOURS, STORE_TIMEZONES, SPECIAL_HOURS, SERVICE
 
 
 def named_files(names: Sequence[str], kind: SourceFile) -> tuple[list[str], list[str]]:
-    """The files that have a name of a kind, plain, gzip or zstd.
+    """Select the files with a name of a kind, plain, gzip or zstd.
 
     Parameters
     ----------
@@ -95,9 +96,9 @@ def named_files(names: Sequence[str], kind: SourceFile) -> tuple[list[str], list
 
     Returns
     -------
-    read, passed_over : list of str
+    read, ignored : list of str
         Of polls, every ``store_status.csv`` and ``store_status_….csv``: the plain name first, then
-        by name. Of a snapshot, the first name that is found, and the others.
+        by name. Of a snapshot, the first existing name, and the others.
     """
     if kind.is_append_only:
         (stem,) = kind.names
@@ -105,6 +106,6 @@ def named_files(names: Sequence[str], kind: SourceFile) -> tuple[list[str], list
         matches = [match for name in names if (match := pattern.fullmatch(name))]
         matches.sort(key=lambda match: (match["part"] or "", match.string))
         return [match.string for match in matches], []
-    known = [name + ending for name in kind.names for ending in ENDINGS]
-    found = [name for name in known if name in names]
-    return found[:1], found[1:]
+    accepted = [name + ending for name in kind.names for ending in ENDINGS]
+    existing = [name for name in accepted if name in names]
+    return existing[:1], existing[1:]

@@ -1,15 +1,15 @@
-"""Time zones as files name them -> IANA names, and for each other name a hint what to write."""
+"""Conversion of time zone names to IANA names, with a hint for each unknown name."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pandera.pandas as pa
 
-from storemon_pipeline.ingestion.text import fullmatch
+from storemon_pipeline.ingestion.columns import fullmatch
 from storemon_pipeline.uptime.time_zones import canonical_timezones
 
 _USE = "use an IANA name such as America/New_York"
-# each takes the names that no list has and those before it do not take
+# the first match applies to an unknown name
 _HINTS = (
     ("", "must name a time zone, such as America/New_York"),
     (
@@ -30,26 +30,26 @@ _HINTS = (
 
 
 def parse_timezones(names: pd.Series) -> tuple[pd.Series, pa.Column]:
-    """The IANA names of time zones, and the column that says which rows are good and why not.
+    """Convert time zone names to IANA names, and return the column that validates them.
 
     Parameters
     ----------
     names : Series of text
-        Without spaces around them.
+        Without surrounding spaces.
 
     Returns
     -------
     zones : Series of text
-        Missing where neither IANA nor Windows has such a zone.
+        Missing if neither IANA nor Windows has the zone.
     column : Column
-        With a check for each kind of such a name; its error is the hint.
+        One check per kind of unknown name; its error is the hint.
     """
     zones = canonical_timezones(names)
-    left = zones.isna()
+    remaining = zones.isna()
     checks = []
     for pattern, hint in _HINTS:
-        matches = left & fullmatch(names, pattern)
-        left &= ~matches
+        matches = remaining & fullmatch(names, pattern)
+        remaining &= ~matches
         checks.append(_rejects_with_hint(matches, hint))
     return zones, pa.Column("str", checks, nullable=True)
 

@@ -1,4 +1,4 @@
-"""Instants as files write them: how they are read, and when one that is cut off is whole."""
+"""Parsing of timestamps, and detection of incomplete ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pyarrow import array as arrow_array
 from pyarrow import string as arrow_text
 from pyarrow import timestamp as arrow_timestamp
 
-from storemon_pipeline.ingestion.text import fullmatch
+from storemon_pipeline.ingestion.columns import fullmatch
 
-# UTC by name or by Z, or an offset; Go and others write UTC's offset and its name
+# UTC by name or Z, or an offset; Go writes UTC's offset and its name
 _ZONE = r"(?i:UTC|GMT|Z|[+-]00(?::?00)?\s*(?:UTC|GMT)|[+-]\d\d(?::?[0-5]\d)?)"
 _TIMESTAMP = rf"\d{{4}}-\d\d-\d\d[ Tt]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:\s*{_ZONE})?"
 _FIRST_INSTANT = pd.Timestamp("0001-01-01", tz="UTC")
 
-# how a timestamp ends that means the same whatever follows
+# an ending after which nothing can change the timestamp
 _COMPLETE_ZONE = re.compile(r"(?:UTC|GMT|Z|[+-]\d\d:?\d\d)$", re.IGNORECASE)
 _FINER = r"(\.\d{6})\d+"
 _IN_UTC = r"(?i)^(.{16}(?::\d\d(?:\.\d{1,6})?)?)\d*\s*(?:[+-]00(?::?00)?)?\s*(?:UTC|GMT|Z)?$"
@@ -27,36 +27,36 @@ _NAME_OF_UTC = r"(?i)\s*(?:UTC|GMT)$"
 
 
 def parse_timestamps(text: pd.Series) -> pd.Series:
-    """Instants as the files write them; NaT where it is none.
+    """Parse timestamps; NaT if invalid.
 
     Parameters
     ----------
     text : Series of text
-        ``2023-01-22 12:09:39.388884 UTC`` with any digits of fraction or none, or ISO 8601 with
-        ``Z`` or an offset; ``UTC``, ``GMT`` and ``Z`` in any case. Without a zone it is UTC.
+        ``2023-01-22 12:09:39.388884 UTC`` with any number of fractional digits, or ISO 8601 with
+        ``Z`` or an offset; ``UTC``, ``GMT`` and ``Z`` in any case. UTC if there is no zone.
 
     Returns
     -------
     Series of ``datetime64[us, UTC]``
-        Digits beyond microseconds are cut off.
+        Truncated to microseconds.
     """
     values = arrow_array(text, arrow_text())
     shaped = fullmatch(text, _TIMESTAMP)
-    exact = _fast_timestamps(values, text.index) if shaped.all() else None
-    if exact is None:
-        exact = _slow_timestamps(values, text.index, shaped)
-    # the calendar has no year 0, and neither database can give such an instant back
-    return exact.where(exact >= _FIRST_INSTANT)
+    instants = _fast_timestamps(values, text.index) if shaped.all() else None
+    if instants is None:
+        instants = _slow_timestamps(values, text.index, shaped)
+    # the calendar has no year 0, and neither database can return such a timestamp
+    return instants.where(instants >= _FIRST_INSTANT)
 
 
 def _fast_timestamps(values: pa.Array, index: pd.Index) -> pd.Series | None:
-    """Instants in UTC, all of a timestamp's shape; None where one is not in UTC or no instant.
+    """Parse timestamps in UTC; None if one has another offset or is invalid.
 
-    Arrow reads them in a fraction of the time, but cannot say which of them it could not read.
+    Arrow takes a fraction of the time, but does not report which value is invalid.
     """
-    for plain in (_without_name_of_utc, _without_utc):
+    for strip in (_without_name_of_utc, _without_utc):
         try:
-            instants = plain(values).cast(arrow_timestamp("us"))
+            instants = strip(values).cast(arrow_timestamp("us"))
         except ArrowInvalid:
             continue
         return pd.Series(instants.to_numpy(), index=index).dt.tz_localize("UTC")
@@ -68,12 +68,12 @@ def _without_name_of_utc(values: pa.Array) -> pa.Array:
 
 
 def _without_utc(values: pa.Array) -> pa.Array:
-    """Also without an offset of nothing, and cut to microseconds; takes several times as long."""
+    """Also remove a zero offset and truncate to microseconds; several times slower."""
     return pc.replace_substring_regex(values, _IN_UTC, r"\1")
 
 
 def _slow_timestamps(values: pa.Array, index: pd.Index, shaped: pd.Series) -> pd.Series:
-    """Instants of any zone; NaT where it is none."""
+    """Parse timestamps of any offset; NaT if invalid."""
     exact = pc.replace_substring_regex(values, _FINER, r"\1")
     plain = pc.utf8_upper(pc.replace_substring_regex(exact, _NAME_OF_UTC, ""))
     text = pd.Series(plain.to_numpy(zero_copy_only=False), index=index, dtype="str").where(shaped)
@@ -82,7 +82,7 @@ def _slow_timestamps(values: pa.Array, index: pd.Index, shaped: pd.Series) -> pd
 
 
 def is_complete_timestamp(text: str) -> bool:
-    """Whether what follows a timestamp that has been written so far cannot change it.
+    """Return whether no appended text can change a timestamp.
 
     Examples
     --------

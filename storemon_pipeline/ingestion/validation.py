@@ -1,8 +1,8 @@
-"""Rows of text -> typed, valid rows, by Pandera; and a reason, for people, for each of the others.
+"""Validation by Pandera: rows of text to typed, valid rows, and a readable reason for the others.
 
-What a valid value is, is decided by the rules of the report (Inputs). A value is first read, to
-nothing where it cannot be; a schema then says what was read must be; what fails is told in the
-words of the schema's checks.
+The rules of the report (Inputs) define the valid values. A value is parsed first, to a missing
+value if that fails; a schema then checks the parsed values, and the error texts of its checks make
+up the reason.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
+from storemon_pipeline.ingestion.columns import fullmatch, map_distinct
 from storemon_pipeline.ingestion.csv_parser import LINE
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.ingestion.sources import (
@@ -28,7 +29,6 @@ from storemon_pipeline.ingestion.sources import (
     STORE_TIMEZONES,
     SourceFile,
 )
-from storemon_pipeline.ingestion.text import fullmatch
 from storemon_pipeline.ingestion.time_zone_names import parse_timezones
 from storemon_pipeline.ingestion.timestamps import is_complete_timestamp, parse_timestamps
 from storemon_pipeline.uptime.messages import quote_value
@@ -41,7 +41,7 @@ from storemon_pipeline.uptime.report_request import (
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 MAX_CLOCK_SKEW = timedelta(minutes=10)
-"""How far after the moment of ingestion a poll may be stamped."""
+"""How far a poll's timestamp may lie after the time of ingestion."""
 
 _DATE = r"\d{4}-\d\d-\d\d"
 _PERCENT = r"\d{1,3}(?:\.\d{1,3})?"
@@ -50,14 +50,14 @@ _MIDNIGHT = pd.Timedelta(hours=24)
 
 _START_RULE = "must be a time of day from 00:00:00 to 23:59:59"
 _END_RULE = "must be a time of day from 00:00:00 to 24:00:00"
-# how a spreadsheet writes a long number
+# a long number as spreadsheets display it
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _ID_RULE = f"must be {STORE_ID_DESCRIPTION}"
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatedRows:
-    """Rows, judged.
+    """Result of the validation of rows.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class ValidatedRows:
     rejected : DataFrame
         ``line_number`` and ``reason`` of the others.
     weekdays : frozenset of str
-        Which weekdays of opening hours occur, good or bad, as they are written.
+        All weekdays of opening hours as written, valid or not.
     """
 
     valid: pd.DataFrame
@@ -78,24 +78,26 @@ def _store_id() -> pa.Column:
     return pa.Column("str", pa.Check(lambda ids: fullmatch(ids, STORE_ID_PATTERN), error=_ID_RULE))
 
 
-def _read_wall_times(text: pd.Series) -> pd.Series:
-    # the same few hundred times of day again and again, each read once
-    which, known = pd.factorize(text)
-    texts = pd.Series(known, dtype="str")
+def _parse_wall_times(text: pd.Series) -> pd.Series:
+    return map_distinct(text, _parse_distinct_wall_times)
+
+
+def _parse_distinct_wall_times(texts: pd.Series) -> pd.Series:
     shaped = texts.where(fullmatch(texts, _WALL_TIME))
-    times = pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
-    return pd.Series(times.array.take(which), index=text.index)
+    return pd.to_timedelta(_with_seconds(shaped), errors="coerce").astype("timedelta64[us]")
 
 
 def _with_seconds(text: pd.Series) -> pd.Series:
     return text.where(text.str.count(":") != 1, text + ":00")
 
 
-def _wall_time_text(times: pd.Series) -> pd.Series:
-    """``HH:MM:SS``, with six digits of fraction where there is one."""
-    which, known = pd.factorize(times)
-    each = pd.Series(known, dtype="timedelta64[us]")
-    total = each.dt.total_seconds().astype("int64")
+def _format_wall_times(times: pd.Series) -> pd.Series:
+    """Format as ``HH:MM:SS``, with six digits of any fraction."""
+    return map_distinct(times, _format_distinct_wall_times)
+
+
+def _format_distinct_wall_times(times: pd.Series) -> pd.Series:
+    total = times.dt.total_seconds().astype("int64")
     text = (
         (total // 3600).astype("str").str.zfill(2)
         + ":"
@@ -103,29 +105,24 @@ def _wall_time_text(times: pd.Series) -> pd.Series:
         + ":"
         + (total % 60).astype("str").str.zfill(2)
     )
-    fraction = each.dt.microseconds
-    whole = text.where(fraction == 0, text + "." + fraction.astype("str").str.zfill(6))
-    return pd.Series(whole.array.take(which), index=times.index)
+    fraction = times.dt.microseconds
+    formatted: pd.Series = text.where(
+        fraction == 0, text + "." + fraction.astype("str").str.zfill(6)
+    )
+    return formatted
 
 
-def _wall_time_or_nothing(times: pd.Series) -> pd.Series:
-    """As :func:`_wall_time_text`; nothing where there is no time: closed."""
-    none = times.isna()
-    return _wall_time_text(times.fillna(pd.Timedelta(0))).mask(none, "")
-
-
-def _statuses(text: pd.Series) -> pd.Series:
-    """Statuses in small letters; each that differs is made once."""
-    which, known = pd.factorize(text)
-    statuses = pd.Series(known, dtype="str").str.lower()
-    return pd.Series(statuses.array.take(which), index=text.index)
+def _format_optional_wall_times(times: pd.Series) -> pd.Series:
+    """Format as :func:`_format_wall_times`; a missing time (closed) becomes empty."""
+    is_missing = times.isna()
+    return _format_wall_times(times.fillna(pd.Timedelta(0))).mask(is_missing, "")
 
 
 def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
     latest = now + MAX_CLOCK_SKEW
     read = text.assign(
         timestamp_utc=parse_timestamps(text["timestamp_utc"]),
-        status=_statuses(text["status"]),
+        status=map_distinct(text["status"], lambda statuses: statuses.str.lower()),
     )
     schema = pa.DataFrameSchema(
         {
@@ -160,8 +157,8 @@ def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFram
 
 def _opening_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa.DataFrameSchema]:
     read = text.assign(
-        start_time_local=_read_wall_times(text["start_time_local"]),
-        end_time_local=_read_wall_times(text["end_time_local"]),
+        start_time_local=_parse_wall_times(text["start_time_local"]),
+        end_time_local=_parse_wall_times(text["end_time_local"]),
     )
 
     schema = pa.DataFrameSchema(
@@ -187,8 +184,8 @@ def _special_hours(text: pd.DataFrame, _now: datetime) -> tuple[pd.DataFrame, pa
     shaped = text["date"].where(fullmatch(text["date"], _DATE))
     read = text.assign(
         date=pd.to_datetime(shaped, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]"),
-        start_time_local=_read_wall_times(times["start_time_local"]),
-        end_time_local=_read_wall_times(times["end_time_local"]),
+        start_time_local=_parse_wall_times(times["start_time_local"]),
+        end_time_local=_parse_wall_times(times["end_time_local"]),
     )
     schema = pa.DataFrameSchema(
         {
@@ -249,16 +246,16 @@ _READERS = {
 
 
 def validate_rows(text: pd.DataFrame, kind: SourceFile, now: datetime) -> ValidatedRows:
-    """Read and judge the rows of a kind.
+    """Parse and validate rows.
 
     Parameters
     ----------
     text : DataFrame
-        The kind's columns as text without spaces around it, and ``line_number``; of
+        The kind's columns as text without surrounding spaces, and ``line_number``; from
         :func:`~storemon_pipeline.ingestion.csv_parser.parse_rows`.
     kind : SourceFile
     now : datetime
-        The moment of ingestion, UTC.
+        The time of ingestion, UTC.
 
     Returns
     -------
@@ -274,34 +271,36 @@ def validate_rows(text: pd.DataFrame, kind: SourceFile, now: datetime) -> Valida
     if kind is BUSINESS_HOURS:
         good = good.assign(
             day_of_week=good["day_of_week"].astype("int64"),
-            start_time_local=_wall_time_text(good["start_time_local"]),
-            end_time_local=_wall_time_text(good["end_time_local"]),
+            start_time_local=_format_wall_times(good["start_time_local"]),
+            end_time_local=_format_wall_times(good["end_time_local"]),
         )
         weekdays = frozenset(text["day_of_week"].unique())
         return ValidatedRows(good, bad, weekdays)
     if kind is SPECIAL_HOURS:
         good = good.assign(
             date=good["date"].dt.strftime("%Y-%m-%d"),
-            start_time_local=_wall_time_or_nothing(good["start_time_local"]),
-            end_time_local=_wall_time_or_nothing(good["end_time_local"]),
+            start_time_local=_format_optional_wall_times(good["start_time_local"]),
+            end_time_local=_format_optional_wall_times(good["end_time_local"]),
         )
     return ValidatedRows(good, bad)
 
 
-def refuse_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
-    """Refuse opening hours whose days seem to be numbered from 1 to 7: all would be a day off.
+def raise_if_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
+    """Reject opening hours whose days appear to be numbered from 1 to 7.
+
+    They would all be off by one day.
 
     Parameters
     ----------
     weekdays : set of str
-        All that occur in the file, as they are written.
+        All weekdays of the file as written.
     file : str
         Its name.
 
     Raises
     ------
     IngestionError
-        Where there is a 7 and no 0.
+        If 7 occurs and 0 does not.
     """
     if "7" in weekdays and "0" not in weekdays:
         msg = (
@@ -312,24 +311,24 @@ def refuse_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
 
 
 def _rejection_reasons(failures: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
-    """One reason a row, of all that failed in it, in the words of the checks."""
+    """Return one reason per rejected row: the errors of all its failed checks."""
     cases = failures[["index", "column", "check"]].drop_duplicates()
     at = cases["index"].to_numpy(dtype="int64")
     rows = np.unique(at)
     reasons = np.full(len(rows), "", dtype=object)
-    # few columns with few checks each; rows may be many, and are never looped over
+    # loop over the few checks, never over the rows
     kinds = cases[["column", "check"]].drop_duplicates()
     for column, check in zip(kinds["column"].astype("str"), kinds["check"], strict=True):
         failed = at[((cases["column"] == column) & (cases["check"] == check)).to_numpy()]
         which, values = pd.factorize(text[column].loc[failed])
         hint = _rounding_hint if column == "store_id" else _no_hint
-        said = np.array(
+        texts = np.array(
             [f"{column} {_quote_value(value)} {check}{hint(value)}" for value in values],
             dtype=np.object_,
         )
         of_rows = np.searchsorted(rows, failed)
         before = reasons[of_rows]
-        reasons[of_rows] = before + np.where(before == "", "", "; ") + said[which]
+        reasons[of_rows] = before + np.where(before == "", "", "; ") + texts[which]
     return pd.DataFrame({LINE: text[LINE].loc[rows].to_numpy(), "reason": reasons})
 
 
@@ -350,14 +349,14 @@ def _quote_value(value: str) -> str:
 
 
 def is_complete_poll_line(values: dict[str, str], last_column: str | None) -> bool:
-    """Whether a line that has no newline yet cannot be the beginning of a longer one.
+    """Return whether a line without a newline is complete, whatever may be appended.
 
     Parameters
     ----------
     values : dict
-        Column -> text, of the line's columns of a poll.
+        Column -> text, for the columns of a poll.
     last_column : str or None
-        The line's last column, which may be cut; None where that is one that is not needed.
+        The line's last column, which may be incomplete; None if it is not a column of a poll.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The charts of the pages and of Dagster's UI: what each shows, and of which figures."""
+"""Vega-Lite specifications of the charts on the pages and in Dagster's UI."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ _ROW = 24
 TIMELINE_POINTS = 300
 LOG_SCALE_ABOVE = 100
 _TICKS = 6
+_MONTHS_FROM_DAYS = 100
 COUNT_TICKS = 4
 _HOUR_AXIS = {"values": list(range(0, 25, 3)), "labelExpr": "pad(datum.value, 2, '0', 'left')"}
 
 
 def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
-    """How many stores have which uptime.
+    """Chart the number of stores by uptime.
 
     Parameters
     ----------
     uptime_pct : Series of float64
-        A store each; NaN where nothing was observed.
+        One value per store; NaN without observed open time.
     window : str
-        The window in words.
+        Label of the window.
     """
-    known = uptime_pct.dropna()
-    counts, edges = np.histogram(known, bins=np.linspace(0, 100, 21))
+    observed = uptime_pct.dropna()
+    counts, edges = np.histogram(observed, bins=np.linspace(0, 100, 21))
     rows = [
         {
             "from": low,
             "to": low + 5,
             "stores": int(count),
-            "said": f"{low:g} to {low + 5:g} %: {pluralize(int(count), 'store')}",
+            "label": f"{low:g} to {low + 5:g} %: {pluralize(int(count), 'store')}",
         }
         for low, count in zip(edges, counts, strict=False)
     ]
@@ -58,19 +59,19 @@ def uptime_distribution(uptime_pct: pd.Series, window: str) -> Chart:
         "encoding": {
             "x": x | {"bin": "binned"},
             "x2": {"field": "to"},
-            # most stores are nearly always up: on a linear scale the others would not be seen
+            # most stores are nearly always up; a linear scale would hide the others
             "y": _count_axis(int(counts.max()), logarithmic=logarithmic),
-            "description": {"field": "said"},
+            "description": {"field": "label"},
         },
     }
-    of = pluralize(len(known), "store")
-    mostly = f"{(known >= 95).sum():,} of {of} were up for 95 % or more"  # noqa: PLR2004 - as it says
-    low = f"{(known < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as it says
-    scale = " The scale of stores is logarithmic." if logarithmic else ""
+    total = pluralize(len(observed), "store")
+    high = f"{(observed >= 95).sum():,} of {total} were up for 95 % or more"  # noqa: PLR2004 - as in the text
+    low = f"{(observed < 50).sum():,} for less than half of their observed open time"  # noqa: PLR2004 - as in the text
+    scale = " The store axis is logarithmic." if logarithmic else ""
     return render_chart(
         "distribution",
         f"Stores by uptime, {window}",
-        f"{mostly}, {low}.{scale}",
+        f"{high}, {low}.{scale}",
         {"data": {"values": rows}, **bars},
     )
 
@@ -79,21 +80,21 @@ def heat_map(
     open_minutes: npt.NDArray[np.float64],
     downtime_minutes: npt.NDArray[np.float64],
     *,
-    of: str,
+    subject: str,
 ) -> Chart:
-    """Which share of open time was downtime, by local weekday and hour.
+    """Chart the share of open time that was downtime, by local weekday and hour.
 
     Parameters
     ----------
     open_minutes, downtime_minutes : float64 arrays, shape (7, 24)
-        A row a weekday from Monday.
-    of : str
-        Whose open time: ends the title.
+        One row per weekday, from Monday.
+    subject : str
+        End of the title.
     """
     share = np.full((7, 24), np.nan)
     np.divide(100 * downtime_minutes, open_minutes, out=share, where=open_minutes > 0)
-    known = np.argwhere(~np.isnan(share))
-    limits = heat_map_bins(float(np.nanmax(share)) if len(known) else 0.0)
+    cells = np.argwhere(~np.isnan(share))
+    limits = heat_map_bins(float(np.nanmax(share)) if len(cells) else 0.0)
     names = ["none", *(f"≤ {limit:g} %" for limit in limits[1:]), f"> {limits[-1]:g} %"]
     rows = [
         {
@@ -101,10 +102,10 @@ def heat_map(
             "hour": int(hour),
             "to": int(hour) + 1,
             "class": names[int(np.searchsorted(limits, share[day, hour]))],
-            "said": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
+            "label": f"{WEEKDAYS[day]} {hour:02}-{hour + 1:02}: {share[day, hour]:.1f} % of "
             f"{format_duration(float(open_minutes[day, hour]))} open",
         }
-        for day, hour in known
+        for day, hour in cells
     ]
     colour = {
         "field": "class",
@@ -141,23 +142,23 @@ def heat_map(
                 "axis": {"title": None, "ticks": False, "domain": False},
             },
             "color": colour,
-            "description": {"field": "said"},
+            "description": {"field": "label"},
         },
     }
-    told = "There was no downtime."
-    if len(known) and np.nanmax(share) > 0:
+    description = "No downtime."
+    if len(cells) and np.nanmax(share) > 0:
         day, hour = np.unravel_index(np.nanargmax(share), share.shape)
-        told = (
+        description = (
             f"Worst: {WEEKDAYS[int(day)]} from {hour:02}:00 to {hour + 1:02}:00, "
-            f"{share[day, hour]:.1f} % of the open time."
+            f"{share[day, hour]:.1f} % of open time."
         )
-    return render_chart("heat-map", f"Downtime, % of open time, {of}", told, spec)
+    return render_chart("heat-map", f"Downtime, % of open time, {subject}", description, spec)
 
 
-def heat_map_bins(most: float) -> list[float]:
-    """Where one colour of the heat map ends and the next begins, in percent: round numbers.
+def heat_map_bins(highest: float) -> list[float]:
+    """Return the upper limits of the heat map's colours, as round percentages.
 
-    The first colour is of hours without any downtime to speak of.
+    The first colour is for hours with practically no downtime.
 
     Examples
     --------
@@ -166,33 +167,33 @@ def heat_map_bins(most: float) -> list[float]:
     """
     steps = HEAT_CLASSES - 2
     for step in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0):
-        if most <= step * (steps + 1):
+        if highest <= step * (steps + 1):
             break
     return [0.01, *(round(step * number, 2) for number in range(1, steps + 1))]
 
 
 def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
-    """How many stores were down at once, over time.
+    """Chart the number of stores down at once, over time.
 
     Parameters
     ----------
     events : DataFrame
         ``start_utc``, ``end_utc`` of each downtime event; may be empty.
     span : tuple of datetime
-        The time that was looked at.
+        Start and end of the time axis.
     """
-    # what goes on at the end reaches it and no further, so the last moment is the one just before;
-    # as many moments as the chart has room for, however many events there are
+    # an ongoing event ends at the end of the span, so the last point is just before it; the number
+    # of points does not depend on the number of events
     last = span[1] - timedelta(microseconds=1)
-    evenly = pd.date_range(span[0], last, periods=TIMELINE_POINTS, unit="us")
-    moments = evenly.tz_localize(None).to_numpy()
-    starts, ends = _in_order(events["start_utc"]), _in_order(events["end_utc"])
+    points = pd.date_range(span[0], last, periods=TIMELINE_POINTS, unit="us")
+    moments = points.tz_localize(None).to_numpy()
+    starts, ends = _sorted_utc(events["start_utc"]), _sorted_utc(events["end_utc"])
 
     def down_at(instants: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-        begun, ended = (np.searchsorted(each, instants, side="right") for each in (starts, ends))
+        begun, ended = (np.searchsorted(times, instants, side="right") for times in (starts, ends))
         return begun - ended
 
-    # there are most when one more has just begun: between two moments the most counts
+    # the count peaks at the start of an event; each point shows the peak until the next point
     down, at_starts = down_at(moments), down_at(starts)
     at_end = int(down[-1])
     np.maximum.at(down, np.searchsorted(moments, starts, side="right") - 1, at_starts)
@@ -214,22 +215,22 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
             "y": _count_axis(int(down.max())),
         },
     }
-    told = "None was down."
+    description = "No store was down."
     if len(starts):
-        most = int(at_starts.argmax())
-        when = pd.Timestamp(starts[most])
-        told = (
-            f"At most {at_starts[most]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
+        peak = int(at_starts.argmax())
+        when = pd.Timestamp(starts[peak])
+        description = (
+            f"Peak: {at_starts[peak]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
             f"{at_end:,} at the end."
         )
-    return render_chart("stores-down", "Stores down while open (UTC)", told, spec)
+    return render_chart("stores-down", "Stores down while open (UTC)", description, spec)
 
 
-def _count_axis(most: int, *, logarithmic: bool = False) -> dict[str, Any]:
-    """An axis of whole numbers from 0, each of them once."""
-    size = 10 ** (len(str(most // COUNT_TICKS)) - 1)
-    step = next(size * each for each in (1, 2, 5, 10) if size * each * COUNT_TICKS >= most)
-    values = list(range(0, max(most, 1) + step, step))
+def _count_axis(highest: int, *, logarithmic: bool = False) -> dict[str, Any]:
+    """Return an axis of whole numbers from 0, without duplicate labels."""
+    size = 10 ** (len(str(highest // COUNT_TICKS)) - 1)
+    step = next(size * digit for digit in (1, 2, 5, 10) if size * digit * COUNT_TICKS >= highest)
+    values = list(range(0, max(highest, 1) + step, step))
     scale: dict[str, Any] = {"domain": [0, values[-1]]}
     title = "stores"
     if logarithmic:
@@ -239,18 +240,18 @@ def _count_axis(most: int, *, logarithmic: bool = False) -> dict[str, Any]:
     return {"field": "stores", "type": "quantitative", "scale": scale, "axis": axis}
 
 
-def _in_order(instants: pd.Series) -> npt.NDArray[np.datetime64]:
+def _sorted_utc(instants: pd.Series) -> npt.NDArray[np.datetime64]:
     naive = pd.DatetimeIndex(instants).tz_convert("UTC").tz_localize(None)
     return np.sort(naive.to_numpy())
 
 
 def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
-    """An axis of time in UTC, all of whose labels are of one kind."""
+    """Return a UTC time axis whose labels all have one format."""
     days = span / timedelta(days=1)
     ticks: object = _TICKS
     if days < _TICKS:
         form = "%a %H:%M"
-    elif days < LOG_SCALE_ABOVE:
+    elif days < _MONTHS_FROM_DAYS:
         ticks, form = {"interval": "day", "step": ceil(days / _TICKS)}, "%-d %b"
     else:
         form = "%b %Y"
@@ -270,18 +271,18 @@ def _time_axis(field: str, span: timedelta) -> dict[str, Any]:
 
 
 def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
-    """When a store was open, up, down and unobserved: a row a day of its calendar.
+    """Chart when a store was up, down, unobserved and closed, one row per local day.
 
     Parameters
     ----------
     bars : DataFrame
-        Of :func:`~storemon_pipeline.pages.timeline.timeline`.
+        Result of :func:`~storemon_pipeline.pages.timeline.timeline`.
     timezone : str
-        The store's zone.
+        Time zone of the store.
     """
     minutes = (bars["to_hour"] - bars["from_hour"]) * 60
-    shown = bars.assign(
-        said=[
+    labelled = bars.assign(
+        label=[
             f"{state}: {format_local_time(start, timezone)} to {format_local_time(end, timezone)}, "
             f"{format_duration(length)}"
             for state, start, end, length in zip(
@@ -290,11 +291,11 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
         ]
     )
     days = bars["day"].unique().tolist()
-    rows = shown[["day", "from_hour", "to_hour", "state", "said"]].to_dict("records")
+    rows = labelled[["day", "from_hour", "to_hour", "state", "label"]].to_dict("records")
     last = max(24.0, float(bars["to_hour"].max()))
 
     def layer(state: str, band: float) -> dict[str, Any]:
-        # the state is in the height too, not in the colour alone
+        # the height shows the state as well as the colour
         return {
             "transform": [{"filter": {"field": "state", "equal": state}}],
             "mark": {"type": "bar", "color": f"var(--{state})", "height": {"band": band}},
@@ -317,51 +318,50 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
                 "scale": {"domain": days, "padding": 0.2},
                 "axis": {"title": None, "ticks": False, "domain": False},
             },
-            "description": {"field": "said"},
+            "description": {"field": "label"},
         },
         "layer": [layer(CLOSED, 0.12), layer(UP, 0.7), layer(UNOBSERVED, 0.4), layer(DOWN, 1)],
     }
     hours = {state: minutes[bars["state"] == state].sum() for state in (UP, DOWN, UNOBSERVED)}
-    told = ", ".join(
+    summary = ", ".join(
         f"{state} for {format_duration(total) if total else 'no time'}"
         for state, total in hours.items()
     )
     return render_chart(
-        "timeline", f"The last week ({timezone})", f"While open, it was {told}.", spec
+        "timeline", f"The last week ({timezone})", f"While open, the store was {summary}.", spec
     )
 
 
 def trend(history: pd.DataFrame) -> Chart | None:
-    """How uptime went from report to report.
+    """Chart uptime from report to report.
 
     Parameters
     ----------
     history : DataFrame
-        ``as_of``, ``uptime_pct`` (NaN where nothing was observed), oldest first.
+        ``as_of``, ``uptime_pct`` (NaN without observed open time), oldest first.
 
     Returns
     -------
     Chart or None
-        Of the newest report as of each instant, where something was observed; None where these are
-        fewer than two.
+        One point per as_of, from its newest report; None with fewer than two points.
     """
-    known = history.drop_duplicates("as_of", keep="last").dropna(subset=["uptime_pct"])
-    if len(known) < 2:  # noqa: PLR2004 - one point is no trend
+    points = history.drop_duplicates("as_of", keep="last").dropna(subset=["uptime_pct"])
+    if len(points) < 2:  # noqa: PLR2004 - one point makes no trend
         return None
     rows = [
         {
             "at": int(at.timestamp() * 1000),
             "uptime": float(uptime),
-            "said": f"{at:%-d %b %Y %H:%M} UTC: {uptime:.2f} %",
+            "label": f"{at:%-d %b %Y %H:%M} UTC: {uptime:.2f} %",
         }
-        for at, uptime in zip(known["as_of"], known["uptime_pct"], strict=True)
+        for at, uptime in zip(points["as_of"], points["uptime_pct"], strict=True)
     ]
-    lowest = float(known["uptime_pct"].min())
+    lowest = float(points["uptime_pct"].min())
     spec = {
         "height": 140,
         "data": {"values": rows},
         "encoding": {
-            "x": _time_axis("at", known["as_of"].max() - known["as_of"].min()),
+            "x": _time_axis("at", points["as_of"].max() - points["as_of"].min()),
             "y": {
                 "field": "uptime",
                 "type": "quantitative",
@@ -373,9 +373,9 @@ def trend(history: pd.DataFrame) -> Chart | None:
             {"mark": {"type": "line", "color": "var(--up)", "strokeWidth": 2}},
             {
                 "mark": {"type": "point", "filled": True, "color": "var(--up)", "size": 40},
-                "encoding": {"description": {"field": "said"}},
+                "encoding": {"description": {"field": "label"}},
             },
         ],
     }
-    told = f"From {rows[0]['said']} to {rows[-1]['said']}."
-    return render_chart("trend", f"Uptime over the last week, in {len(rows):,} reports", told, spec)
+    description = f"From {rows[0]['label']} to {rows[-1]['label']}."
+    return render_chart("trend", f"Last-week uptime in {len(rows):,} reports", description, spec)

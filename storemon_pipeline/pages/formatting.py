@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+_MINUTES_BELOW_HOURS = 2
+_WHOLE_FROM_HOURS = 1000
+_TENTHS_BELOW_SECONDS = 600
+_MINUS = "\N{MINUS SIGN}"
+
 
 def window_label(window: str) -> str:
-    """A window's column name in words.
+    """Return a window's column name as words.
 
     Examples
     --------
@@ -18,7 +23,7 @@ def window_label(window: str) -> str:
 
 
 def format_utc(instant: datetime) -> str:
-    """An instant for people.
+    """Format an instant in UTC, to the minute.
 
     Examples
     --------
@@ -29,20 +34,20 @@ def format_utc(instant: datetime) -> str:
 
 
 def format_hours(hours: float) -> str:
-    """A length in hours for people: minutes below two hours.
+    """Format a duration in hours; below two hours, in minutes.
 
     Examples
     --------
     >>> [format_hours(hours) for hours in (0.0, 0.2, 15.97, 14092.4)]
     ['0 min', '12 min', '16.0 h', '14,092 h']
     """
-    if hours < 2:  # noqa: PLR2004 - as it says
+    if hours < _MINUTES_BELOW_HOURS:
         return f"{60 * hours:.0f} min"
-    return f"{hours:,.1f} h" if hours < 1000 else f"{hours:,.0f} h"  # noqa: PLR2004
+    return f"{hours:,.1f} h" if hours < _WHOLE_FROM_HOURS else f"{hours:,.0f} h"
 
 
 def format_local_time(instant: datetime, timezone: str) -> str:
-    """An instant as the store's clock shows it.
+    """Format an instant in the local time of a zone.
 
     Examples
     --------
@@ -53,7 +58,7 @@ def format_local_time(instant: datetime, timezone: str) -> str:
 
 
 def format_duration(minutes: float) -> str:
-    """A length of time in words.
+    """Format a duration in minutes as days, hours and minutes.
 
     Examples
     --------
@@ -64,34 +69,25 @@ def format_duration(minutes: float) -> str:
     if whole < 1:
         return "under 1 min"
     days, rest = divmod(whole, 24 * 60)
-    hours, left = divmod(rest, 60)
-    parts = [(days, "d"), (hours, "h"), (left, "min")]
+    hours, minutes_left = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes_left, "min")]
     return " ".join(f"{number:,} {unit}" for number, unit in parts if number)
 
 
-_A_MINUTE = 60
-
-
-_FEW_MINUTES = 10
-
-
-_MINUS = "\N{MINUS SIGN}"
-
-
 def format_budget(hours: float) -> str:
-    """A part of a downtime budget: of less than a minute the seconds count.
+    """Format a part of an error budget; below one minute, in seconds.
 
     Examples
     --------
     >>> [format_budget(hours) for hours in (0.0, 0.0001, 0.004, 0.01, 0.24, 28.6)]
     ['0 min', 'under 1 s', '14 s', '36 s', '14 min', '28.6 h']
     """
-    sign, length = _MINUS if hours < 0 else "", abs(hours)
-    seconds = 3600 * length
+    sign, magnitude = _MINUS if hours < 0 else "", abs(hours)
+    seconds = 3600 * magnitude
     if 0 < seconds < 1:
         return f"{sign}under 1 s"
-    if 0 < seconds < _A_MINUTE:
+    if 0 < seconds < 60:  # noqa: PLR2004 - one minute
         return f"{sign}{seconds:.0f} s"
-    if seconds < _FEW_MINUTES * _A_MINUTE:
-        return f"{sign}{round(seconds / _A_MINUTE, 1):g} min"
-    return f"{sign}{format_hours(length)}"
+    if seconds < _TENTHS_BELOW_SECONDS:
+        return f"{sign}{round(seconds / 60, 1):g} min"
+    return f"{sign}{format_hours(magnitude)}"

@@ -1,4 +1,4 @@
-"""When a store is open, for people: its week, and the dates that are otherwise."""
+"""Text of a store's opening hours: weekly hours and special dates."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from storemon_pipeline.uptime.rules import DAY, UptimeRules
 _TO = "\N{EN DASH}"
 _SECOND = 1_000_000
 _ALL_DAY = "open all day"
-_NOT_GIVEN = f"none given: {_ALL_DAY}"
+_NOT_GIVEN = f"not given: {_ALL_DAY}"
 
 
 def weekly_hours(hours: OpeningHours) -> list[tuple[str, str]]:
-    """Each weekday's openings, by the default rules.
+    """Return the openings of each weekday under the default rules.
 
     Parameters
     ----------
     hours : OpeningHours
-        Of one store.
+        Opening hours of one store.
 
     Returns
     -------
     list of (weekday, openings)
-        Monday first; empty where no day has any.
+        Monday first; empty without weekly hours.
     """
     weekly = hours.weekly
     if weekly.empty:
@@ -40,35 +40,37 @@ def weekly_hours(hours: OpeningHours) -> list[tuple[str, str]]:
     ]
 
 
-def special_dates(hours: OpeningHours, since: date, most: int) -> tuple[list[tuple[str, str]], int]:
-    """The openings of single dates from one on, by the default rules.
+def special_dates(
+    hours: OpeningHours, first: date, limit: int
+) -> tuple[list[tuple[str, str]], int]:
+    """Return the openings of special dates under the default rules.
 
     Parameters
     ----------
     hours : OpeningHours
-        Of one store.
-    since : date
-        The first that is told, in the store's calendar.
-    most : int
-        How many are told.
+        Opening hours of one store.
+    first : date
+        First date, in local time.
+    limit : int
+        Maximum number of dates.
 
     Returns
     -------
-    told : list of (date, openings)
-        In order.
+    dates : list of (date, openings)
+        In chronological order.
     more : int
-        How many there are after them.
+        Number of later dates.
     """
-    special = hours.special[hours.special["date"] >= pd.Timestamp(since)]
+    special = hours.special[hours.special["date"] >= pd.Timestamp(first)]
     days = pd.DatetimeIndex(special["date"]).unique().sort_values()
-    told = [
+    dates = [
         (
             f"{day:%a %-d %b %Y}",
             _openings(day.weekday(), special[special["date"] == day].dropna()) or "closed",
         )
-        for day in days[:most]
+        for day in days[:limit]
     ]
-    return told, len(days[most:])
+    return dates, len(days[limit:])
 
 
 def _openings(weekday: int, rows: pd.DataFrame) -> str:
@@ -92,7 +94,7 @@ def _opening_texts(weekday: int, openings: Iterable[tuple[int, int]]) -> Iterabl
 
 
 def _time_text(time: int) -> str:
-    """A time of day, without the seconds where there are none.
+    """Format a time of day; seconds only where they are not zero.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What to know about the data behind figures, in words: for pages and for the log."""
+"""Data quality notices for pages and for the log."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from storemon_pipeline.uptime.rules import DEFAULT_TIMEZONE, MissingDay
 
 @dataclass(frozen=True, slots=True)
 class DataQuality:
-    """What is known of the files that figures were made from.
+    """Quality of the data behind the figures.
 
     Attributes
     ----------
     bad_rows : mapping
-        Raw file -> how many of its rows were quarantined.
+        Raw file -> number of rejected rows.
     unread : mapping
-        File that looks like data and was not read -> why.
+        Skipped file that looks like data -> reason.
     unmatched : sequence of str
-        A sentence for each snapshot of whose stores hardly any was polled.
+        A sentence for each snapshot whose stores hardly match the polls.
     assumptions : Assumptions or None
-        None where no figures were made.
+        None without figures.
     """
 
     bad_rows: Mapping[str, int] = field(default_factory=dict)
@@ -34,10 +34,13 @@ class DataQuality:
 
 
 def quality_notices(quality: DataQuality) -> list[Notice]:
-    """Notices for a page: what was assumed, not read, or does not fit."""
+    """Return the notices for a page: unmatched stores, assumptions and skipped files."""
     return [
-        *(Notice("bad", "Ids", _sentence(text)) for text in quality.unmatched),
-        *(Notice("warn", label, _sentence(text)) for label, text in _assumed(quality.assumptions)),
+        *(Notice("bad", "Store IDs", _sentence(text)) for text in quality.unmatched),
+        *(
+            Notice("warn", label, _sentence(text))
+            for label, text in _assumption_texts(quality.assumptions)
+        ),
         *(
             Notice("warn", "Not read", f"{file} is not read: {reason}")
             for file, reason in quality.unread.items()
@@ -46,10 +49,10 @@ def quality_notices(quality: DataQuality) -> list[Notice]:
 
 
 def quality_lines(quality: DataQuality) -> list[str]:
-    """The same as lines for a log."""
+    """Return the same notices as lines for a log."""
     return [
         *quality.unmatched,
-        *(text for _, text in _assumed(quality.assumptions)),
+        *(text for _, text in _assumption_texts(quality.assumptions)),
         *(f"{file} is not read: {reason}" for file, reason in quality.unread.items()),
     ]
 
@@ -58,18 +61,22 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _assumed(known: Assumptions | None) -> list[tuple[str, str]]:
-    if known is None:
+def _assumption_texts(assumptions: Assumptions | None) -> list[tuple[str, str]]:
+    if assumptions is None:
         return []
-    of_all = f"of {pluralize(known.stores, 'store')}"
-    taken = "open all day" if known.missing_day is MissingDay.OPEN else "closed"
+    total = f"of {pluralize(assumptions.stores, 'store')}"
+    default = "open all day" if assumptions.missing_day is MissingDay.OPEN else "closed"
     counts = [
-        (known.without_hours, "Hours", "without opening hours, taken as always open"),
-        (known.with_missing_days, "Weekdays", f"with weekdays without hours, taken as {taken}"),
+        (assumptions.without_hours, "Hours", "without opening hours, assumed always open"),
         (
-            known.without_timezone,
+            assumptions.with_missing_days,
+            "Weekdays",
+            f"with weekdays without hours, assumed {default}",
+        ),
+        (
+            assumptions.without_timezone,
             "Time zone",
-            f"without a known time zone, taken as {DEFAULT_TIMEZONE}",
+            f"without a known time zone, assumed {DEFAULT_TIMEZONE}",
         ),
     ]
-    return [(label, f"{count:,} {of_all} {text}") for count, label, text in counts if count]
+    return [(label, f"{count:,} {total} {text}") for count, label, text in counts if count]

@@ -1,4 +1,4 @@
-"""What all pages have in common: templates, the stylesheet, the script, how figures are told."""
+"""Rendering shared by all pages: templates, stylesheet, script and content security policy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STORE = re.compile(r'<span class="store">([^<]*)</span>')
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something about the data that a reader of its figures should know.
+    """A notice about the data behind the figures.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Notice:
         ``good``, ``warn`` or ``bad``.
     label, text : str
     stores : list of str
-        The first of those that it is about; ``more`` where there are more.
+        The first affected stores; ``more`` says whether the list is incomplete.
     """
 
     kind: str
@@ -43,14 +43,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class WindowFigures:
-    """The figures of one window, of a store or of all together.
+    """The figures of one window, for one store or for all stores.
 
     Attributes
     ----------
     name : str
-        The window in words.
+        Label of the window.
     uptime_pct : float or None
-        None where nothing was observed.
+        None without observed open time.
     """
 
     name: str
@@ -62,14 +62,14 @@ class WindowFigures:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What is around a page of the API's.
+    """The context of a page that the API serves.
 
     Attributes
     ----------
     root : str
-        The way from the page to the API's root, such as ``../``.
+        Relative path from the page to the API's root, such as ``../``.
     show_logout : bool
-        Whether there is a way out, for who has logged in.
+        Whether to show the logout button.
     """
 
     root: str
@@ -86,50 +86,50 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {
-        # a zone's name may be broken behind the slash
+        # allow a line break after the slash of a zone's name
         "zone": lambda zone: Markup("/<wbr>").join(zone.split("/")),
         "number": lambda number: f"{number:,}",
         "utc": format_utc,
         "hours": format_hours,
-        "length_text": format_duration,
+        "duration": format_duration,
     }
     templates.filters.update(filters)
-    # the two are the project's own, and have nothing in them that ends their element
+    # both files belong to the package and contain no closing tag
     templates.globals["style"] = Markup(_source(templates, "style.css"))  # noqa: S704
     templates.globals["script"] = Markup(_source(templates, "script.js"))  # noqa: S704
     return templates
 
 
 def _source(templates: Environment, name: str) -> str:
-    if templates.loader is None:  # pragma: no cover - it was given above
+    if templates.loader is None:  # pragma: no cover - set above
         raise FileNotFoundError(name)
     return templates.loader.get_source(templates, name)[0]
 
 
 def render(
-    template: str, frame: PageContext | None, *, title: str, active: str = "", **shown: Any
+    template: str, frame: PageContext | None, *, title: str, active: str = "", **variables: Any
 ) -> str:
-    """A page.
+    """Render a template.
 
     Parameters
     ----------
-    template : str
     frame : PageContext or None
-        None for a page by itself, which leads nowhere.
-    title : str
+        None for a standalone page, which has no navigation.
     active : str
-        The entry of the navigation that the page belongs to.
-    **shown
-        What the template shows.
+        The current entry of the navigation.
+    **variables
+        Variables of the template.
     """
     return (
-        _templates().get_template(template).render(frame=frame, title=title, active=active, **shown)
+        _templates()
+        .get_template(template)
+        .render(frame=frame, title=title, active=active, **variables)
     )
 
 
 @cache
 def content_security_policy() -> str:
-    """What a browser may load and run for a page: what is in it, and the API's own answers."""
+    """Return the Content-Security-Policy of a page: inline content and requests to the API only."""
     digest = b64encode(sha256(str(_templates().globals["script"]).encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
@@ -139,47 +139,40 @@ def content_security_policy() -> str:
 
 
 def extract_main(page: str) -> str:
-    """The content of a page, without its frame; nothing where it has none."""
+    """Return the content of the ``main`` element of a page, or an empty string without one."""
     return page.partition(_MAIN)[2].rpartition(_END)[0]
 
 
 def link_stores(content: str, root: str) -> Markup:
-    """The content of a page with the names of stores as links to their pages.
+    """Replace store names in the content of a page by links to their pages.
 
-    A file that lies somewhere by itself has no pages of stores beside it, so they are none there.
+    ``report.html`` has no links, because it can be opened as a file.
     """
 
     def link(name: re.Match[str]) -> str:
         path = quote(html.unescape(name[1]), safe="")
         return f'<a class="store" href="{root}stores/{path}">{name[1]}</a>'
 
-    # the content was escaped when it was rendered
+    # the content was escaped during rendering
     return Markup(_STORE.sub(link, content))  # noqa: S704
 
 
 def problem_page(status: int, title: str, detail: str, *, frame: PageContext) -> str:
-    """What is told of a request that cannot be answered.
-
-    Parameters
-    ----------
-    status : int
-    title, detail : str
-    frame : PageContext
-    """
+    """Return the page of an error."""
     return render("problem.html", frame, title=title, status=status, detail=detail)
 
 
-def login_page(*, way: str, leads_to: str, problem: str = "") -> str:
-    """The form that takes a token.
+def login_page(*, root: str, next_path: str, problem: str = "") -> str:
+    """Return the login page.
 
     Parameters
     ----------
-    way : str
-        From the page to the API's root.
-    leads_to : str
-        The path to go on to.
+    root : str
+        Relative path from the page to the API's root.
+    next_path : str
+        Path to open after login.
     problem : str
-        What was wrong with the token that was given.
+        Error message about the submitted token.
     """
-    # until then, no other page can be led to
-    return render("login.html", None, title="Log in", way=way, next=leads_to, problem=problem)
+    # no navigation, because the other pages need a login
+    return render("login.html", None, title="Log in", root=root, next=next_path, problem=problem)

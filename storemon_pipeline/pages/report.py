@@ -1,4 +1,4 @@
-"""``report.html``: what a report says of all stores together, as one page."""
+"""``report.html``: the page of a report."""
 
 from __future__ import annotations
 
@@ -20,56 +20,48 @@ from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.windows import Window
 
 MOST_STORES, MOST_DOWN = 200, 100
-"""How many of the worst stores and of those that are down now are on the page."""
+"""Maximum number of rows in the tables of the worst stores and of those down now."""
 
 SILENT_AFTER = timedelta(days=1)
-_NAMED = 10
+_MAX_NAMES = 10
 
 
 class ReportCharts:
-    """The charts of all stores together, each drawn once, when it is first asked for.
-
-    Parameters
-    ----------
-    fleet : FleetSummary
-    """
+    """The charts of a report, each rendered on first use."""
 
     def __init__(self, fleet: FleetSummary) -> None:
         self._fleet = fleet
 
     @cached_property
     def uptime_distribution(self) -> Chart:
-        """How many stores have which uptime in the widest window."""
+        """Return the distribution of uptime in the widest window."""
         widest = self._fleet.widest_window
-        uptime_pct = pd.concat([each[f"uptime_pct_{widest}"] for each in self._fleet.metrics])
+        uptime_pct = pd.concat([table[f"uptime_pct_{widest}"] for table in self._fleet.metrics])
         return charts.uptime_distribution(uptime_pct, window_label(widest))
 
     @cached_property
     def stores_down(self) -> Chart:
-        """How many stores were down at once."""
+        """Return the number of stores down at once, over time."""
         events = pd.concat(self._fleet.events, ignore_index=True)
         return charts.stores_down(events, self._fleet.span)
 
     @cached_property
     def heat_map(self) -> Chart:
-        """On which weekday, at which hour they were down."""
+        """Return the share of downtime by weekday and hour."""
         return charts.heat_map(
-            self._fleet.open_minutes, self._fleet.downtime_minutes, of="by weekday and hour"
+            self._fleet.open_minutes, self._fleet.downtime_minutes, subject="by weekday and hour"
         )
 
 
 def render_report_html(
-    fleet: FleetSummary, drawn: ReportCharts, report_id: str, *, quality: DataQuality
+    fleet: FleetSummary, report_charts: ReportCharts, report_id: str, *, quality: DataQuality
 ) -> str:
-    """The page of a report.
+    """Return the page of a report.
 
     Parameters
     ----------
-    fleet : FleetSummary
-    drawn : ReportCharts
-        Of that fleet.
-    report_id : str
-    quality : DataQuality
+    report_charts : ReportCharts
+        Charts of the same fleet.
     """
     request = fleet.request
     figures = pd.concat(fleet.metrics, ignore_index=True)
@@ -83,24 +75,24 @@ def render_report_html(
         )
         for column in columns
     ]
-    whose = "all stores" if request.store_ids is None else "chosen stores"
+    selection = "" if request.store_ids is None else " (selected stores)"
     return render(
         "report.html",
         None,
         title=f"Report as of {format_utc(request.as_of)}",
         heading=f"Uptime as of {format_utc(request.as_of)}",
-        lead=f"{pluralize(fleet.store_count, 'store')} within "
-        f"{_possessive(fleet.store_count)} opening hours{_range(request)}; "
-        f"report {report_id} of {whose}",
+        lead=f"{pluralize(fleet.store_count, 'store')}{selection}, within "
+        f"{_possessive(fleet.store_count)} opening hours{_range(request)}",
+        report_id=report_id,
         as_of=request.as_of,
         stores=fleet.store_count,
         windows=windows,
-        levels=[_targets(fleet, column) for column in columns],
+        levels=[_slo_text(fleet, column) for column in columns],
         widest=window_label(widest),
         stores_down=fleet.stores_down,
         without_data=fleet.stores_now[CurrentStatus.NO_DATA],
         notices=notices(fleet, figures, widest, quality),
-        charts=drawn,
+        charts=report_charts,
         down_now=_ongoing_rows(pd.concat(fleet.down_now, ignore_index=True)),
         worst=_worst_rows(figures, pd.concat(fleet.slo, ignore_index=True), columns, widest),
         below_full=int((figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT).sum()),
@@ -114,10 +106,10 @@ def _range(request: ReportRequest) -> str:
     return f"; range from {format_utc(request.start)} to {format_utc(request.as_of)}"
 
 
-def _targets(fleet: FleetSummary, window: str) -> str:
-    known = fleet.targets_known[window]
-    met = f"{fleet.targets_met[window]:,} of {pluralize(known, 'store')}"
-    return f"{met} met {_possessive(known)} target" if known else ""
+def _slo_text(fleet: FleetSummary, window: str) -> str:
+    rated = fleet.targets_known[window]
+    met = f"{fleet.targets_met[window]:,} of {pluralize(rated, 'store')}"
+    return f"{met} met {_possessive(rated)} SLO target" if rated else ""
 
 
 def _possessive(stores: int) -> str:
@@ -127,51 +119,53 @@ def _possessive(stores: int) -> str:
 def notices(
     fleet: FleetSummary, figures: pd.DataFrame, window: str, quality: DataQuality
 ) -> list[Notice]:
-    """What a reader of the figures should know of the data they were made from.
+    """Return the notices about the data behind a report.
 
     Parameters
     ----------
-    fleet : FleetSummary
     figures : DataFrame
-        All of the fleet's.
+        Metrics of all stores.
     window : str
-        The column name of the window that is told of.
-    quality : DataQuality
+        Column suffix of the window to check for unobserved stores.
     """
     if figures.empty:
-        return [Notice("warn", "Empty", "The report has no stores")]
+        return [Notice("warn", "Empty", "The report contains no stores")]
     silent = figures[figures["last_poll_utc"] < fleet.request.as_of - SILENT_AFTER]
-    found = [
-        _store_notice(silent, "Silent", "not polled in the last day, whose last status is kept")
-        or Notice("good", "Polled", "Every store was polled within a day")
+    result = [
+        _store_notice(
+            silent, "Silent", "not polled in the last day; the last status is carried forward"
+        )
+        or Notice("good", "Polled", "Every store was polled in the last day")
     ]
-    unknown = figures[figures[f"uptime_pct_{window}"].isna()]
+    unobserved = figures[figures[f"uptime_pct_{window}"].isna()]
     text = f"without observed open time, {window_label(window)}"
-    if (notice := _store_notice(unknown, "Unobserved", text)) is not None:
-        found.append(notice)
-    found += quality_notices(quality)
+    if (notice := _store_notice(unobserved, "Unobserved", text)) is not None:
+        result.append(notice)
+    result += quality_notices(quality)
     for file, rows in quality.bad_rows.items():
-        said = "1 row was" if rows == 1 else f"{rows:,} rows were"
-        text = f"In {file}, {said} set aside; the table quarantined_row has the reasons"
-        found.append(Notice("warn", "Bad rows", text))
+        result.append(Notice("warn", "Rejected rows", f"{file}: {pluralize(rows, 'row')} rejected"))
     if not quality.bad_rows:
-        found.append(Notice("good", "Files", "No row was set aside"))
-    return found
+        result.append(Notice("good", "Rows", "No rows rejected"))
+    return result
 
 
 def _store_notice(stores: pd.DataFrame, label: str, text: str) -> Notice | None:
     if stores.empty:
         return None
-    named = stores["store_id"].head(_NAMED).tolist()
+    names = stores["store_id"].head(_MAX_NAMES).tolist()
     return Notice(
-        "warn", label, f"{pluralize(len(stores), 'store')} {text}", named, more=len(stores) > _NAMED
+        "warn",
+        label,
+        f"{pluralize(len(stores), 'store')} {text}",
+        names,
+        more=len(stores) > _MAX_NAMES,
     )
 
 
 def _ongoing_rows(stores: pd.DataFrame) -> list[dict[str, Any]]:
-    """The stores that are down now, the longest outage first, closing time left out."""
-    shown = stores.nlargest(MOST_DOWN, "down_minutes")
-    local = shown["down_since_utc"].dt.tz_localize(None) + shown["down_since_offset"]
+    """Return the stores that are down now, longest outage (in open time) first."""
+    longest = stores.nlargest(MOST_DOWN, "down_minutes")
+    local = longest["down_since_utc"].dt.tz_localize(None) + longest["down_since_offset"]
     return [
         {
             "store_id": store_id,
@@ -181,11 +175,11 @@ def _ongoing_rows(stores: pd.DataFrame) -> list[dict[str, Any]]:
             "minutes": minutes,
         }
         for store_id, start, clock, before, minutes in zip(
-            shown["store_id"],
-            shown["down_since_utc"],
+            longest["store_id"],
+            longest["down_since_utc"],
             local,
-            shown["down_before"],
-            shown["down_minutes"],
+            longest["down_before"],
+            longest["down_minutes"],
             strict=True,
         )
     ]
@@ -194,7 +188,7 @@ def _ongoing_rows(stores: pd.DataFrame) -> list[dict[str, Any]]:
 def _worst_rows(
     figures: pd.DataFrame, levels: pd.DataFrame, windows: list[str], widest: str
 ) -> list[dict[str, Any]]:
-    """Rows of the table of the worst stores: those below 100 %, lowest uptime first."""
+    """Return the rows of the worst stores: those below 100 %, lowest uptime first."""
     below = figures[figures[f"uptime_pct_{widest}"] < FULL_UPTIME_PCT]
     worst = below.sort_values(
         [f"uptime_pct_{widest}", f"downtime_{widest}"], ascending=[True, False], kind="stable"
@@ -204,11 +198,11 @@ def _worst_rows(
     per_hour = 60 if widest == Window.HOUR.suffix else 1
     columns = {
         "store_id": worst["store_id"],
-        "shares": [[None if share != share else share for share in each] for each in shares],  # noqa: PLR0124 - NaN
+        "shares": [[None if share != share else share for share in row] for row in shares],  # noqa: PLR0124 - NaN
         "downtime": worst[f"downtime_{widest}"] / per_hour,
         "unobserved": worst[f"unobserved_{widest}"] / per_hour,
         "target": level["target_pct"],
-        # what has uptime or downtime has either met its target or missed it
+        # with observed open time, the SLO target is either met or missed
         "met": level[f"met_{widest}"].astype(bool),
         "left": level[f"budget_left_{widest}"] / per_hour,
         "outages": level[f"outages_{widest}"],

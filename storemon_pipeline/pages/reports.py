@@ -1,4 +1,4 @@
-"""The pages around reports: all of them, one that is on its way, one that is there, the fleet."""
+"""Pages of reports: the list, a report in progress, a completed report, and the fleet."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS
 from storemon_pipeline.uptime.windows import Window
 
 _KINDS = {"Complete": "good", "Failed": "bad", "Canceled": "warn"}
-# a range is asked for by its beginning and end
-_CHOICES = [(each.value, window_label(each.suffix)) for each in Window if each is not Window.RANGE]
-_WAITS = "It waits for Dagster to start it."
-NO_WINDOW_MESSAGE = "Tick at least one window, or give a range."
-"""What the form says where it was asked for no window."""
+# a range is requested by start and end
+_CHOICES = [(item.value, window_label(item.suffix)) for item in Window if item is not Window.RANGE]
+_WAITING = "Waiting to start."
+NO_WINDOW_MESSAGE = "Select at least one window, or enter a range."
+"""Error of the form when it is submitted without a window."""
 
 _STALE_AFTER = timedelta(hours=3)
-_ERROR = 300  # characters: the run has all of it
+_MAX_ERROR_LENGTH = 300  # characters; the run has the whole error
 
 
 @dataclass(frozen=True, slots=True)
 class ListedReport:
-    """A report as pages tell of it."""
+    """A report as pages show it."""
 
     id: str
     status: str
@@ -41,53 +41,51 @@ class ListedReport:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether nobody has begun with it."""
+        """Return whether the report has no run yet."""
         return self.status == "Queued" and not self.has_run
 
     @property
     def kind(self) -> str:
-        """How its status is shown."""
+        """Return the badge style of the status."""
         return _KINDS.get(self.status, "")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportForm:
-    """What the form that asks for a report has in its fields.
+    """Field values of the form that creates a report.
 
     Attributes
     ----------
     windows, start, end, store_ids
-        As they were written.
-    wrong : mapping
-        What is wrong with a field, by its name.
+        As entered.
+    errors : mapping
+        Error message by field.
     """
 
     windows: Sequence[str] = DEFAULT_WINDOWS
     start: str = ""
     end: str = ""
     store_ids: str = ""
-    wrong: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def reports_page(
     reports: list[ListedReport],
     *,
     older: str = "",
-    asked: ReportForm | None = None,
+    form: ReportForm | None = None,
     problem: str = "",
     frame: PageContext,
 ) -> str:
-    """The page of all reports, with the form that asks for one.
+    """Return the page that lists reports and has the form that creates one.
 
     Parameters
     ----------
-    reports : list of ListedReport
     older : str
-        The query that leads to those before; empty where there are none.
-    asked : ReportForm, optional
+        Query string of the next page of older reports; empty on the last page.
+    form : ReportForm, optional
     problem : str
-        What was wrong with that.
-    frame : PageContext
+        Error message about the form.
     """
     return render(
         "reports.html",
@@ -96,33 +94,30 @@ def reports_page(
         title="Reports",
         reports=reports,
         older=older,
-        asked=asked or ReportForm(),
+        form=form or ReportForm(),
         problem=problem,
         choices=_CHOICES,
-        nothing_asked=NO_WINDOW_MESSAGE,
-        waits=_WAITS,
+        no_window_message=NO_WINDOW_MESSAGE,
+        waiting=_WAITING,
     )
 
 
 def progress_page(
     report: ListedReport,
     *,
-    goes_on: bool,
+    in_progress: bool,
     error: str | None,
     files: Mapping[str, str],
     frame: PageContext,
 ) -> str:
-    """The page of a report that has no page of its own: not yet, or never.
+    """Return the page of a report without ``report.html``: in progress, failed or old.
 
     Parameters
     ----------
-    report : ListedReport
-    goes_on : bool
-        Whether to look again until it has ended.
-    error : str or None
+    in_progress : bool
+        Whether to refresh until the report has ended.
     files : mapping
-        The files that it has, by name.
-    frame : PageContext
+        URLs of its files, by name.
     """
     return render(
         "progress.html",
@@ -130,23 +125,22 @@ def progress_page(
         active="Reports",
         title=f"Report: {report.status}",
         report=report,
-        waits=_WAITS,
-        goes_on=goes_on,
+        waiting=_WAITING,
+        in_progress=in_progress,
         error=error,
         files=list(files.items()),
     )
 
 
-def report_page(written: str, *, files: Mapping[str, str], frame: PageContext) -> str:
-    """The page that a report's run has written, as one of the API's.
+def report_page(report_html: str, *, files: Mapping[str, str], frame: PageContext) -> str:
+    """Return ``report.html`` as a page of the API.
 
     Parameters
     ----------
-    written : str
-        Of :func:`~storemon_pipeline.pages.report.render_report_html`.
+    report_html : str
+        Result of :func:`~storemon_pipeline.pages.report.render_report_html`.
     files : mapping
-        The report's files, by name.
-    frame : PageContext
+        URLs of the report's files, by name.
     """
     return render(
         "report_embed.html",
@@ -154,30 +148,28 @@ def report_page(written: str, *, files: Mapping[str, str], frame: PageContext) -
         active="Reports",
         title="Report",
         files=list(files.items()),
-        content=link_stores(extract_main(written), frame.root),
+        content=link_stores(extract_main(report_html), frame.root),
     )
 
 
 def fleet_page(
-    written: str | None,
+    report_html: str | None,
     report_id: str | None,
     notices: list[Notice],
     history: pd.DataFrame,
     *,
     frame: PageContext,
 ) -> str:
-    """The page of all stores together: the newest report's, and how the data is by now.
+    """Return the page of all stores: the latest report and the current data quality.
 
     Parameters
     ----------
-    written : str or None
-        The page that the newest report's run has written; None where there is none.
-    report_id : str or None
+    report_html : str or None
+        Page of the latest report, if it has one.
     notices : list of Notice
-        Of :func:`data_notices`.
+        Result of :func:`data_notices`.
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
-    frame : PageContext
     """
     return render(
         "fleet.html",
@@ -187,29 +179,29 @@ def fleet_page(
         report_id=report_id,
         notices=notices,
         trend=charts.trend(history),
-        # below this page's own heading
-        content=link_stores(extract_main(written).replace("h1>", "h2>"), frame.root)
-        if written
+        # one level below the heading of this page
+        content=link_stores(extract_main(report_html).replace("h1>", "h2>"), frame.root)
+        if report_html
         else None,
     )
 
 
 def ingest_failed(runs: int, since: datetime, error: str) -> Notice:
-    """What to know where the newest files are not in the tables.
+    """Return the notice that the latest files could not be ingested.
 
     Parameters
     ----------
     runs : int
-        How many ingests failed since the last one that succeeded.
+        Number of failed ingests since the last success.
     since : datetime
-        When the first of them failed.
+        Time of the first failure.
     error : str
-        Why the last of them failed.
+        Error of the last failure.
     """
     which = "ingest" if runs == 1 else pluralize(runs, "ingest")
     text = (
-        f"The last {which} failed, since {format_utc(since)}: "
-        f"{shorten(error, _ERROR)}. The figures are of the files before"
+        f"The last {which} failed (since {format_utc(since)}): "
+        f"{shorten(error, _MAX_ERROR_LENGTH)}. The figures use the previous files"
     )
     return Notice("bad", "Ingest failed", text)
 
@@ -222,20 +214,18 @@ def data_notices(
     silent: int,
     quality: DataQuality,
 ) -> list[Notice]:
-    """What to know of the data as it is now.
+    """Return the notices about the current data.
 
     Parameters
     ----------
-    now, newest_poll : datetime
     stores, silent : int
-        How many were ever polled; how many of them not in the last day before the newest poll.
-    quality : DataQuality
+        Number of stores, and of those without a poll in the day before the newest poll.
     """
-    others = quality_notices(quality)
+    quality_items = quality_notices(quality)
     if newest_poll is None:
-        return [Notice("warn", "Empty", "There are no polls yet"), *others]
+        return [Notice("warn", "Empty", "No polls yet"), *quality_items]
     age = now - newest_poll
-    found = [
+    result = [
         Notice(
             "warn" if age > _STALE_AFTER else "good",
             "Age",
@@ -244,10 +234,10 @@ def data_notices(
         Notice(
             "warn" if silent else "good",
             "Silent",
-            f"{silent:,} of {pluralize(stores, 'store')} not polled in the day before it",
+            f"{silent:,} of {pluralize(stores, 'store')} not polled in the 24 h before that",
         ),
     ]
     rows = sum(quality.bad_rows.values())
-    said = "No row was set aside" if not rows else f"{pluralize(rows, 'bad row')} set aside"
-    found.append(Notice("warn" if rows else "good", "Rows", said))
-    return found + others
+    text = f"{pluralize(rows, 'row')} rejected" if rows else "No rows rejected"
+    result.append(Notice("warn" if rows else "good", "Rows", text))
+    return result + quality_items

@@ -1,4 +1,4 @@
-"""Whether a store met its target, window by window, for people."""
+"""Rows of a store's service level table: SLO target, error budget, MTTR and MTBF per window."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from storemon_pipeline.uptime.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class SloRow:
-    """A store's service level in a window.
+    """The service level of a store in one window.
 
     Attributes
     ----------
     window : str
-        In words.
+        Label of the window.
     target : float
         Percent.
     met : bool or None
-        None where nothing was observed.
+        None without observed open time.
     budget, left : float
-        Hours that it may be down, and what is left of them; less than nothing: overdrawn.
+        Error budget and its remainder, in hours; the remainder is negative when over budget.
     outages : int
-    recovery, longest : float or None
-        Minutes; None where there is no outage to tell of.
-    between : float or None
-        Hours of uptime.
+    mttr, longest : float or None
+        Mean time to recovery and longest outage, in minutes; None without an outage.
+    mtbf : float or None
+        Mean uptime between outages, in hours.
     """
 
     window: str
@@ -41,26 +41,26 @@ class SloRow:
     budget: float
     left: float
     outages: int
-    recovery: float | None
-    between: float | None
+    mttr: float | None
+    mtbf: float | None
     longest: float | None
 
     @property
     def down(self) -> float:
-        """Hours that it was down."""
+        """Return the downtime in hours."""
         return self.budget - self.left
 
 
 def slo_rows(levels: pd.DataFrame, exact: pd.DataFrame, request: ReportRequest) -> list[SloRow]:
-    """The service levels of a store, a window each.
+    """Return the service level of a store in each window.
 
     Parameters
     ----------
     levels : DataFrame
-        Of :func:`~storemon_pipeline.uptime.slo.service_levels`, for one store.
+        Result of :func:`~storemon_pipeline.uptime.slo.service_levels` for one store.
     exact : DataFrame
-        Of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`: of a short window, seconds of
-        its budget count, which the rounded figures do not have.
+        Result of :func:`~storemon_pipeline.uptime.metrics.compute_metrics`: rounded figures lack
+        the seconds that matter in the error budget of a short window.
     request : ReportRequest
     """
     return [_level(window, levels, exact) for window in request.windows]
@@ -85,5 +85,5 @@ def _level(window: Window, levels: pd.DataFrame, exact: pd.DataFrame) -> SloRow:
 
 
 def none_if_nan(value: Any) -> float | None:
-    """A figure; None where there is none."""
+    """Return a number, or None for a missing value."""
     return None if pd.isna(value) else float(value)

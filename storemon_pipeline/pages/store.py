@@ -1,4 +1,4 @@
-"""The page of a store: how it is, how its last week was, and whether it gets better."""
+"""The page of a store, and the page that searches stores."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from storemon_pipeline.pages.timeline import (
     store_states_over_time,
     timeline,
 )
+from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.metrics import ObservedTime
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest
@@ -42,37 +43,15 @@ _HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
-class AlertView:
-    """An alert, and whether the webhook has it.
-
-    Attributes
-    ----------
-    is_down : bool
-        Or else the store was up again.
-    sent_at : datetime or None
-        None where the webhook has not confirmed it.
-    attempts : int
-    last_error : str or None
-    """
-
-    is_down: bool
-    down_since: datetime
-    created_at: datetime
-    sent_at: datetime | None
-    attempts: int
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class StoreView:
-    """What a page says of a store beside its figures.
+    """Facts about a store beside its figures.
 
     Attributes
     ----------
     timezone_known : bool
         Whether the zone is its own, or else assumed.
     hours : OpeningHours
-    alerts : sequence of AlertView
+    alerts : sequence of AlertRecord
         The newest ones, newest first.
     """
 
@@ -83,20 +62,19 @@ class StoreView:
     first_poll_utc: datetime
     last_poll_utc: datetime
     hours: OpeningHours
-    alerts: Sequence[AlertView]
+    alerts: Sequence[AlertRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreWeek:
-    """A store's last week.
+    """The last week of a store.
 
     Attributes
     ----------
     request : ReportRequest
-        Whose widest window is the week.
-    time : ObservedTime
+        Its widest window is the week.
     results : StoreResults
-        With the store's status now, at the week's end.
+        Includes the current status, at the end of the week.
     """
 
     request: ReportRequest
@@ -107,15 +85,12 @@ class StoreWeek:
 def store_page(
     store: StoreView, week: StoreWeek, history: pd.DataFrame, *, frame: PageContext
 ) -> str:
-    """The page of a store.
+    """Return the page of a store.
 
     Parameters
     ----------
-    store : StoreView
-    week : StoreWeek
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
-    frame : PageContext
     """
     days = local_days(week.time.line.start, week.time.line.end, store.timezone)
     first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
@@ -132,7 +107,7 @@ def store_page(
         store=store,
         as_of=week.request.as_of,
         now=_current_state(week, store.timezone),
-        known_from=store.first_poll_utc if store.first_poll_utc > first_day else None,
+        first_polled=store.first_poll_utc if store.first_poll_utc > first_day else None,
         windows=_windows(week),
         levels=slo_rows(week.results.slo, week.results.metrics_us, week.request),
         budget_text=format_budget,
@@ -140,54 +115,54 @@ def store_page(
         special_dates=special,
         more_dates=more_dates,
         alerts=[
-            (each, format_local_time(each.down_since, store.timezone)) for each in store.alerts
+            (alert, format_local_time(alert.down_since, store.timezone)) for alert in store.alerts
         ],
         timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
-        odd_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
+        clock_change_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
-        events_in_all=len(week.results.events),
-        heat_map=charts.heat_map(open_minutes, downtime_minutes, of="last week"),
+        event_count=len(week.results.events),
+        heat_map=charts.heat_map(open_minutes, downtime_minutes, subject="last week"),
         trend=charts.trend(history),
     )
 
 
-_NOW = {
+_BADGES = {
     CurrentStatus.UP: ("good", "Up"),
     CurrentStatus.DOWN: ("bad", "Down"),
     CurrentStatus.CLOSED: ("", "Closed"),
     CurrentStatus.NO_DATA: ("warn", "No data"),
 }
-_OF_TIMELINE = {CurrentStatus.UP: UP, CurrentStatus.CLOSED: CLOSED}
+_TIMELINE_STATES = {CurrentStatus.UP: UP, CurrentStatus.CLOSED: CLOSED}
 
 
 def _current_state(week: StoreWeek, timezone: str) -> dict[str, str]:
-    """How the store is at as_of (rule 7), and since when."""
+    """Return the status of the store at as_of (rule 7), and since when."""
     current = week.results.current.iloc[0]
     now = CurrentStatus(current["status"])
-    kind, label = _NOW[now]
+    kind, label = _BADGES[now]
     return {"kind": kind, "label": label, "text": _since_text(week, now, timezone)}
 
 
 def _since_text(week: StoreWeek, now: CurrentStatus, timezone: str) -> str:
     if now is CurrentStatus.NO_DATA:
-        return "open, but its newest poll in its open time is too old to say whether it is up"
+        return "open, but the latest poll during open time is too old to show its status"
     if now is CurrentStatus.DOWN:
-        # closing time in between has not mended it
+        # an outage continues across closing time
         outage = week.results.down_now.iloc[0]
         before, over = ("before ", "over ") if outage["down_before"] else ("", "")
         return (
-            f"since {before}{format_local_time(outage['down_since_utc'], timezone)} its time, "
-            f"for {over}{format_duration(outage['down_minutes'])} of its open time"
+            f"since {before}{format_local_time(outage['down_since_utc'], timezone)} local time, "
+            f"for {over}{format_duration(outage['down_minutes'])} of open time"
         )
     last = store_states_over_time(week.time).iloc[-1]
-    if last["state"] != _OF_TIMELINE[now]:
-        # it opened or closed at as_of itself, or the poll at as_of says that it is up again
-        return f"since {format_local_time(week.request.as_of, timezone)} its time"
+    if last["state"] != _TIMELINE_STATES[now]:
+        # it opened, closed or recovered exactly at as_of
+        return f"since {format_local_time(week.request.as_of, timezone)} local time"
     if last["start"] == week.time.line.start:
-        return "for all of the last week"
+        return "for the whole last week"
     since = pd.Timestamp(last["start"], unit="us", tz="UTC")
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE
-    return f"since {format_local_time(since, timezone)} its time, for {format_duration(minutes)}"
+    return f"since {format_local_time(since, timezone)} local time, for {format_duration(minutes)}"
 
 
 def _windows(week: StoreWeek) -> list[WindowFigures]:
@@ -206,10 +181,10 @@ def _windows(week: StoreWeek) -> list[WindowFigures]:
 
 
 def _events(events: pd.DataFrame) -> list[dict[str, Any]]:
-    """The newest outages, newest first."""
-    shown = events.iloc[::-1].head(MOST_EVENTS)
+    """Return the newest outages, newest first."""
+    newest = events.iloc[::-1].head(MOST_EVENTS)
     local = {
-        name: shown[f"{name}_utc"].dt.tz_localize(None) + shown[f"{name}_offset"]
+        name: newest[f"{name}_utc"].dt.tz_localize(None) + newest[f"{name}_offset"]
         for name in ("start", "end")
     }
     return [
@@ -217,38 +192,37 @@ def _events(events: pd.DataFrame) -> list[dict[str, Any]]:
             "start": f"{row.start_utc:%Y-%m-%dT%H:%M:%S}",
             "end": f"{row.end_utc:%Y-%m-%dT%H:%M:%S}",
             "since": f"{since:%a %-d %b %H:%M}",
-            # on a narrow screen there is no place for the same day twice
+            # a narrow screen has no room for the same day twice
             "until": f"{until:%H:%M}"
             if since.date() == until.date()
             else f"{until:%a %-d %b %H:%M}",
             "minutes": row.minutes,
             "ongoing": row.ongoing,
         }
-        for row, since, until in zip(shown.itertuples(), local["start"], local["end"], strict=True)
+        for row, since, until in zip(newest.itertuples(), local["start"], local["end"], strict=True)
     ]
 
 
 def stores_page(
     stores: list[tuple[str, datetime]],
     *,
-    found: int,
-    further: str,
-    asked: str,
+    total: int,
+    next_query: str,
+    query: str,
     frame: PageContext,
 ) -> str:
-    """The page that finds stores.
+    """Return the page that searches stores.
 
     Parameters
     ----------
     stores : list of (store_id, last poll)
-        Some of those that were found.
-    found : int
-        How many there are.
-    further : str
-        The query that leads to those after them; empty where there are none.
-    asked : str
-        What was searched for.
-    frame : PageContext
+        Matching stores on this page.
+    total : int
+        Number of matching stores.
+    next_query : str
+        Query string of the next page; empty on the last page.
+    query : str
+        Search text.
     """
     page = render(
         "stores.html",
@@ -256,8 +230,8 @@ def stores_page(
         active="Stores",
         title="Stores",
         stores=stores,
-        found=found,
-        further=further,
-        asked=asked,
+        total=total,
+        next_query=next_query,
+        query=query,
     )
     return link_stores(page, frame.root)

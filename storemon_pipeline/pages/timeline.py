@@ -1,4 +1,4 @@
-"""A store's time, cut at the midnights of its own clock: what a row of the timeline shows."""
+"""States of a store over time, split into local days for its timeline."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ CLOSED, UP, DOWN, UNOBSERVED = "closed", "up", "down", "unobserved"
 
 
 def store_states_over_time(time: ObservedTime) -> pd.DataFrame:
-    """All of a store's time within the span: closed, up, down or unobserved.
+    """Return the states of a store over the span: closed, up, down or unobserved.
 
     Parameters
     ----------
     time : ObservedTime
-        Of one store.
+        Observed time of one store.
 
     Returns
     -------
     DataFrame
-        ``start``, ``end`` (int64, microseconds since 1970), ``state``: sorted, without gaps, no
-        two neighbours of one state within one opening.
+        ``start``, ``end`` (int64, microseconds since 1970), ``state``: sorted, without gaps;
+        adjacent rows of one open interval differ in state.
     """
-    known = _sorted(
+    observed = _sorted(
         np.concatenate([time.up.start, time.down.start]),
         np.concatenate([time.up.end, time.down.end]),
         np.repeat([UP, DOWN], [len(time.up), len(time.down)]),
     )
-    opened = _sorted(
-        *_subtract(time.open, known["start"].to_numpy(), known["end"].to_numpy()), UNOBSERVED
+    unobserved = _sorted(
+        *_subtract(time.open, observed["start"].to_numpy(), observed["end"].to_numpy()), UNOBSERVED
     )
-    within = pd.concat([known, opened]).sort_values("start", ignore_index=True)
-    whole = Intervals(np.zeros(1, np.int64), np.array([time.line.start]), np.array([time.line.end]))
-    closed = _sorted(*_subtract(whole, time.open.start, time.open.end), CLOSED)
-    return pd.concat([within, closed]).sort_values("start", ignore_index=True)
+    open_time = pd.concat([observed, unobserved]).sort_values("start", ignore_index=True)
+    span = Intervals(np.zeros(1, np.int64), np.array([time.line.start]), np.array([time.line.end]))
+    closed = _sorted(*_subtract(span, time.open.start, time.open.end), CLOSED)
+    return pd.concat([open_time, closed]).sort_values("start", ignore_index=True)
 
 
 def _sorted(start: Int, end: Int, state: object) -> pd.DataFrame:
@@ -49,34 +49,34 @@ def _sorted(start: Int, end: Int, state: object) -> pd.DataFrame:
 
 
 def _subtract(whole: Intervals, start: Int, end: Int) -> tuple[Int, Int]:
-    """What intervals, sorted and apart, leave of others that each lie within one of the whole."""
+    """Subtract sorted, disjoint intervals that each lie within one interval of ``whole``."""
     first = np.searchsorted(start, whole.start)
     count = np.searchsorted(start, whole.end) - first
-    # before each of those within, and after the last
+    # the gap before each inner interval, and the one after the last
     of, member = enumerate_groups(count + 1)
     position = first[of] + member
     begins = np.where(member == 0, whole.start[of], np.append(end, 0)[position - 1])
     ends = np.where(member == count[of], whole.end[of], np.append(start, 0)[position])
-    some = begins < ends
-    return begins[some], ends[some]
+    not_empty = begins < ends
+    return begins[not_empty], ends[not_empty]
 
 
 def local_days(start: int, end: int, timezone: str) -> pd.DataFrame:
-    """The days of a zone's calendar that a span meets.
+    """Return the local days that overlap a span.
 
     Returns
     -------
     DataFrame
         ``day`` (text, such as ``Tue 12 Nov``), ``start`` (int64, microseconds since 1970: its first
-        instant), ``hours`` (float64: how long it is; not 24 where clocks change).
+        instant), ``hours`` (float64: length of the day; not 24 on a clock change).
     """
     clocks = UtcOffsets([timezone], start, end)
     zone = np.zeros(2, np.int64)
     first, last = clocks.to_local(zone, np.array([start, end - 1])) // DAY
-    # one before and one after, since a clock may show the day before again after midnight
+    # one day more on each side, because a clock change can return to the previous day
     day = np.arange(first - 1, last + 3)
     begins = clocks.to_utc(np.zeros(len(day), np.int64), day * DAY)
-    met = (begins[:-1] < end) & (begins[1:] > start)
+    overlaps = (begins[:-1] < end) & (begins[1:] > start)
     names = pd.to_datetime(day[:-1].astype("datetime64[D]"))
     return pd.DataFrame(
         {
@@ -84,24 +84,24 @@ def local_days(start: int, end: int, timezone: str) -> pd.DataFrame:
             "start": begins[:-1],
             "hours": (begins[1:] - begins[:-1]) / HOUR,
         }
-    )[met].reset_index(drop=True)
+    )[overlaps].reset_index(drop=True)
 
 
 def timeline(time: ObservedTime, timezone: str) -> pd.DataFrame:
-    """What each bar of a store's timeline is: a row a day of its calendar, by hours since midnight.
+    """Return the bars of a store's timeline, one row of bars per local day.
 
     Parameters
     ----------
     time : ObservedTime
-        Of one store.
+        Observed time of one store.
     timezone : str
-        Its zone: a known IANA name.
+        Valid IANA name.
 
     Returns
     -------
     DataFrame
-        ``day`` (text), ``from_hour``, ``to_hour`` (float64: real hours since the day began, so
-        that every instant has a place of its own also where clocks change), ``state``,
+        ``day`` (text), ``from_hour``, ``to_hour`` (float64: elapsed hours since the start of
+        the day, so that each instant has its own position also on a clock change), ``state``,
         ``start_utc``, ``end_utc``; sorted.
     """
     states = store_states_over_time(time)

@@ -1,8 +1,8 @@
-"""How a chart is drawn: Vega-Lite without a browser, as a figure of a page or as an image.
+"""Rendering of Vega-Lite charts without a browser, as part of a page or as an image.
 
-Colours are names of the stylesheet's, so that a chart is light or dark with its page; an image,
-which has no page around it, is light. A chart says in words what it shows, for those who cannot
-see it.
+Colours refer to variables of the stylesheet, so that a chart follows the page's light or dark
+scheme. An image has no page around it and is always light. Each chart has a text description for
+screen readers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-# charts are drawn for the width of a phone and grow with the page
+# the width of a phone; the page scales the chart up
 _WIDTH, _HEIGHT = 380, 180
 _IMAGE_WIDTH = 680
 _VERSION = "5.21"
@@ -42,17 +42,17 @@ _OUTER = re.compile(r'^<svg[^>]*?class="marks"[^>]*?viewBox="0 0 ([\d.]+) ([\d.]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart that is drawn.
+    """A rendered chart.
 
     Attributes
     ----------
     name : str
-        Its class and the beginning of its ids.
+        Class of the SVG element and prefix of its ids.
     title : str
     description : str
-        What it shows, in a sentence.
+        Text alternative, in a sentence.
     svg : str
-        As Vega draws it.
+        Output of Vega.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Chart:
     svg: str
 
     def __html__(self) -> Markup:
-        """As a part of a page, which says what each mark is."""
-        # the tool tip of all browsers; roles within an image are of no use
+        """Return the chart as a ``figure`` element, with a tooltip on each mark."""
+        # title elements are tooltips in all browsers; roles inside an image have no effect
         svg = re.sub(
             r'<path aria-label="([^"]*)"([^>]*?)/>', r"<path\2><title>\1</title></path>", self.svg
         )
@@ -81,13 +81,13 @@ class Chart:
         )
 
     def data_uri(self) -> str:
-        """As the address of an image that has everything within it."""
+        """Return the chart as a self-contained image in a ``data:`` URI."""
         colours = _light_colours()
         svg = self.svg.replace("currentColor", colours["ink"])
         svg = re.sub(r"var\(--([\w-]+)\)", lambda name: colours[name[1]], svg)
         outer = _OUTER.match(svg)
-        if outer is None:  # pragma: no cover - the version of Vega is fixed
-            msg = "the drawing does not begin as Vega's do"
+        if outer is None:  # pragma: no cover - the version of Vega is pinned
+            msg = "the SVG does not start like Vega's output"
             raise ValueError(msg)
         width, height = float(outer[1]), float(outer[2])
         svg = (
@@ -100,28 +100,28 @@ class Chart:
 
 @cache
 def _light_colours() -> dict[str, str]:
-    """The colours by name, as the stylesheet has them before it speaks of the dark."""
+    """Return the colours of the light scheme by name, from the first block of the stylesheet."""
     style = files("storemon_pipeline.pages").joinpath("templates/style.css").read_text("utf-8")
     light, _, _ = style.partition("}")
     return dict(re.findall(r"--([\w-]+): (#\w+);", light))
 
 
 def warm_up() -> None:
-    """Draw nothing: the first chart of a process takes half a second more than all others."""
+    """Render an empty chart, because the first one of a process takes half a second longer."""
     render_chart("nothing", "", "", {"data": {"values": []}, "mark": "bar", "encoding": {}})
 
 
 def render_chart(name: str, title: str, description: str, spec: dict[str, Any]) -> Chart:
-    """Draw a chart.
+    """Render a chart.
 
     Parameters
     ----------
     name, title, description : str
         As for :class:`Chart`.
     spec : dict
-        Of Vega-Lite; size and looks are given where it has none of its own.
+        Vega-Lite specification; size and style have defaults.
     """
-    # imported late: loading the definitions need not take its time
+    # imported late to keep the loading of the definitions fast
     import vl_convert  # noqa: PLC0415
 
     whole = {"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG} | spec

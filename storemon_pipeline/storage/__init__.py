@@ -1,7 +1,8 @@
 """Storage: database tables on PostgreSQL or SQLite, and the files of reports.
 
-This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean, and
-:mod:`storemon_pipeline.ingestion` which rows are valid.
+This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean,
+:mod:`storemon_pipeline.evaluation` which to drop, and :mod:`storemon_pipeline.ingestion` which are
+valid.
 
 =============================  =================================================================
 :mod:`.schema`                 declarations of all tables; :mod:`.schema_version` migrates them
@@ -11,8 +12,8 @@ This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean
 :mod:`.bulk_load`              bulk load into each database
 :mod:`.reference_data`         opening hours, time zones, service levels
 :mod:`.stores`                 details and search of stores
-:mod:`.ingest_log`             ingested files and quarantined rows; also :mod:`.unread_files`,
-                               :mod:`.unmatched_snapshots` and :mod:`.ingest_runs`
+:mod:`.ingest_log`             ingested files and quarantined rows; also :mod:`.unread_files`
+                               and :mod:`.ingest_runs`
 :mod:`.reports`                reports and their status; :mod:`.report_requests` over REST
 :mod:`.report_writer`          files of reports; :mod:`.csv_format` and :mod:`.report_reader`
 :mod:`.latest_report`          ``report.csv`` of the newest standard report

@@ -16,6 +16,7 @@ import pandas as pd
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from storemon_pipeline.storage.schema import alert
+from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.ingest_alerts import INGEST_FAILED
 from storemon_pipeline.uptime.outage_alerts import DOWN, Alert
 
@@ -23,6 +24,7 @@ FIRST_DELAY = timedelta(seconds=30)
 MAX_DELAY = timedelta(minutes=15)
 
 _row = alert.c
+_COLUMNS = [_row[field.name] for field in fields(AlertRecord)]
 _DOUBLINGS = 10  # enough to reach the maximum
 
 
@@ -66,8 +68,7 @@ def latest_alerts(connection: Connection) -> pd.DataFrame:
 
 def latest_ingest_alert(connection: Connection) -> AlertRecord | None:
     """Return the latest alert about ingestion, or None."""
-    columns = [_row[each.name] for each in fields(AlertRecord)]
-    query = select(*columns).where(_row.store_id.is_(None)).order_by(_row.id.desc())
+    query = select(*_COLUMNS).where(_row.store_id.is_(None)).order_by(_row.id.desc())
     row = connection.execute(query.limit(1)).first()
     return None if row is None else AlertRecord(*row)
 
@@ -154,8 +155,8 @@ def claim_next_alert(connection: Connection, now: datetime) -> ClaimedAlert | No
     row = connection.execute(due).first()
     if row is None:
         return None
-    number, alert_id, payload, attempts = row
-    claimed = ClaimedAlert(number, alert_id, payload, attempts + 1)
+    id_, alert_id, payload, attempts = row
+    claimed = ClaimedAlert(id_, alert_id, payload, attempts + 1)
     next_attempt_at = now + retry_delay(claimed.attempts)
     _update_unsent(connection, claimed, attempts=claimed.attempts, next_attempt_at=next_attempt_at)
     return claimed
@@ -177,37 +178,6 @@ def _update_unsent(connection: Connection, which: ClaimedAlert, **values: Any) -
     connection.execute(update(alert).where(unsent).values(**values))
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRecord:
-    """An alert and the state of its delivery.
-
-    Attributes
-    ----------
-    id : int
-        In order of creation.
-    alert_id, kind : str
-    store_id : str or None
-        None: the alert is about the ingest.
-    down_since, as_of, created_at : datetime
-    sent_at : datetime or None
-        When the webhook confirmed it; None while pending.
-    attempts : int
-    last_error : str or None
-        Why the last attempt failed, if the alert is pending.
-    """
-
-    id: int
-    alert_id: str
-    kind: str
-    store_id: str | None
-    down_since: datetime
-    as_of: datetime
-    created_at: datetime
-    sent_at: datetime | None
-    attempts: int
-    last_error: str | None
-
-
 def read_alerts(
     connection: Connection,
     *,
@@ -227,8 +197,7 @@ def read_alerts(
     store_id : str, optional
         Only alerts of this store.
     """
-    columns = [_row[each.name] for each in fields(AlertRecord)]
-    query = select(*columns).order_by(_row.id.desc()).limit(limit)
+    query = select(*_COLUMNS).order_by(_row.id.desc()).limit(limit)
     if before is not None:
         query = query.where(_row.id < before)
     if store_id is not None:

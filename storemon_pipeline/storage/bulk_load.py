@@ -1,10 +1,10 @@
-"""Bulk load into each database in its fastest way.
+"""Bulk load into each database, in the fastest way for each.
 
 PostgreSQL: binary COPY, twice as fast as text. A new partition is filled before it gets its key,
-which doubles the speed again. SQLite: some dozen rows per INSERT, in key order.
+which doubles the speed again. SQLite: fifty rows per INSERT, in key order.
 
-COPY is encoded here rather than by ADBC's ``adbc_ingest`` or pgpq: ADBC needs a connection of its
-own, hence a transaction of its own, and an ingest is one transaction.
+The COPY encoder stays beside ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence
+its own transaction, but an ingest is one transaction. pgpq would be one more dependency.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Float, Integer, SmallInteger, Table, Text, te
 from storemon_pipeline.concurrency import prefetch
 
 _COPIED_ROWS = 250_000
-# few, so that the memory of each part's strings is reused
+# small, so that memory of the strings is reused
 ROWS_PER_LIST = 20_000
 _INSERTED_ROWS = 50  # of three or four columns: old versions of SQLite allow 999 parameters
 COPY_CHUNK_BYTES = 2**18
@@ -107,7 +107,7 @@ def insert_rows(connection: Connection, table: str, rows: pa.Table) -> None:
     """Insert rows with new keys into a table."""
     if connection.dialect.name == "sqlite":
         columns = ", ".join(rows.column_names)
-        execute_many(connection, f"INSERT INTO {table} ({columns}) VALUES {{rows}}", rows)  # noqa: S608 - names of ours
+        execute_many(connection, f"INSERT INTO {table} ({columns}) VALUES {{rows}}", rows)  # noqa: S608 - our own names
     else:
         copy(connection, table, rows)
 
@@ -117,9 +117,10 @@ def copy(connection: Connection, table: str, rows: pa.Table) -> None:
     cursor = connection.connection.cursor()
     statement = f"COPY {table} ({', '.join(rows.column_names)}) FROM STDIN (FORMAT binary)"
     starts = range(0, len(rows), _COPIED_ROWS)
-    with prefetch(_encode_copy(rows.slice(first, _COPIED_ROWS)) for first in starts) as parts:
-        for part in parts:
-            cursor.copy_expert(statement, pa.BufferReader(part), COPY_CHUNK_BYTES)
+    parts = (rows.slice(first, _COPIED_ROWS) for first in starts)
+    with prefetch(_encode_copy, parts) as buffers:
+        for buffer in buffers:
+            cursor.copy_expert(statement, pa.BufferReader(buffer), COPY_CHUNK_BYTES)
     cursor.close()
 
 
@@ -185,13 +186,13 @@ def load_new_partitions(connection: Connection, rows: pa.Table) -> pa.Table:
         The rows of months that already had a partition.
     """
     month = rows["timestamp_utc"].to_numpy().astype("datetime64[M]")
-    known = np.zeros(len(rows), dtype=bool)
+    has_partition = np.zeros(len(rows), dtype=bool)
     for first in np.unique(month):
         of_month = month == first
         begin, end = first.astype(object), (first + 1).astype(object)
         name = f"store_status_{begin.year:04}_{begin.month:02}"
         if connection.execute(_MONTH_EXISTS, {"name": name}).scalar_one():
-            known |= of_month
+            has_partition |= of_month
             continue
         bounds = {
             "name": name,
@@ -204,4 +205,4 @@ def load_new_partitions(connection: Connection, rows: pa.Table) -> pa.Table:
         connection.exec_driver_sql(_ATTACH_MONTH.format(**bounds))
         # without statistics the planner assumes an empty partition
         connection.exec_driver_sql(f"ANALYZE {name}")
-    return rows.slice(0, 0) if not known.any() else rows.filter(pa.array(known))
+    return rows.slice(0, 0) if not has_partition.any() else rows.filter(pa.array(has_partition))

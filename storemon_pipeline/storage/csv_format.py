@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 _TWO_DECIMALS = pa.decimal128(18, 2)
-
-
 _BATCH_ROWS = 100_000  # large, since Arrow acquires the GIL for each batch
 
 
@@ -55,9 +53,9 @@ def format_local_column(instants: pd.Series, offsets: pd.Series) -> pd.Series:
 
 
 def _offset_text(seconds: int) -> str:
-    sign, left = "-" if seconds < 0 else "+", abs(seconds)
-    text = f"{sign}{left // 3600:02}:{left // 60 % 60:02}"
-    return f"{text}:{left % 60:02}" if left % 60 else text
+    sign, rest = "-" if seconds < 0 else "+", abs(seconds)
+    text = f"{sign}{rest // 3600:02}:{rest // 60 % 60:02}"
+    return f"{text}:{rest % 60:02}" if rest % 60 else text
 
 
 def write_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
@@ -92,7 +90,7 @@ def write_csv(file: BinaryIO, table: pd.DataFrame, *, header: bool) -> None:
 def _number_text(column: pd.Series) -> pa.Array:
     """Format numbers as text, each distinct value once."""
     numbers = pa.array(column, from_pandas=True).dictionary_encode()
-    different = numbers.dictionary
-    if pa.types.is_floating(different.type):
-        different = different.cast(_TWO_DECIMALS)
-    return different.cast(pa.string()).take(numbers.indices)
+    values = numbers.dictionary
+    if pa.types.is_floating(values.type):
+        values = values.cast(_TWO_DECIMALS)
+    return values.cast(pa.string()).take(numbers.indices)

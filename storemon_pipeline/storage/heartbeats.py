@@ -27,8 +27,8 @@ _beat = run_heartbeat.c
 
 def record_heartbeat(connection: Connection, run_id: str, now: datetime) -> None:
     """Record that a run's process is alive."""
-    mine = _beat.run_id == run_id
-    changed = connection.execute(update(run_heartbeat).where(mine).values(beat_at=now))
+    is_run = _beat.run_id == run_id
+    changed = connection.execute(update(run_heartbeat).where(is_run).values(beat_at=now))
     if not changed.rowcount:
         connection.execute(insert(run_heartbeat).values(run_id=run_id, beat_at=now))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from upath import UPath
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.report_writer import REPORT
+from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import ReportRecord, newest_standard_report
 
 
@@ -30,11 +30,11 @@ def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> Rep
     Returns
     -------
     ReportRecord or None
-        The report that ``target`` holds now; None where no standard report with files is Complete.
+        The report that ``target`` holds now; None if no standard report with files is Complete.
     """
 
     def source(state: ReportRecord) -> UPath:
-        return reports_dir / str(state.run_id) / REPORT
+        return reports_dir / str(state.run_id) / ReportFile.REPORT
 
     published: ReportRecord | None = None
     while True:

@@ -36,10 +36,10 @@ def estimate_polls(
     if store_ids.empty:
         return pd.Series(0, index=store_ids.index, dtype="int64")
     begin = pd.Timestamp(since).to_pydatetime()
-    stretch = (pd.Timestamp(until).to_pydatetime() - begin) / _SAMPLES
+    interval = (pd.Timestamp(until).to_pydatetime() - begin) / _SAMPLES
     # at the end of each interval, so that the newest polls are included
-    ends = [begin + number * stretch for number in range(1, _SAMPLES + 1)]
-    samples = [(end - stretch / _SAMPLED_SHARE, end) for end in ends]
+    ends = [begin + number * interval for number in range(1, _SAMPLES + 1)]
+    samples = [(end - interval / _SAMPLED_SHARE, end) for end in ends]
     with database.read() as connection:
         query = (_count_by_store if database.is_sqlite else _count_by_time)(samples)
         store_id, _ = query.selected_columns
@@ -52,7 +52,7 @@ def estimate_polls(
 
 def _count_by_store(samples: Samples) -> Select[str, int]:
     """Count by a key lookup per store and sample, since SQLite has no index by time."""
-    each = union_all(
+    sample = union_all(
         *(
             select(
                 literal(since, UtcDateTime).label("since"),
@@ -66,12 +66,12 @@ def _count_by_store(samples: Samples) -> Select[str, int]:
         select(func.count())
         .where(
             polls.store_id == polled_store.c.store_id,
-            polls.timestamp_utc >= each.c.since,
-            polls.timestamp_utc <= each.c.until,
+            polls.timestamp_utc >= sample.c.since,
+            polls.timestamp_utc <= sample.c.until,
         )
         .scalar_subquery()
     )
-    return select(polled_store.c.store_id, counted).join_from(polled_store, each, true())
+    return select(polled_store.c.store_id, counted).join_from(polled_store, sample, true())
 
 
 def _count_by_time(samples: Samples) -> Select[str, int]:

@@ -1,6 +1,6 @@
 """Polls (table ``store_status``): bulk upsert and read, and the stores that were polled.
 
-Statements that differ between PostgreSQL and SQLite stand here side by side.
+Statements that differ between PostgreSQL and SQLite are side by side.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _sort_order(store: Int, at: Int) -> Int:
     """Return positions by store and time, only the last of each store and instant."""
     try:
         key = StoreTimeKey(int(at.min()), int(at.max()), int(store.max()) + 1).encode(store, at)
-    except OverflowError:  # a poll of long ago among those of many stores
+    except OverflowError:  # polls of many stores over centuries
         order = np.lexsort((at, store))
         same = (np.diff(store[order]) == 0) & (np.diff(at[order]) == 0)
     else:
@@ -143,9 +143,9 @@ def upsert_polls(connection: Connection, polls: pd.DataFrame) -> int:
         bulk_load.execute_many(connection, _SQLITE_UPSERT, rows)
         bulk_load.execute_many(connection, _SQLITE_STORES, stores)
     else:
-        known = bulk_load.load_new_partitions(connection, rows)
-        if len(known):
-            bulk_load.stage_rows(connection, _POSTGRESQL_STAGE, "staged_poll", known)
+        remaining = bulk_load.load_new_partitions(connection, rows)
+        if len(remaining):
+            bulk_load.stage_rows(connection, _POSTGRESQL_STAGE, "staged_poll", remaining)
             connection.exec_driver_sql(_POSTGRESQL_UPSERT)
         bulk_load.stage_rows(connection, _POSTGRESQL_STAGE_STORES, "staged_store", stores)
         connection.exec_driver_sql(_POSTGRESQL_STORES)

@@ -66,6 +66,12 @@ def count_rows(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
+def count_distinct_stores(connection: Connection, table: Table) -> int:
+    """Count the distinct stores in a table with ``store_id``."""
+    query = select(func.count(table.c.store_id.distinct()))
+    return connection.execute(query).scalar_one()
+
+
 def count_polled_stores(connection: Connection, table: Table) -> int:
     """Count the polled stores that have a row in a table with ``store_id``."""
     polled = polled_store.c.store_id
@@ -119,7 +125,7 @@ def read_special_hours(connection: Connection, store_id: str | None = None) -> p
 
 
 def read_service_levels(connection: Connection) -> pd.DataFrame:
-    """Read the targets of stores with a target of their own.
+    """Read the SLO targets of stores with an individual target.
 
     Returns
     -------

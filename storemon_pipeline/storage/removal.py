@@ -1,4 +1,4 @@
-"""Remove polls on request, and keep them in quarantined_row with the reason."""
+"""Remove polls on request, and quarantine them with the reason."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def remove_polls(
         bad_rows=0,
     )
     reading_id = record_file(connection, reading, ingested_at=removed_at, run_id=run_id)
-    kept = select(
+    quarantined = select(
         literal(reading_id),
         literal(_PLACE),
         literal(0),
@@ -97,7 +97,7 @@ def remove_polls(
     )
     connection.execute(
         insert(quarantined_row).from_select(
-            columns, kept.where(these).order_by(polls.timestamp_utc)
+            columns, quarantined.where(these).order_by(polls.timestamp_utc)
         )
     )
     connection.execute(delete(store_status).where(these))

@@ -43,22 +43,22 @@ def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> No
         for figures, exact in zip(fleet.metrics, fleet.metrics_us, strict=True):
             rows = _rows(report_id, window.suffix, figures["store_id"], exact)
             bulk_load.insert_rows(connection, report_figure.name, rows)
-    of_all = [
+    fleet_rows = [
         {"report_id": report_id, "window_name": window.suffix}
         | {figure: fleet.total_us(figure, window.suffix) for figure in METRICS}
         for window in fleet.request.windows
     ]
-    connection.execute(fleet_figure.insert(), of_all)
+    connection.execute(fleet_figure.insert(), fleet_rows)
     by_hour = [
         {
             "report_id": report_id,
             "day_of_week": day,
             "hour": hour,
-            "open_minutes": float(opened),
+            "open_minutes": float(open_minutes),
             "downtime_minutes": float(fleet.downtime_minutes[day, hour]),
         }
-        for (day, hour), opened in np.ndenumerate(fleet.open_minutes)
-        if opened
+        for (day, hour), open_minutes in np.ndenumerate(fleet.open_minutes)
+        if open_minutes
     ]
     if by_hour:
         connection.execute(fleet_hour.insert(), by_hour)
@@ -163,7 +163,7 @@ def read_comparison(connection: Connection, a: str, b: str, window: str) -> pd.D
         decimals): one row per store of either report, the largest decrease first. NaN, and last,
         if a report lacks the store or observed nothing.
     """
-    of_a, of_b = (_uptime_pct(connection, each, window) for each in (a, b))
+    of_a, of_b = (_uptime_pct(connection, report_id, window) for report_id in (a, b))
     both = of_a.merge(of_b, on="store_id", how="outer", suffixes=("_a", "_b"))
     both["change"] = (both["uptime_pct_b"] - both["uptime_pct_a"]).round(2)
     return both.sort_values(["change", "store_id"], ignore_index=True)

@@ -103,14 +103,14 @@ def request_digest(spec: ReportSpec) -> str:
     >>> request_digest(one) == request_digest(other)
     True
     """
-    same = spec.model_dump(mode="json", exclude_none=True)
-    same["windows"] = list(dict.fromkeys(same["windows"]))
+    normalized = spec.model_dump(mode="json", exclude_none=True)
+    normalized["windows"] = list(dict.fromkeys(normalized["windows"]))
     if spec.rules.before_first_poll is BeforeFirstPoll.BACKFILL:
         # omit the default of a newer rule, so that stored digests stay valid
-        del same["rules"]["before_first_poll"]
-    if "store_ids" in same:
-        same["store_ids"] = sorted(set(same["store_ids"]))
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+        del normalized["rules"]["before_first_poll"]
+    if "store_ids" in normalized:
+        normalized["store_ids"] = sorted(set(normalized["store_ids"]))
+    return hashlib.sha256(json.dumps(normalized, sort_keys=True).encode()).hexdigest()
 
 
 def create_or_get_request(
@@ -210,9 +210,9 @@ def _find_in_progress(connection: Connection, digest: str) -> StoredRequest | No
 
 
 def _count_queued(connection: Connection) -> int:
-    waiting = select(func.count()).select_from(report_request).where(_row.status == PENDING)
+    pending = select(func.count()).select_from(report_request).where(_row.status == PENDING)
     queued = select(func.count()).select_from(report).where(report.c.status == QUEUED)
-    return connection.execute(waiting).scalar_one() + connection.execute(queued).scalar_one()
+    return connection.execute(pending).scalar_one() + connection.execute(queued).scalar_one()
 
 
 def find_request(connection: Connection, request_id: str) -> StoredRequest | None:
@@ -221,7 +221,7 @@ def find_request(connection: Connection, request_id: str) -> StoredRequest | Non
     return _to_request(row) if row else None
 
 
-def waiting_requests(connection: Connection, attempted_before: datetime) -> list[StoredRequest]:
+def pending_requests(connection: Connection, attempted_before: datetime) -> list[StoredRequest]:
     """Return the pending requests, oldest first.
 
     Parameters
@@ -239,28 +239,30 @@ def waiting_requests(connection: Connection, attempted_before: datetime) -> list
 
 def mark_launched(connection: Connection, request: StoredRequest, run_id: str) -> None:
     """Record that a run was launched for a request, and queue its report."""
-    if _update_waiting(connection, request.request_id, status=LAUNCHED, run_id=run_id):
+    if _update_pending(connection, request.request_id, status=LAUNCHED, run_id=run_id):
         queue_report(connection, run_id, request.requested_at)
 
 
 def release_request(connection: Connection, request_id: str) -> None:
     """Record that the launch failed, so that it can be retried immediately."""
-    _update_waiting(connection, request_id, launch_attempted_at=None)
+    _update_pending(connection, request_id, launch_attempted_at=None)
 
 
 def mark_failed(connection: Connection, request_id: str, error: str) -> None:
     """Record why no run will be launched for a request."""
-    _update_waiting(connection, request_id, status=FAILED, error=error)
+    _update_pending(connection, request_id, status=FAILED, error=error)
 
 
 def cancel_request(connection: Connection, request_id: str) -> bool:
     """Cancel a pending request; return whether it was pending."""
-    return _update_waiting(connection, request_id, status=CANCELED)
+    return _update_pending(connection, request_id, status=CANCELED)
 
 
-def _update_waiting(connection: Connection, request_id: str, **values: Any) -> bool:
-    waiting = (_row.request_id == request_id) & (_row.status == PENDING)
-    return connection.execute(update(report_request).where(waiting).values(**values)).rowcount > 0
+def _update_pending(connection: Connection, request_id: str, **values: Any) -> bool:
+    is_pending = (_row.request_id == request_id) & (_row.status == PENDING)
+    return (
+        connection.execute(update(report_request).where(is_pending).values(**values)).rowcount > 0
+    )
 
 
 def claim_request(
@@ -280,8 +282,8 @@ def claim_request(
         The first run of a chain of retries.
     """
     first = root_run_id or run_id
-    mine = or_(_row.status == PENDING, (_row.status == LAUNCHED) & (_row.run_id == first))
-    change = update(report_request).where(_row.request_id == request_id, mine)
+    claimable = or_(_row.status == PENDING, (_row.status == LAUNCHED) & (_row.run_id == first))
+    change = update(report_request).where(_row.request_id == request_id, claimable)
     claimed = change.values(status=LAUNCHED, run_id=first).returning(_row.requested_at)
     requested_at = connection.execute(claimed).scalar_one_or_none()
     if requested_at is None:
@@ -296,12 +298,12 @@ def drop_requests(connection: Connection, report_id: str) -> None:
 
 
 def drop_old_requests(connection: Connection, before: datetime) -> int:
-    """Delete failed and canceled requests without a run, made before an instant; return how many.
+    """Delete failed and canceled requests without a run from before an instant; return how many.
 
     Other requests are deleted with their reports.
     """
-    given_up = _row.status.in_((FAILED, CANCELED)) & _row.run_id.is_(None)
-    return _drop(connection, given_up & (_row.requested_at < before))
+    abandoned = _row.status.in_((FAILED, CANCELED)) & _row.run_id.is_(None)
+    return _drop(connection, abandoned & (_row.requested_at < before))
 
 
 def _drop(connection: Connection, which: ColumnElement[bool]) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from typing import BinaryIO
 
 import numpy as np
@@ -17,12 +18,21 @@ import pandas as pd
 from upath import UPath
 
 from storemon_pipeline.storage.csv_format import format_local_column, format_utc_column, write_csv
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.messages import quote_value
 
-REPORT, REPORT_FULL = "report.csv", "report_full.csv"
-EVENTS, BY_HOUR = "downtime_events.csv", "downtime_by_hour.csv"
-PAGE = "report.html"
+
+class ReportFile(StrEnum):
+    """The files of a report."""
+
+    REPORT = "report.csv"
+    REPORT_FULL = "report_full.csv"
+    EVENTS = "downtime_events.csv"
+    BY_HOUR = "downtime_by_hour.csv"
+    PAGE = "report.html"
+
+
+REPORT, REPORT_FULL, EVENTS, BY_HOUR, PAGE = ReportFile
 
 _WRITERS = 2
 
@@ -63,10 +73,10 @@ def event_rows(events: pd.DataFrame) -> pd.DataFrame:
 
 
 _TABLES: dict[str, Callable[[StoreResults], pd.DataFrame]] = {
-    REPORT: lambda results: short_report(results.metrics),
-    REPORT_FULL: lambda results: full_report(results.metrics, results.slo),
-    EVENTS: lambda results: event_rows(results.events),
-    BY_HOUR: lambda results: results.by_hour,
+    ReportFile.REPORT: lambda results: short_report(results.metrics),
+    ReportFile.REPORT_FULL: lambda results: full_report(results.metrics, results.slo),
+    ReportFile.EVENTS: lambda results: event_rows(results.events),
+    ReportFile.BY_HOUR: lambda results: results.by_hour,
 }
 
 
@@ -102,8 +112,8 @@ def _append(name: str, file: BinaryIO, results: StoreResults, *, header: bool) -
 
 
 def _finish(writing: list[Future[None]]) -> None:
-    for one in writing:
-        one.result()
+    for future in writing:
+        future.result()
 
 
 class ReportWriter:

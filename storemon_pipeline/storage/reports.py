@@ -216,14 +216,14 @@ def read_reports(
     before : tuple of datetime and str, optional
         Only reports older than the one with this ``requested_at`` and ``report_id``.
     """
-    every = union_all(_REPORTS, _REQUESTS.where(report_request.c.run_id.is_(None))).subquery()
-    query = select(every).order_by(every.c.requested_at.desc(), every.c.report_id.desc())
+    reports = union_all(_REPORTS, _REQUESTS.where(report_request.c.run_id.is_(None))).subquery()
+    query = select(reports).order_by(reports.c.requested_at.desc(), reports.c.report_id.desc())
     if before is not None:
         requested_at, report_id = before
         query = query.where(
             or_(
-                every.c.requested_at < requested_at,
-                (every.c.requested_at == requested_at) & (every.c.report_id < report_id),
+                reports.c.requested_at < requested_at,
+                (reports.c.requested_at == requested_at) & (reports.c.report_id < report_id),
             )
         )
     return [_to_record(row) for row in connection.execute(query.limit(limit))]
@@ -295,8 +295,8 @@ def newest_standard_report(
 def count_reports_by_status(connection: Connection) -> dict[str, int]:
     """Count reports by status, including requests without a run yet."""
     requests = select(report_request.c.status).where(report_request.c.run_id.is_(None))
-    every = union_all(select(report.c.status), requests).subquery()
-    query = select(every.c.status, func.count()).group_by(every.c.status)
+    statuses = union_all(select(report.c.status), requests).subquery()
+    query = select(statuses.c.status, func.count()).group_by(statuses.c.status)
     counts = dict.fromkeys(STATUSES, 0)
     for status, count in connection.execute(query):
         counts[QUEUED if status == PENDING else status] += count

@@ -1,15 +1,16 @@
-"""Retention: drop old polls, quarantined rows and reports.
+"""Retention: delete old polls, quarantined rows and reports from the tables.
+
+:mod:`.report_writer` deletes the files of reports.
 
 Polls are dropped by whole months, as PostgreSQL partitions them; SQLite keeps the same months. Rows
-of ingested_file are kept, since files are recognised by them.
+of ingested_file are kept, since they identify files that were ingested.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
@@ -33,17 +34,6 @@ _SQLITE_COUNT = text(
     f"WHERE {_SQLITE_OLD}"
 )
 _SQLITE_DELETE = text(f"DELETE FROM store_status WHERE {_SQLITE_OLD}")  # noqa: S608
-
-
-def retention_cutoff(now: datetime, days: int | None) -> datetime | None:
-    """Return the instant before which data is dropped; None for never.
-
-    Examples
-    --------
-    >>> retention_cutoff(datetime(2024, 3, 1, tzinfo=UTC), 1)
-    datetime.datetime(2024, 2, 29, 0, 0, tzinfo=datetime.timezone.utc)
-    """
-    return None if days is None else now - timedelta(days=days)
 
 
 def first_kept_month(before: datetime) -> datetime:
@@ -165,50 +155,13 @@ def classify_reports(connection: Connection, before: datetime) -> ReportAges:
     def ids(*conditions: object) -> frozenset[str]:
         query = select(row.report_id, row.run_id).where(*conditions)  # type: ignore[arg-type]
         # a retried report also has the files and the run of its latest attempt
-        return frozenset(each for row in connection.execute(query) for each in row if each)
+        return frozenset(id_ for row in connection.execute(query) for id_ in row if id_)
 
     return ReportAges(
         old=ids(~unfinished, finished_at < before),
         recent=ids(~unfinished, finished_at >= before),
         unfinished=ids(unfinished),
     )
-
-
-def reports_to_drop(
-    ages: ReportAges,
-    *,
-    ended: AbstractSet[str],
-    in_progress: AbstractSet[str],
-    needed: AbstractSet[str],
-) -> list[str]:
-    """Decide which reports, and runs without a report, to drop.
-
-    A report whose process was killed may stay unfinished; it is dropped when its run, which Dagster
-    knows to have ended, is old.
-
-    Parameters
-    ----------
-    ages : ReportAges
-    ended : set of str
-        Ids of runs that ended before the instant.
-    in_progress : set of str
-        Ids of runs that have not ended.
-    needed : set of str
-        Ids of runs whose files other runs still read.
-
-    Returns
-    -------
-    list of str
-        Ids, sorted.
-
-    Examples
-    --------
-    >>> ages = ReportAges(frozenset({"old", "newest"}), frozenset({"new"}), frozenset({"killed"}))
-    >>> reports_to_drop(ages, ended={"killed"}, in_progress=set(), needed={"newest"})
-    ['killed', 'old']
-    """
-    running = (ages.unfinished - ended) | in_progress
-    return sorted((ages.old | ended) - ages.recent - running - needed)
 
 
 def drop_report_row(connection: Connection, report_id: str) -> bool:

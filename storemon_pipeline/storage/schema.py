@@ -64,7 +64,7 @@ store_status = Table(
     sqlite_with_rowid=False,
     # by month, created on demand: windows read only their months, and old months are dropped
     postgresql_partition_by="RANGE (timestamp_utc)",
-    comment="Polls: was the store active or inactive at that instant.",
+    comment="Polls: whether the store was active or inactive at an instant.",
 )
 
 polled_store = Table(
@@ -73,7 +73,7 @@ polled_store = Table(
     Column("store_id", StoreId, primary_key=True),
     Column("first_poll_utc", UtcDateTime, nullable=False),
     Column("last_poll_utc", UtcDateTime, nullable=False),
-    comment="Every store in store_status, with its oldest and its newest poll.",
+    comment="Every store in store_status, with its oldest and newest poll.",
 )
 
 business_hours = Table(
@@ -91,7 +91,7 @@ store_timezone = Table(
     metadata,
     Column("store_id", StoreId, primary_key=True),
     Column("timezone_str", Text, nullable=False),
-    comment="Each store's time zone: its IANA name; earlier versions wrote what the file says.",
+    comment="Time zone of each store: an IANA name, or the text of the file (earlier versions).",
 )
 
 special_hours = Table(
@@ -109,7 +109,7 @@ service_level = Table(
     metadata,
     Column("store_id", StoreId, primary_key=True),
     Column("target_pct", Float(53), nullable=False, comment="uptime, % of observed open time"),
-    comment="Each store's target, where it is another than the fleet's.",
+    comment="SLO target of each store that has an individual one.",
 )
 
 ingested_file = Table(
@@ -118,18 +118,18 @@ ingested_file = Table(
     Column("ingested_file_id", Integer, primary_key=True),
     Column("file", Text, nullable=False),
     Column("table_name", Text, nullable=False),
-    Column("sha256", Text, nullable=False, comment="of what was read: the content, uncompressed"),
-    Column("from_line", BigInteger, nullable=False, comment="where this reading began"),
-    Column("bytes_read", BigInteger, nullable=False, comment="how much of the content was read"),
-    Column("lines_read", BigInteger, nullable=False, comment="how many lines that was"),
+    Column("sha256", Text, nullable=False, comment="of the content read, uncompressed"),
+    Column("from_line", BigInteger, nullable=False, comment="first line of this reading"),
+    Column("bytes_read", BigInteger, nullable=False, comment="bytes of the content read"),
+    Column("lines_read", BigInteger, nullable=False, comment="lines of the content read"),
     Column(
-        "rows", BigInteger, nullable=False, comment="rows in the file so far, bad ones included"
+        "rows", BigInteger, nullable=False, comment="rows in the file so far, including bad ones"
     ),
     Column("bad_rows", BigInteger, nullable=False, comment="bad rows in the file so far"),
     Column("ingested_at", UtcDateTime, nullable=False),
     Column("run_id", Text, nullable=False),
     Index("ingested_file_by_file", "file"),
-    comment="Every time that a file, or what had been added to it, was read.",
+    comment="Every reading of a file, or of what was appended to it.",
 )
 
 quarantined_row = Table(
@@ -143,15 +143,15 @@ quarantined_row = Table(
     Column("reason", Text, nullable=False),
     Column("quarantined_at", UtcDateTime, nullable=False),
     Index("quarantined_row_by_ingested_file", "ingested_file_id"),
-    comment="Rows that broke a rule, word for word, with the reason.",
+    comment="Rows that broke a rule, unchanged, with the reason.",
 )
 
 unread_file = Table(
     "unread_file",
     metadata,
     Column("file", Text, primary_key=True),
-    Column("reason", Text, nullable=False, comment="why, and what to do if it is meant"),
-    comment="Files of the data directory that look like data and were not read, last time.",
+    Column("reason", Text, nullable=False, comment="why, and how to have it read"),
+    comment="Files that look like data but were not read by the latest ingest.",
 )
 
 report = Table(
@@ -219,11 +219,11 @@ report_figure = Table(
     Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
     Column("window_name", Text, primary_key=True, comment="as in the names of report columns"),
     Column("store_id", StoreId, primary_key=True),
-    Column("uptime", BigInteger, nullable=False, comment="microseconds, as all of them"),
+    Column("uptime", BigInteger, nullable=False, comment="microseconds, as the other metrics"),
     Column("downtime", BigInteger, nullable=False),
     Column("unobserved", BigInteger, nullable=False),
     sqlite_with_rowid=False,
-    comment="Figures of complete reports of all stores, exact: for trends and comparisons.",
+    comment="Exact metrics of complete reports of all stores, for trends and comparisons.",
 )
 
 fleet_figure = Table(
@@ -231,10 +231,10 @@ fleet_figure = Table(
     metadata,
     Column("report_id", ForeignKey(report.c.report_id, ondelete="CASCADE"), primary_key=True),
     Column("window_name", Text, primary_key=True, comment="as in the names of report columns"),
-    Column("uptime", BigInteger, nullable=False, comment="microseconds, as all of them"),
+    Column("uptime", BigInteger, nullable=False, comment="microseconds, as the other metrics"),
     Column("downtime", BigInteger, nullable=False),
     Column("unobserved", BigInteger, nullable=False),
-    comment="The figures of all stores of a report together.",
+    comment="Metrics of a report over all stores.",
 )
 
 fleet_hour = Table(
@@ -245,7 +245,7 @@ fleet_hour = Table(
     Column("hour", SmallInteger, primary_key=True, comment="0 to 23, local"),
     Column("open_minutes", Float(53), nullable=False),
     Column("downtime_minutes", Float(53), nullable=False),
-    comment="Open time and downtime of all stores of a report together, by local hour.",
+    comment="Open time and downtime of a report over all stores, by local hour.",
 )
 
 alert = Table(
@@ -298,7 +298,7 @@ run_heartbeat = Table(
     metadata,
     Column("run_id", Text, primary_key=True),
     Column("beat_at", UtcDateTime, nullable=False),
-    comment="Runs in progress: when each last showed that its process is alive.",
+    comment="Runs in progress, and when their process was last alive.",
 )
 
 REGISTRY_TABLES = (

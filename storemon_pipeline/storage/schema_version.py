@@ -4,8 +4,8 @@ A migration never changes once it is released. :mod:`.schema` declares the curre
 test compares both on both databases.
 
 SQLite has two files, and the migrations run on each. Those before :data:`SPLIT` create all tables
-in both; that one drops from each file the tables of the other. Later ones change a table only if
-the database :func:`holds` it.
+in both; that migration drops from each file the tables of the other. Later ones change a table only
+if the database :func:`holds` it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class StoreDetails:
     timezone : str
         The time zone that applies to it (rule 3).
     timezone_known : bool
-        Whether it is the store's own, or the assumed default.
+        Whether it is stored for the store, rather than the assumed default.
     weekdays_with_hours : int
         Number of weekdays with opening hours; 0: always open.
     """
@@ -110,9 +110,9 @@ def read_stored_hours(connection: Connection, store_id: str) -> StoredHours:
 
 
 def get_target(connection: Connection, store_id: str) -> float | None:
-    """Return the store's own SLO target in percent, or None if the fleet's applies."""
-    own = select(service_level.c.target_pct).where(service_level.c.store_id == store_id)
-    target: float | None = connection.execute(own).scalar_one_or_none()
+    """Return the SLO target of a store in percent, or None if the fleet's applies."""
+    query = select(service_level.c.target_pct).where(service_level.c.store_id == store_id)
+    target: float | None = connection.execute(query).scalar_one_or_none()
     return target
 
 

@@ -15,7 +15,7 @@ needs only numpy, pandas, pydantic, tzdata and tzlocal. The stages, in order:
 :mod:`.current_status`         the status of each store at as_of
 :mod:`.fleet`                  results of a batch of stores, and of the fleet
 :mod:`.assumptions`            stores for which rule 3 makes an assumption
-:mod:`.outage_alerts`          which alerts are due; :mod:`.ingest_alerts`
+:mod:`.outage_alerts`          which alerts are due; :mod:`.ingest_alerts`, :mod:`.alert_record`
 :mod:`.batches`                batches of stores of bounded size
 :mod:`.intervals`              interval arithmetic; :mod:`.conversions` between tables and arrays
 :mod:`.messages`               parts of messages

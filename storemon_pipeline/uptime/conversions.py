@@ -1,16 +1,21 @@
-"""Conversions between tables and arrays.
+"""Conversions between tables, arrays and JSON values.
 
-Store ids and codes, timestamps and microseconds, tables and intervals.
+Store ids and codes, timestamps and microseconds, tables and intervals, tables and records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int, Intervals
+from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def store_codes(store_id: pd.Series, stores: pd.Series) -> Int:
@@ -47,6 +52,17 @@ def to_microseconds(timestamps: Iterable[object]) -> Int:
     return utc.as_unit("us").to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
+def to_microsecond(timestamp: datetime) -> int:
+    """Convert one timestamp to microseconds since 1970-01-01 UTC."""
+    return (timestamp - _EPOCH) // _MICROSECOND
+
+
+def span_key(span: tuple[datetime, datetime], stores: int) -> StoreTimeKey:
+    """Return the key of so many stores over a span of time."""
+    start, end = span
+    return StoreTimeKey(to_microsecond(start), to_microsecond(end), stores)
+
+
 def to_timestamps(instant: Int) -> pd.Series:
     """Convert microseconds to ``datetime64[us, UTC]``; inverse of :func:`to_microseconds`."""
     return pd.Series(instant.astype("datetime64[us]")).dt.tz_localize("UTC")
@@ -76,3 +92,20 @@ def frame_to_intervals(
         to_microseconds(table[end]),
     )
     return intervals.take(intervals.code >= 0)
+
+
+def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Convert a table to one dict per row, with None for missing values."""
+    records: Any = table.astype(object).where(table.notna(), None).to_dict("records")
+    return list(records)
+
+
+def to_iso_z(instant: datetime) -> str:
+    """Format a UTC instant as ISO 8601 with ``Z``.
+
+    Examples
+    --------
+    >>> to_iso_z(datetime.fromisoformat("2023-01-25T18:13:22.5+00:00"))
+    '2023-01-25T18:13:22.500000Z'
+    """
+    return instant.isoformat().replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import to_microsecond, to_timestamps
 from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.status_intervals import latest_counted_polls, sorted_polls
@@ -68,14 +68,13 @@ def current_status(
         (``datetime64[us, UTC]``): the poll that determines whether an open store is up or down, or
         NaT.
     """
-    (instant,) = to_microseconds([as_of]).tolist()
+    instant = to_microsecond(as_of)
     oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND
-    known = sorted_polls(polls, stores, instant)
-    known = known.take(known.at >= oldest)
-    openings = OpeningSchedule(stores, hours, rules)
-    everyone = np.arange(len(stores))
-    is_open = openings.is_open(everyone, np.full(len(stores), instant))
-    newest = known.take(latest_counted_polls(known, openings, rules))
+    recent = sorted_polls(polls, stores, instant)
+    recent = recent.take(recent.at >= oldest)
+    schedule = OpeningSchedule(stores, hours, rules)
+    is_open = schedule.is_open(np.arange(len(stores)), np.full(len(stores), instant))
+    newest = recent.take(latest_counted_polls(recent, schedule, rules))
     newest = newest.take(is_open[newest.code])
 
     status = np.where(is_open, CurrentStatus.NO_DATA.value, CurrentStatus.CLOSED.value).astype(
@@ -84,12 +83,12 @@ def current_status(
     status[newest.code] = np.where(newest.active, CurrentStatus.UP.value, CurrentStatus.DOWN.value)
     at = np.zeros(len(stores), dtype=np.int64)
     at[newest.code] = newest.at
-    says = np.zeros(len(stores), dtype=bool)
-    says[newest.code] = True
+    has_poll = np.zeros(len(stores), dtype=bool)
+    has_poll[newest.code] = True
     return pd.DataFrame(
         {
             "store_id": stores["store_id"].to_numpy(),
             "status": pd.Series(status, dtype="str"),
-            "poll_utc": to_timestamps(at).where(says),
+            "poll_utc": to_timestamps(at).where(has_poll),
         }
     )

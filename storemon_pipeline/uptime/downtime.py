@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import codes_to_ids, to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import (
+    codes_to_ids,
+    to_microsecond,
+    to_microseconds,
+    to_timestamps,
+)
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enumerate_groups
 from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
@@ -51,13 +56,13 @@ def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[I
         When the store is up next, in microseconds since 1970; the maximum where it never is.
     """
     key = line.encode(up.code, up.start)
-    following = np.searchsorted(key, line.encode(down.code, down.start))
+    next_up = np.searchsorted(key, line.encode(down.code, down.start))
     # the code distinguishes stores with the same position, such as one that is never up
-    number = following + down.code
+    number = next_up + down.code
     up_again = np.full(len(down), _NEVER)
-    known = following < len(up)
-    known[known] = up.code[following[known]] == down.code[known]
-    up_again[known] = up.start[following[known]]
+    recovers = next_up < len(up)
+    recovers[recovers] = up.code[next_up[recovers]] == down.code[recovers]
+    up_again[recovers] = up.start[next_up[recovers]]
     return number, up_again
 
 
@@ -89,7 +94,7 @@ def downtime_events(
     """
     down = _clip_to_spans(time.down, request, stores)
     clocks, zone = _clocks(stores, time)
-    (as_of,) = to_microseconds([request.as_of]).tolist()
+    as_of = to_microsecond(request.as_of)
     # an open store without recent data keeps the status of its latest poll
     is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
 
@@ -152,7 +157,7 @@ def stores_down_now(
     newest = np.full(len(stores), -1)
     newest[down.code[not_over]] = not_over
     code = np.flatnonzero(current["status"] == CurrentStatus.DOWN)
-    goes_on = newest[code] >= 0
+    is_continued = newest[code] >= 0
 
     polled = current["poll_utc"].iloc[code].reset_index(drop=True)
     instant = to_microseconds(polled)
@@ -166,9 +171,9 @@ def stores_down_now(
             "down_minutes": 0.0,
         }
     )
-    going_on = events[begun.columns].iloc[newest[code[goes_on]]]
-    going_on.index = begun.index[goes_on]
-    since = pd.concat([begun[~goes_on], going_on]).sort_index()
+    continued = events[begun.columns].iloc[newest[code[is_continued]]]
+    continued.index = begun.index[is_continued]
+    since = pd.concat([begun[~is_continued], continued]).sort_index()
     since.insert(0, "store_id", stores["store_id"].iloc[code].to_numpy())
     return since
 
@@ -222,18 +227,20 @@ def downtime_by_hour(
         per hour with open time, sorted.
     """
     clocks, zone = _clocks(stores, time)
-    opened = _by_local_hour(_clip_to_spans(time.open, request, stores), clocks, zone, len(stores))
+    open_time = _by_local_hour(
+        _clip_to_spans(time.open, request, stores), clocks, zone, len(stores)
+    )
     down = _by_local_hour(_clip_to_spans(time.down, request, stores), clocks, zone, len(stores))
-    some = np.flatnonzero(opened)
-    opened, down = opened[some], down[some]
+    hours = np.flatnonzero(open_time)
+    open_time, down = open_time[hours], down[hours]
     return pd.DataFrame(
         {
-            "store_id": codes_to_ids(some // _HOURS_OF_WEEK, stores["store_id"]),
-            "day_of_week": some % _HOURS_OF_WEEK // 24,
-            "hour": some % 24,
-            "open_minutes": round_to_hundredths(opened, _MINUTE) / 100,
+            "store_id": codes_to_ids(hours // _HOURS_OF_WEEK, stores["store_id"]),
+            "day_of_week": hours % _HOURS_OF_WEEK // 24,
+            "hour": hours % 24,
+            "open_minutes": round_to_hundredths(open_time, _MINUTE) / 100,
             "downtime_minutes": round_to_hundredths(down, _MINUTE) / 100,
-            "downtime_pct": percentage(down, opened),
+            "downtime_pct": percentage(down, open_time),
         },
         copy=False,
     )

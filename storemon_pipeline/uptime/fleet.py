@@ -1,8 +1,4 @@
-"""The results of a report: of a batch of stores, and of the whole fleet.
-
-:class:`StoreResults` holds the results of a batch. :class:`FleetSummary` aggregates batches, and
-counts violations of what must hold for any report.
-"""
+"""Aggregated results of all stores of a report, and violations of its invariants."""
 
 from __future__ import annotations
 
@@ -14,88 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import to_microsecond, to_timestamps
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
+from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.intervals import Int
-from storemon_pipeline.uptime.metrics import compute_metrics, observe_open_time, round_metrics
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
-from storemon_pipeline.uptime.slo import service_levels
 
 FULL_UPTIME_PCT = 100
 """Rounded uptime in percent at which a store is not listed among the worst."""
 
-_SHOWN_HOURS = 24
-# the service levels that are shown for single stores
-_LEVELS = "^(target_pct$|met_|budget_left_|outages_)"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreResults:
-    """Results of a batch of stores.
-
-    Attributes
-    ----------
-    metrics : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.metrics.round_metrics`.
-    metrics_us : DataFrame
-        The same, unrounded: :func:`~storemon_pipeline.uptime.metrics.compute_metrics`.
-    slo : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.slo.service_levels`, one row per store.
-    events : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_events`.
-    by_hour : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_by_hour`.
-    current : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`, one row per
-        store.
-    down_now : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.downtime.stores_down_now`.
-    """
-
-    metrics: pd.DataFrame
-    metrics_us: pd.DataFrame
-    slo: pd.DataFrame
-    events: pd.DataFrame
-    by_hour: pd.DataFrame
-    current: pd.DataFrame
-    down_now: pd.DataFrame
-
-
-def store_results(
-    stores: pd.DataFrame,
-    open_hours: pd.DataFrame,
-    status_intervals: pd.DataFrame,
-    current: pd.DataFrame,
-    request: ReportRequest,
-) -> StoreResults:
-    """Compute all results of a batch of stores.
-
-    Parameters
-    ----------
-    stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
-        ``target_pct``.
-    open_hours, status_intervals : DataFrame
-        For these stores and the request's span.
-    current : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.current_status.current_status` for these stores
-        at the request's as_of.
-    request : ReportRequest
-    """
-    time = observe_open_time(stores, open_hours, status_intervals, request)
-    exact = compute_metrics(time, request, stores)
-    events = downtime_events(stores, time, request, current)
-    return StoreResults(
-        round_metrics(stores, exact, request),
-        exact,
-        service_levels(stores, time, exact, request),
-        events,
-        downtime_by_hour(stores, time, request),
-        current,
-        stores_down_now(stores, time, request, current, events),
-    )
+_PREVIEW_ROWS = 24
+# the service levels of single stores that pages and previews have
+_SLO_COLUMNS = "^(target_pct$|met_|budget_left_|outages_)"
 
 
 @dataclass(slots=True)
@@ -146,12 +73,12 @@ class FleetSummary:
         self.metrics.append(results.metrics)
         self.metrics_us.append(results.metrics_us)
         self.events.append(results.events)
-        self.slo.append(results.slo.filter(regex=_LEVELS))
+        self.slo.append(results.slo.filter(regex=_SLO_COLUMNS))
         self.down_now.append(results.down_now)
         self.stores_now.update(results.current["status"])
         self.by_hour_rows += len(results.by_hour)
         if self.first_by_hour.empty:
-            self.first_by_hour = results.by_hour.head(_SHOWN_HOURS)
+            self.first_by_hour = results.by_hour.head(_PREVIEW_ROWS)
         hour = results.by_hour["day_of_week"] * 24 + results.by_hour["hour"]
         for name, total in (
             ("open_minutes", self.open_minutes),
@@ -164,10 +91,10 @@ class FleetSummary:
             self.targets_met[window.suffix] += int(met.sum())
             self.targets_known[window.suffix] += int(met.count())
         self.stores_exceeding_open_time += int(
-            _beyond_open_time(results.metrics_us, self.request).sum()
+            _exceeds_open_time(results.metrics_us, self.request).sum()
         )
-        sums_of_slice = results.metrics_us.sum()
-        self._totals = sums_of_slice if self._totals is None else self._totals + sums_of_slice
+        batch_totals = results.metrics_us.sum()
+        self._totals = batch_totals if self._totals is None else self._totals + batch_totals
 
     @property
     def store_count(self) -> int:
@@ -194,7 +121,7 @@ class FleetSummary:
     @property
     def reaches_as_of(self) -> bool:
         """Return whether the windows of every store reach as_of, as the current status requires."""
-        (as_of,) = to_microseconds([self.request.as_of]).tolist()
+        as_of = to_microsecond(self.request.as_of)
         return not (self.store_count and (self._spans()[1] < as_of).any())
 
     @property
@@ -211,13 +138,13 @@ class FleetSummary:
 
     def _spans(self) -> tuple[Int, Int]:
         """Return where the windows begin and end, for each time zone of the stores."""
-        zones = pd.concat([figures["timezone"] for figures in self.metrics]).unique()
+        zones = pd.concat([metrics["timezone"] for metrics in self.metrics]).unique()
         return self.request.per_store_spans(pd.Series(zones))
 
     @property
     def duplicate_rows(self) -> int:
         """Return the number of rows that are duplicate or out of order."""
-        ids = pd.concat([figures["store_id"] for figures in self.metrics], ignore_index=True)
+        ids = pd.concat([metrics["store_id"] for metrics in self.metrics], ignore_index=True)
         return int((ids.iloc[1:].to_numpy() <= ids.iloc[:-1].to_numpy()).sum())
 
     def total_us(self, figure: str, window: str) -> int:
@@ -242,7 +169,7 @@ class FleetSummary:
         return round(100 * self.total_hours("uptime", window) / observed, 2) if observed else None
 
 
-def _beyond_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArray[np.bool_]:
+def _exceeds_open_time(exact: pd.DataFrame, request: ReportRequest) -> npt.NDArray[np.bool_]:
     """Return which stores have a negative figure, or uptime and downtime above open time."""
     wrong = np.zeros(len(exact), dtype=bool)
     for window in request.windows:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from storemon_pipeline.uptime.outage_alerts import Alert, instant_text
+from storemon_pipeline.uptime.conversions import to_iso_z
+from storemon_pipeline.uptime.outage_alerts import Alert
 
 INGEST_FAILED, INGEST_RECOVERED = "ingest_failed", "ingest_recovered"
 
@@ -50,13 +51,13 @@ def new_ingest_alert(
 
 
 def _alert(kind: str, since: datetime, as_of: datetime, facts: dict[str, str | None]) -> Alert:
-    text = f"{kind}\n{instant_text(since)}"
+    text = f"{kind}\n{to_iso_z(since)}"
     alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     payload = {
         "alert_id": alert_id,
         "kind": kind,
-        "failed_since": instant_text(since),
+        "failed_since": to_iso_z(since),
         **facts,
-        "as_of": instant_text(as_of),
+        "as_of": to_iso_z(as_of),
     }
     return Alert(alert_id, None, kind, since, as_of, payload)

@@ -18,12 +18,12 @@ Bool = npt.NDArray[np.bool_]
 
 
 def enumerate_groups(counts: Int) -> tuple[Int, Int]:
-    """Number the members of groups of the given sizes.
+    """Enumerate the members of groups of the given sizes.
 
     Parameters
     ----------
     counts : int64 array, shape (n,)
-        The size of each group; 0 is fine.
+        The size of each group, possibly 0.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals
     Parameters
     ----------
     a, b : Intervals
-        within the span of the key.
+        Within the span of the key.
     line : StoreTimeKey
 
     Returns

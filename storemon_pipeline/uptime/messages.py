@@ -1,9 +1,10 @@
-"""Parts of messages: counted nouns, and values quoted and truncated to a bounded length."""
+"""Parts of messages: counted nouns, and values and lists of ids of bounded length."""
 
 from __future__ import annotations
 
 MAX_VALUE = 60
 MAX_MESSAGE = 2000
+MAX_IDS = 20
 
 
 def shorten(text: str, most: int = MAX_MESSAGE) -> str:
@@ -39,3 +40,16 @@ def pluralize(number: int, what: str) -> str:
     ('1 store', '2,000 stores')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def summarize_ids(ids: list[str], most: int = MAX_IDS) -> str:
+    """List the first ids, and the number of the others.
+
+    Examples
+    --------
+    >>> summarize_ids(["s1", "s2", "s3"], 2)
+    's1, s2 and 1 more'
+    """
+    listed = ", ".join(ids[:most])
+    others = len(ids) - most
+    return f"{listed} and {others:,} more" if others > 0 else listed

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import frame_to_intervals, to_microseconds
 from storemon_pipeline.uptime.intervals import (
     CumulativeDuration,
     Int,
@@ -19,7 +18,7 @@ from storemon_pipeline.uptime.intervals import (
     intersect,
 )
 from storemon_pipeline.uptime.report_request import ReportRequest
-from storemon_pipeline.uptime.status_intervals import ACTIVE
+from storemon_pipeline.uptime.status_intervals import StatusIntervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +42,20 @@ class ObservedTime:
 
 
 def observe_open_time(
-    stores: pd.DataFrame,
-    open_hours: pd.DataFrame,
-    status_intervals: pd.DataFrame,
-    request: ReportRequest,
+    is_open: Intervals, status: StatusIntervals, line: StoreTimeKey
 ) -> ObservedTime:
     """Intersect status intervals with open time.
 
     Parameters
     ----------
-    stores : DataFrame
-        ``store_id`` (text, sorted, no store twice).
-    open_hours : DataFrame
-        Of :func:`~storemon_pipeline.uptime.opening_hours.open_hours`.
-    status_intervals : DataFrame
-        Of :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
-    request : ReportRequest
-        Both tables must cover its span.
+    is_open : Intervals
+        As of :meth:`~storemon_pipeline.uptime.opening_hours.OpeningSchedule.intervals`.
+    status : StatusIntervals
+    line : StoreTimeKey
+        Covers the span of both.
     """
-    first, last = to_microseconds(request.span).tolist()
-    line = StoreTimeKey(first, last, len(stores))
-    is_open = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
-    status = frame_to_intervals(status_intervals, stores, "start_utc", "end_utc")
-    pieces, _, of_status = intersect(is_open, status, line)
-    active = (status_intervals["status"] == ACTIVE).to_numpy(dtype=bool)[of_status]
+    pieces, _, from_status = intersect(is_open, status.intervals, line)
+    active = status.active[from_status]
     return ObservedTime(line, is_open, pieces.take(active), pieces.take(~active))
 
 

@@ -115,18 +115,18 @@ class OpeningSchedule:
         store_day = code * 7 + (date + _THURSDAY) % 7
         special = self._special.position(code, date)
         is_special = special >= 0
-        asked, member = enumerate_groups(np.where(is_special, 0, self._count[store_day]))
-        opening = self._first[store_day][asked] + member
+        of_input, member = enumerate_groups(np.where(is_special, 0, self._count[store_day]))
+        opening = self._first[store_day][of_input] + member
         opens, closes = self._opens[opening], self._closes[opening]
         if is_special.any():
             which = np.flatnonzero(is_special)
             of_special, special_opens, special_closes = self._special.openings(special[which])
-            asked = np.concatenate((asked, which[of_special]))
+            of_input = np.concatenate((of_input, which[of_special]))
             opens = np.concatenate((opens, special_opens))
             closes = np.concatenate((closes, special_closes))
-        zone, midnight = self._zone[code[asked]], date[asked] * DAY
+        zone, midnight = self._zone[code[of_input]], date[of_input] * DAY
         return (
-            asked,
+            of_input,
             clocks.to_utc(zone, midnight + opens),
             clocks.to_utc(zone, midnight + closes),
         )
@@ -148,10 +148,10 @@ class OpeningSchedule:
         first = clocks.to_local(zone, np.full(len(code), start)) // DAY - 1
         last = clocks.to_local(zone, np.full(len(code), end)) // DAY + 1
         store, member = enumerate_groups(last - first + 1)
-        asked, opens, closes = self._openings_on(clocks, code[store], first[store] + member)
+        of_input, opens, closes = self._openings_on(clocks, code[store], first[store] + member)
         return (
             Intervals(
-                np.concatenate((code[store][asked], always)),
+                np.concatenate((code[store][of_input], always)),
                 np.concatenate((opens, np.full(len(always), start))),
                 np.concatenate((closes, np.full(len(always), end))),
             )
@@ -162,8 +162,8 @@ class OpeningSchedule:
     def is_open(self, code: Int, instant: Int) -> Bool:
         """Return whether each store is open at an instant, however far in the past.
 
-        Only the openings around the date of the instant are built, where :meth:`intervals` would
-        build those of all the years between.
+        Only the openings around the date of the instant are built, whereas :meth:`intervals` would
+        build those of all the years in between.
 
         Parameters
         ----------
@@ -174,15 +174,15 @@ class OpeningSchedule:
         bool array, shape (n,)
         """
         is_open = self._always_open[code]
-        ask = np.flatnonzero(~is_open)
-        if not len(ask):
+        pending = np.flatnonzero(~is_open)
+        if not len(pending):
             return is_open
-        clocks = self.clocks(int(instant[ask].min()), int(instant[ask].max()))
-        date = clocks.to_local(self._zone[code[ask]], instant[ask]) // DAY
+        clocks = self.clocks(int(instant[pending].min()), int(instant[pending].max()))
+        date = clocks.to_local(self._zone[code[pending]], instant[pending]) // DAY
         for neighbour in (-1, 0, 1):
-            asked, opens, closes = self._openings_on(clocks, code[ask], date + neighbour)
-            at = instant[ask][asked]
-            is_open[ask[asked[(opens <= at) & (at < closes)]]] = True
+            of_input, opens, closes = self._openings_on(clocks, code[pending], date + neighbour)
+            at = instant[pending][of_input]
+            is_open[pending[of_input[(opens <= at) & (at < closes)]]] = True
         return is_open
 
 
@@ -194,7 +194,7 @@ class _SpecialDates:
         known = code >= 0
         date = special["date"].to_numpy("datetime64[D]").astype(np.int64)[known]
         times = special[["start_time_local", "end_time_local"]][known]
-        opens_at_all = times["start_time_local"].notna().to_numpy()
+        has_times = times["start_time_local"].notna().to_numpy()
         opens = _microseconds(times["start_time_local"])
         closes = resolve_closing_times(opens, _microseconds(times["end_time_local"]), rules)
         self.code = code[known]
@@ -203,9 +203,9 @@ class _SpecialDates:
         key = self._key(self.code, date)
         self._keys, of_key = np.unique(key, return_inverse=True)
         # a row without times: closed on that date
-        of_opening = of_key[opens_at_all]
+        of_opening = of_key[has_times]
         order = np.argsort(of_opening, kind="stable")
-        self._opens, self._closes = opens[opens_at_all][order], closes[opens_at_all][order]
+        self._opens, self._closes = opens[has_times][order], closes[has_times][order]
         self._count = np.bincount(of_opening, minlength=len(self._keys))
         self._first = np.cumsum(self._count) - self._count
 
@@ -222,10 +222,10 @@ class _SpecialDates:
         return np.where(within & (self._keys[at] == key), at, -1)
 
     def openings(self, position: Int) -> tuple[Int, Int, Int]:
-        """Return the date that each opening belongs to, and its local times in microseconds."""
-        asked, member = enumerate_groups(self._count[position])
-        opening = self._first[position][asked] + member
-        return asked, self._opens[opening], self._closes[opening]
+        """Return the group of each opening, and its local times in microseconds."""
+        group, member = enumerate_groups(self._count[position])
+        opening = self._first[position][group] + member
+        return group, self._opens[opening], self._closes[opening]
 
 
 def resolve_closing_times(opens: Int, closes: Int, rules: UptimeRules) -> Int:

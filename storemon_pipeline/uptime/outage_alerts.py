@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.conversions import to_microseconds, to_timestamps
+from storemon_pipeline.uptime.conversions import to_iso_z, to_microseconds, to_timestamps
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.intervals import Bool, Int
 from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
@@ -56,7 +56,8 @@ def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame
     # the rules may backfill the time before the first poll; alerts do not use that
     known_since = to_microseconds(stores["first_poll_utc"])
     was_up, was_down = (
-        each.clip(known_since[each.code], time.line.end) for each in (time.up, time.down)
+        intervals.clip(known_since[intervals.code], time.line.end)
+        for intervals in (time.up, time.down)
     )
     code = np.concatenate((was_up.code, was_down.code))
     start = np.concatenate((was_up.start, was_down.start))
@@ -99,14 +100,14 @@ def _join_latest_alerts(
     states: pd.DataFrame, latest_alerts: pd.DataFrame, evaluated_until: datetime | None
 ) -> Any:
     """Join the latest alert of each store, and the instant until which it was evaluated."""
-    both = states.merge(latest_alerts, on="store_id", how="left")
-    both["alerted_down"] = both["kind"] == DOWN
-    both["evaluated_until"] = both["as_of"]
+    joined = states.merge(latest_alerts, on="store_id", how="left")
+    joined["alerted_down"] = joined["kind"] == DOWN
+    joined["evaluated_until"] = joined["as_of"]
     if evaluated_until is not None:
-        both["evaluated_until"] = both["evaluated_until"].mask(
-            both["evaluated_until"] < evaluated_until, pd.Timestamp(evaluated_until)
+        joined["evaluated_until"] = joined["evaluated_until"].mask(
+            joined["evaluated_until"] < evaluated_until, pd.Timestamp(evaluated_until)
         )
-    return both
+    return joined
 
 
 def needs_longer_lookback(
@@ -128,22 +129,27 @@ def needs_longer_lookback(
     -------
     bool array, one per state
     """
-    both = _join_latest_alerts(states, latest_alerts, evaluated_until)
-    alerted = both["alerted_down"]
+    joined = _join_latest_alerts(states, latest_alerts, evaluated_until)
+    alerted = joined["alerted_down"]
     # no earlier than the first poll, nor than the outage of the latest alert
-    earliest = both["first_poll_utc"].where(
-        ~alerted | (both["first_poll_utc"] > both["down_since"]), both["down_since"]
+    earliest = joined["first_poll_utc"].where(
+        ~alerted | (joined["first_poll_utc"] > joined["down_since"]), joined["down_since"]
     )
-    runs, is_down = both["runs"], both["is_down"]
+    runs, is_down = joined["runs"], joined["is_down"]
     down_throughout = is_down & (runs == 1)
     undecided = (
         # how long has it been down?
-        (~alerted & both["down_now"] & down_throughout)
+        (~alerted & joined["down_now"] & down_throughout)
         # was it up in between?
-        | (alerted & (both["evaluated_until"] < start) & (down_throughout | (runs == 0)))
+        | (alerted & (joined["evaluated_until"] < start) & (down_throughout | (runs == 0)))
         # when did it recover, or was it up before the current outage?
         | (alerted & ~is_down & (runs == 1))
-        | (alerted & is_down & (runs == _UP_AND_DOWN) & (both["since"] > both["evaluated_until"]))
+        | (
+            alerted
+            & is_down
+            & (runs == _UP_AND_DOWN)
+            & (joined["since"] > joined["evaluated_until"])
+        )
     )
     needed: Bool = (undecided & (earliest < start)).to_numpy(dtype=bool)
     return needed
@@ -210,18 +216,18 @@ def new_alerts(
     list of Alert
         In the order in which they are to be sent.
     """
-    both = _join_latest_alerts(states, latest_alerts, evaluated_until)
+    joined = _join_latest_alerts(states, latest_alerts, evaluated_until)
     # a concurrent evaluation with newer polls has precedence
-    current = ~(both["as_of"] > as_of)
-    alerted, is_down = both["alerted_down"], both["is_down"]
-    is_new_outage = is_down & (both["since"] > both["evaluated_until"])
-    recovered = current & alerted & both["up_since"].notna() & (~is_down | is_new_outage)
-    long = both["length"] >= threshold // _MICROSECOND
-    down = current & is_down & both["down_now"] & long & (~alerted | recovered)
+    current = ~(joined["as_of"] > as_of)
+    alerted, is_down = joined["alerted_down"], joined["is_down"]
+    is_new_outage = is_down & (joined["since"] > joined["evaluated_until"])
+    recovered = current & alerted & joined["up_since"].notna() & (~is_down | is_new_outage)
+    long = joined["length"] >= threshold // _MICROSECOND
+    down = current & is_down & joined["down_now"] & long & (~alerted | recovered)
 
-    recoveries = list(_recovered(both[recovered], as_of))
+    recoveries = list(_recovered(joined[recovered], as_of))
     ends = {str(alert.store_id): alert.alert_id for alert in recoveries}
-    return [*recoveries, *_down(both[down], as_of, ends)]
+    return [*recoveries, *_down(joined[down], as_of, ends)]
 
 
 def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
@@ -230,7 +236,7 @@ def _recovered(which: pd.DataFrame, as_of: datetime) -> Iterator[Alert]:
         # a correction may move the recovery before the start of the outage
         up_since = max(row.up_since, row.down_since)
         yield _alert(
-            row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=instant_text(up_since)
+            row, RECOVERED, row.down_since, as_of, row.alert_id, up_since=to_iso_z(up_since)
         )
 
 
@@ -238,30 +244,25 @@ def _down(which: pd.DataFrame, as_of: datetime, ends: dict[str, str]) -> Iterato
     minutes = round_to_hundredths(which["length"].to_numpy(), _MINUTE) / 100
     row: Any
     for row, down_minutes in zip(which.itertuples(), minutes.tolist(), strict=True):
-        before = row.alert_id if isinstance(row.alert_id, str) else ""
-        before = ends.get(str(row.store_id), before)
-        yield _alert(row, DOWN, row.since, as_of, before, down_minutes=down_minutes)
+        previous_id = row.alert_id if isinstance(row.alert_id, str) else ""
+        previous_id = ends.get(str(row.store_id), previous_id)
+        yield _alert(row, DOWN, row.since, as_of, previous_id, down_minutes=down_minutes)
 
 
 def _alert(
-    row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, before: str, **facts: Any
+    row: Any, kind: str, down_since: pd.Timestamp, as_of: datetime, previous_id: str, **facts: Any
 ) -> Alert:
     # the id includes the previous alert: after a correction, the same outage may be alerted again
-    text = "\n".join((row.store_id, kind, instant_text(down_since), before))
+    text = "\n".join((row.store_id, kind, to_iso_z(down_since), previous_id))
     alert_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     payload = {
         "alert_id": alert_id,
         "kind": kind,
         "store_id": row.store_id,
         "timezone": row.timezone,
-        "down_since": instant_text(down_since),
+        "down_since": to_iso_z(down_since),
         **facts,
-        "last_poll": instant_text(row.last_poll_utc),
-        "as_of": instant_text(as_of),
+        "last_poll": to_iso_z(row.last_poll_utc),
+        "as_of": to_iso_z(as_of),
     }
     return Alert(alert_id, row.store_id, kind, down_since.to_pydatetime(), as_of, payload)
-
-
-def instant_text(instant: datetime) -> str:
-    """Format a UTC instant as ISO 8601 with ``Z``."""
-    return instant.isoformat().replace("+00:00", "Z")

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from storemon_pipeline.uptime.conversions import to_microseconds
+from storemon_pipeline.uptime.conversions import to_iso_z, to_microsecond
 from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.rules import UptimeRules
@@ -275,7 +275,7 @@ def check_times(spec: ReportSpec, now: datetime) -> None:
 
 
 def _in_utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return to_iso_z(instant.astimezone(UTC))
 
 
 class ReportRequest(BaseModel):
@@ -317,10 +317,10 @@ class ReportRequest(BaseModel):
         start, end : int64 arrays, shape (stores,)
             Microseconds since 1970.
         """
-        (as_of,) = to_microseconds([self.as_of]).tolist()
+        as_of = to_microsecond(self.as_of)
         if window in CALENDAR_WINDOWS:
             return calendar_bounds(window, as_of, timezones)
-        (start,) = to_microseconds([self._earliest_start(window)]).tolist()
+        start = to_microsecond(self._earliest_start(window))
         return np.full(len(timezones), start), np.full(len(timezones), as_of)
 
     def per_store_spans(self, timezones: pd.Series) -> tuple[Int, Int]:

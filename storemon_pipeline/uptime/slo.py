@@ -56,7 +56,8 @@ def service_levels(
         budget = downtime_budget(up + downtime, stores["target_pct"])
         columns[f"met_{name}"] = pd.arrays.BooleanArray(downtime <= budget, mask=up + downtime == 0)
         columns[f"downtime_budget_{name}"] = round_to_hundredths(budget, window.unit) / 100
-        columns[f"budget_left_{name}"] = round_to_hundredths(budget - downtime, window.unit) / 100
+        remaining = budget - downtime
+        columns[f"budget_left_{name}"] = round_to_hundredths(remaining, window.unit) / 100
 
         start, end = request.bounds(window, stores["timezone"])
         down = time.down
@@ -67,16 +68,18 @@ def service_levels(
         # sums stay far below 2**53 microseconds (285 years), so float weights are exact
         length = np.bincount(outage, weights=cut.end - cut.start).astype(np.int64)
         # all intervals of an outage are followed by the same uptime
-        over = up_again[within][first] < end[code]
+        recovers = up_again[within][first] < end[code]
         count = np.bincount(code, minlength=len(stores))
-        recovered = np.bincount(code[over], minlength=len(stores))
-        until_over = np.bincount(code[over], weights=length[over], minlength=len(stores)).astype(
-            np.int64
-        )
+        recovered = np.bincount(code[recovers], minlength=len(stores))
+        recovery_time = np.bincount(
+            code[recovers], weights=length[recovers], minlength=len(stores)
+        ).astype(np.int64)
         longest = np.zeros(len(stores), dtype=np.int64)
         np.maximum.at(longest, code, length)
         columns[f"outages_{name}"] = count
-        columns[f"mean_minutes_to_recovery_{name}"] = _mean_in_unit(until_over, recovered, _MINUTE)
+        columns[f"mean_minutes_to_recovery_{name}"] = _mean_in_unit(
+            recovery_time, recovered, _MINUTE
+        )
         columns[f"mean_hours_between_outages_{name}"] = _mean_in_unit(up, count, HOUR)
         columns[f"longest_outage_minutes_{name}"] = _mean_in_unit(
             longest, np.minimum(count, 1), _MINUTE

@@ -15,7 +15,9 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import (
     frame_to_intervals,
     intervals_to_frame,
+    span_key,
     store_codes,
+    to_microsecond,
     to_microseconds,
 )
 from storemon_pipeline.uptime.intervals import (
@@ -54,6 +56,21 @@ class Polls:
         return Polls(self.code[which], self.at[which], self.active[which])
 
 
+@dataclass(frozen=True, slots=True)
+class StatusIntervals:
+    """Intervals of one status each; touching intervals of a store differ in status.
+
+    Attributes
+    ----------
+    intervals : Intervals
+    active : bool array, shape (n,)
+        The status of each interval.
+    """
+
+    intervals: Intervals
+    active: Bool
+
+
 def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls:
     """Sort the polls at or before as_of; of two for one store and instant, keep the later row.
 
@@ -67,12 +84,12 @@ def sorted_polls(polls: pd.DataFrame, stores: pd.DataFrame, as_of: int) -> Polls
     code = store_codes(polls["store_id"], stores["store_id"])
     at = to_microseconds(polls["timestamp_utc"])
     keep = (code >= 0) & (at <= as_of)
-    found = Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
-    ahead = found.code[1:] > found.code[:-1]
-    ahead |= (found.code[1:] == found.code[:-1]) & (found.at[1:] > found.at[:-1])
-    if ahead.all():
-        return found
-    return _sorted_by_value(found) or _sorted_by_position(found)
+    kept = Polls(code, at, (polls["status"] == ACTIVE).to_numpy(dtype=bool)).take(keep)
+    ascending = kept.code[1:] > kept.code[:-1]
+    ascending |= (kept.code[1:] == kept.code[:-1]) & (kept.at[1:] > kept.at[:-1])
+    if ascending.all():
+        return kept
+    return _sorted_by_value(kept) or _sorted_by_position(kept)
 
 
 def _sorted_by_value(polls: Polls) -> Polls | None:
@@ -118,7 +135,7 @@ def latest_counted_polls(polls: Polls, openings: OpeningSchedule, rules: UptimeR
     if rules.closed_polls is ClosedPolls.USE:
         return last
     first = np.append(0, last[:-1] + 1)[: len(last)]
-    found: list[Int] = []
+    positions: list[Int] = []
     take = 1
     while len(last):
         count = np.minimum(take, last - first + 1)
@@ -127,12 +144,12 @@ def latest_counted_polls(polls: Polls, openings: OpeningSchedule, rules: UptimeR
         inside = openings.is_open(polls.code[at], polls.at[at])
         newest = np.full(len(last), -1)
         np.maximum.at(newest, store[inside], at[inside])
-        found.append(newest[newest >= 0])
+        positions.append(newest[newest >= 0])
         last = last - count
-        left = (newest < 0) & (last >= first)
-        first, last = first[left], last[left]
+        pending = (newest < 0) & (last >= first)
+        first, last = first[pending], last[pending]
         take *= 2
-    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+    return np.concatenate([np.empty(0, dtype=np.int64), *positions])
 
 
 def _poll_coverage(
@@ -145,9 +162,9 @@ def _poll_coverage(
     is_last = np.append(is_first[1:], True)[: len(polls.at)]
     gap = np.diff(polls.at, append=0)
     # the boundary between a poll's interval and the next one's
-    turn = polls.at + (gap // 2 if rules.interpolation is Interpolation.NEAREST else gap)
-    after[:] = np.where(is_last, end, turn)
-    before[1:] = turn[:-1]
+    boundary = polls.at + (gap // 2 if rules.interpolation is Interpolation.NEAREST else gap)
+    after[:] = np.where(is_last, end, boundary)
+    before[1:] = boundary[:-1]
     before[is_first] = start
     if rules.max_carry is not None:
         carry = rules.max_carry
@@ -164,21 +181,21 @@ def _poll_coverage(
     if rules.before_first_poll is BeforeFirstPoll.UNOBSERVED:
         before[is_first] = polls.at[is_first]
     coverage = Intervals(polls.code, np.maximum(before, start), np.minimum(after, end))
-    full = coverage.start < coverage.end
-    return coverage.take(full), polls.active[full]
+    non_empty = coverage.start < coverage.end
+    return coverage.take(non_empty), polls.active[non_empty]
 
 
-def _merge_adjacent(coverage: Intervals, active: Bool) -> tuple[Intervals, Bool]:
+def _merge_adjacent(coverage: Intervals, active: Bool) -> StatusIntervals:
     """Merge touching intervals with the same status."""
-    new = np.ones(len(coverage), dtype=bool)
-    new[1:] = (
+    is_first = np.ones(len(coverage), dtype=bool)
+    is_first[1:] = (
         (coverage.code[1:] != coverage.code[:-1])
         | (coverage.start[1:] > coverage.end[:-1])
         | (active[1:] != active[:-1])
     )
-    last = np.append(new[1:], True)[: len(new)]
-    merged = Intervals(coverage.code[new], coverage.start[new], coverage.end[last])
-    return merged, active[new]
+    is_last = np.append(is_first[1:], True)[: len(is_first)]
+    merged = Intervals(coverage.code[is_first], coverage.start[is_first], coverage.end[is_last])
+    return StatusIntervals(merged, active[is_first])
 
 
 def stores_without_prior_poll(
@@ -199,7 +216,7 @@ def stores_without_prior_poll(
     -------
     bool array, shape (stores,)
     """
-    (first,) = to_microseconds([start]).tolist()
+    first = to_microsecond(start)
     before = sorted_polls(polls, stores, first - 1)
     missing = np.ones(len(stores), dtype=bool)
     newest = latest_counted_polls(before, OpeningSchedule(stores, hours, rules), rules)
@@ -241,23 +258,58 @@ def status_intervals(
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
         (category): half-open, sorted, disjoint, maximal. Time without a row is unobserved.
     """
-    first, last = to_microseconds([start, as_of]).tolist()
-    known = sorted_polls(polls, stores, last)
-    openings = OpeningSchedule(stores, hours, rules)
-    within = known.at >= first
+    line = span_key((start, as_of), len(stores))
+    is_open = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
+    schedule = OpeningSchedule(stores, hours, rules)
+    known_polls = sorted_polls(polls, stores, line.end)
+    return status_to_frame(interpolate_polls(known_polls, is_open, schedule, line, rules), stores)
+
+
+def interpolate_polls(
+    polls: Polls,
+    is_open: Intervals,
+    schedule: OpeningSchedule,
+    line: StoreTimeKey,
+    rules: UptimeRules,
+) -> StatusIntervals:
+    """Compute the status intervals over the span of ``line`` (rules 4 to 7).
+
+    Parameters
+    ----------
+    polls : Polls
+        At or before the end of the span.
+    is_open : Intervals
+        Open time within the span.
+    schedule : OpeningSchedule
+        Determines which polls before the span and at its end were made within opening hours.
+    line : StoreTimeKey
+    rules : UptimeRules
+    """
+    within = polls.at >= line.start
     past = np.flatnonzero(~within)
     counts = within.copy()
-    counts[past[latest_counted_polls(known.take(past), openings, rules)]] = True
+    counts[past[latest_counted_polls(polls.take(past), schedule, rules)]] = True
     if rules.closed_polls is ClosedPolls.IGNORE:
-        intervals = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
-        line = StoreTimeKey(first, last, len(stores))
-        counts[within] = contains(intervals, line, known.code[within], known.at[within])
-        # a poll exactly at as_of lies beyond the intervals, so its own instant is checked
-        at_end = known.at == last
-        counts[at_end] = openings.is_open(known.code[at_end], known.at[at_end])
-    counted_polls = known.take(counts)
-    coverage, active = _merge_adjacent(*_poll_coverage(counted_polls, rules, first, last))
-    table = intervals_to_frame(coverage, stores, "start_utc", "end_utc")
+        counts[within] = contains(is_open, line, polls.code[within], polls.at[within])
+        # a poll exactly at the end lies beyond the intervals, so its own instant is checked
+        at_end = polls.at == line.end
+        counts[at_end] = schedule.is_open(polls.code[at_end], polls.at[at_end])
+    counted_polls = polls.take(counts)
+    return _merge_adjacent(*_poll_coverage(counted_polls, rules, line.start, line.end))
+
+
+def status_to_frame(status: StatusIntervals, stores: pd.DataFrame) -> pd.DataFrame:
+    """Convert status intervals to a table; the result of :func:`status_intervals`."""
+    table = intervals_to_frame(status.intervals, stores, "start_utc", "end_utc")
     statuses = pd.Index([INACTIVE, ACTIVE])
-    table["status"] = pd.Categorical.from_codes(active.astype(np.int8), statuses)
+    table["status"] = pd.Categorical.from_codes(status.active.astype(np.int8), statuses)
     return table
+
+
+def frame_to_status(table: pd.DataFrame, stores: pd.DataFrame) -> StatusIntervals:
+    """Convert a table to status intervals; inverse of :func:`status_to_frame`."""
+    intervals = frame_to_intervals(table, stores, "start_utc", "end_utc")
+    active = (table["status"] == ACTIVE).to_numpy(dtype=bool)
+    if len(intervals) < len(table):
+        active = active[store_codes(table["store_id"], stores["store_id"]) >= 0]
+    return StatusIntervals(intervals, active)

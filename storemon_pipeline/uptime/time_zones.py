@@ -30,8 +30,8 @@ def _key(name: str) -> str:
 def _name_by_key() -> dict[str, str]:
     """Return the IANA name of every normalised name; IANA's list has priority."""
     iana = known_timezones()
-    of_windows = {_key(name): zone for name, zone in win_tz.items() if zone in iana}
-    return of_windows | {_key(name): name for name in iana}
+    windows = {_key(name): zone for name, zone in win_tz.items() if zone in iana}
+    return windows | {_key(name): name for name in iana}
 
 
 def canonical_timezone(name: str) -> str | None:
@@ -63,9 +63,9 @@ def canonical_timezones(names: pd.Series) -> pd.Series:
     Series of text, with the index of ``names``
         Missing where the name is unknown.
     """
-    which, known = pd.factorize(names)  # -1 for a missing value
-    zones = pd.Series([*map(canonical_timezone, known), None], dtype="str")
-    return pd.Series(zones.array.take(which), index=names.index)
+    code, distinct = pd.factorize(names)  # -1 for a missing value
+    zones = pd.Series([*map(canonical_timezone, distinct), None], dtype="str")
+    return pd.Series(zones.array.take(code), index=names.index)
 
 
 def resolve_timezone(name: str | None) -> str:

@@ -93,15 +93,15 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     clocks = UtcOffsets(
         [str(name) for name in names], as_of - CALENDAR_WINDOWS[window] // _MICROSECOND, as_of
     )
-    each = np.arange(len(names))
+    code = np.arange(len(names))
     now = np.full(len(names), as_of)
-    today = clocks.to_local(each, now) // DAY
+    today = clocks.to_local(code, now) // DAY
     # A day that has begun remains the current day, even where the clock goes back over midnight
     # and shows the previous date for another hour.
-    today += clocks.to_utc(each, (today + 1) * DAY) <= as_of
+    today += clocks.to_utc(code, (today + 1) * DAY) <= as_of
     first, end = _day_range(window, today)
-    start = clocks.to_utc(each, first * DAY)
-    until = now if end is None else clocks.to_utc(each, end * DAY)
+    start = clocks.to_utc(code, first * DAY)
+    until = now if end is None else clocks.to_utc(code, end * DAY)
     return start[zone], until[zone]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the API share: tables and reports that runs have made, and processes."""
+"""Fixtures of the API's tests: a database with a report, and API processes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _administer(server: URL, statement: str) -> None:
 
 
 def _fill(folder: Path, database_url: str) -> ApiDatabase:
-    """Ingest two stores and one with an odd id and one called NA, which is no missing value, and make a report of all."""
+    """Ingest two stores, one with an unusual id and one called NA (a valid id), and make a report."""
     data = folder / "data"
     data.mkdir()
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data)
     polls = data / "store_status.csv"
-    # so that one store is down at the newest poll
+    # one store is down at the newest poll
     text_of_polls = polls.read_text().replace("s2,active,2023-01-25", "s2,inactive,2023-01-25")
     others = [
         f"{ODD_STORE},inactive,2023-01-24 11:00:00 UTC\n",
@@ -44,18 +44,18 @@ def _fill(folder: Path, database_url: str) -> ApiDatabase:
         patch.setenv("STOREMON_DATABASE_URL", database_url)
         patch.setenv("STOREMON_REPORTS_DIR", str(folder / "reports"))
         with dg.DagsterInstance.ephemeral() as instance:
-            made = run(instance, "ingest_and_report_job")
-            assert made.success
+            result = run(instance, "ingest_and_report_job")
+            assert result.success
         resources._database(Settings().database_url).close()
         resources._database.cache_clear()
-    return ApiDatabase(database_url, folder / "reports", made.run_id)
+    return ApiDatabase(database_url, folder / "reports", result.run_id)
 
 
 @pytest.fixture(scope="session")
 def template(
     tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
 ) -> Iterator[tuple[URL, ApiDatabase]]:
-    """A PostgreSQL database with a report, for others to be copied from."""
+    """Yield a PostgreSQL server and a database with a report, for others to be copied from."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     name = f"template_{uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name}")
@@ -68,11 +68,11 @@ def template(
 def api_database(
     tmp_path_factory: pytest.TempPathFactory, template: tuple[URL, ApiDatabase]
 ) -> Iterator[ApiDatabase]:
-    """A PostgreSQL database and reports of this module's own."""
+    """Yield a PostgreSQL database and reports that only this module uses."""
     server, filled = template
     name = f"api_{uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name} TEMPLATE {make_url(filled.database_url).database}")
-    reports = tmp_path_factory.mktemp("place") / "reports"
+    reports = tmp_path_factory.mktemp("workspace") / "reports"
     shutil.copytree(filled.reports_dir, reports)
     url = server.set(database=name).render_as_string(hide_password=False)
     yield ApiDatabase(url, reports, filled.complete)
@@ -83,7 +83,7 @@ def api_database(
 def start_api(
     api_database: ApiDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartApi]:
-    """Starts APIs at the module's place, with the settings that are named; all end with it."""
+    """Yield a function that starts APIs on the module's database; all stop after the module."""
     folder = tmp_path_factory.mktemp("api")
     with ExitStack() as stack:
 
@@ -100,5 +100,5 @@ def start_api(
 
 @pytest.fixture(scope="module")
 def api(start_api: StartApi) -> Api:
-    """An API without tokens, while Dagster is away."""
+    """Start an API without tokens while Dagster is down."""
     return start_api()

@@ -1,4 +1,4 @@
-"""Whatever answers in Dagster's place, a report that was asked for is kept."""
+"""Unexpected responses of Dagster's webserver: no accepted request is lost."""
 
 import json
 import threading
@@ -29,31 +29,31 @@ JOBS = {
 CARRY_HOURS = count(1)
 
 
-class Impostor(BaseHTTPRequestHandler):
-    """Gives the answers that a test has set to whatever it is asked."""
+class FakeWebserver(BaseHTTPRequestHandler):
+    """Sends the responses that a test has set."""
 
     answer: ClassVar[bytes | Mapping[str, Any]] = b""
     status: ClassVar[int] = 200
-    asked: ClassVar[list[dict[str, str]]] = []
+    requests: ClassVar[list[dict[str, str]]] = []
 
     def do_POST(self) -> None:
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
-        self.asked.append(dict(self.headers))
+        self.requests.append(dict(self.headers))
         answer = self.answer
-        if isinstance(answer, Mapping):  # what is told of a query of this name
-            told = answer[query.split()[1].partition("(")[0]]
-            answer = told if isinstance(told, bytes) else json.dumps({"data": told}).encode()
+        if isinstance(answer, Mapping):  # responses by query name
+            body = answer[query.split()[1].partition("(")[0]]
+            answer = body if isinstance(body, bytes) else json.dumps({"data": body}).encode()
         self.send_response(self.status)
         self.end_headers()
         self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FakeWebserver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
@@ -65,27 +65,27 @@ def api(start_api: StartApi, port: int) -> Api:
 
 
 @pytest.fixture
-def tell(monkeypatch: pytest.MonkeyPatch):
-    """Sets what the impostor answers, with all of it or to the queries that are named."""
+def respond(monkeypatch: pytest.MonkeyPatch):
+    """Set the response to all queries, or to queries by name."""
 
-    def tell(answer: object = None, *, status: int = 200, **answers: object) -> None:
+    def respond(answer: object = None, *, status: int = 200, **answers: object) -> None:
         whole = answer if isinstance(answer, str) else json.dumps(answer)
-        monkeypatch.setattr(Impostor, "answer", answers or whole.encode())
-        monkeypatch.setattr(Impostor, "status", status)
+        monkeypatch.setattr(FakeWebserver, "answer", answers or whole.encode())
+        monkeypatch.setattr(FakeWebserver, "status", status)
 
-    return tell
-
-
-def ask(api: Api) -> dict[str, Any]:
-    """A report that equals no other: such a one would wait for the launch of the one before."""
-    asked = api.http.post("/v1/reports", json={"rules": {"max_carry_hours": next(CARRY_HOURS)}})
-    assert asked.status_code == 202, asked.text
-    return asked.json()
+    return respond
 
 
-def offered(place: ApiDatabase, request_id: str) -> bool:
-    """Whether somebody may be launching the request's run still, as far as is on record."""
-    engine = create_engine(place.database_url)
+def create(api: Api) -> dict[str, Any]:
+    """Create a report unequal to all others; an equal one would wait for its launch."""
+    response = api.http.post("/v1/reports", json={"rules": {"max_carry_hours": next(CARRY_HOURS)}})
+    assert response.status_code == 202, response.text
+    return response.json()
+
+
+def launch_attempted(database: ApiDatabase, request_id: str) -> bool:
+    """Return whether a launch attempt of the request is on record."""
+    engine = create_engine(database.database_url)
     query = text("SELECT launch_attempted_at FROM report_request WHERE request_id = :id")
     with engine.connect() as connection:
         launch_attempted_at = connection.execute(query, {"id": request_id}).scalar_one()
@@ -123,14 +123,14 @@ def offered(place: ApiDatabase, request_id: str) -> bool:
         },
     ],
 )
-def test_an_answer_that_is_none_of_dagsters_is_dagster_being_away(
-    api: Api, api_database: ApiDatabase, tell, answer
+def test_unexpected_response_means_dagster_unavailable(
+    api: Api, api_database: ApiDatabase, respond, answer
 ):
-    tell(answer)
-    asked = ask(api)
-    assert asked["status"] == "Queued"
-    # there was no job to launch a run of: nobody need wait for what may have come of it
-    assert not offered(api_database, asked["id"])
+    respond(answer)
+    report = create(api)
+    assert report["status"] == "Queued"
+    # without a job, nothing can have been launched
+    assert not launch_attempted(api_database, report["id"])
     assert "dagster" in problem(api.http.get("/readyz"), 503)["detail"]
     problem(api.http.post("/ingest"), 503)
 
@@ -149,100 +149,98 @@ def test_an_answer_that_is_none_of_dagsters_is_dagster_being_away(
         {"launchRun": {"__typename": "PythonError", "message": "it broke"}},
     ],
 )
-def test_what_may_have_been_launched_is_left_for_the_sensor_to_look_at(
-    api: Api, api_database: ApiDatabase, tell, launched
+def test_unclear_launch_is_left_to_the_sensor(
+    api: Api, api_database: ApiDatabase, respond, launched
 ):
-    tell(Jobs=JOBS, Launch=launched)
-    asked = ask(api)
-    assert (asked["status"], asked["run_id"]) == ("Queued", None)
-    assert offered(api_database, asked["id"])
+    respond(Jobs=JOBS, Launch=launched)
+    report = create(api)
+    assert (report["status"], report["run_id"]) == ("Queued", None)
+    assert launch_attempted(api_database, report["id"])
     problem(api.http.post("/ingest"), 503)
 
 
-def launch(api: Api, tell, **answers: object) -> dict[str, Any]:
-    """A report whose run the impostor says to have launched."""
+def launch(api: Api, respond, **answers: object) -> dict[str, Any]:
+    """Create a report that the fake webserver confirms to have launched."""
     run = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": str(uuid4())}}}
-    tell(Jobs=JOBS, Launch=run, **answers)
-    asked = ask(api)
-    assert asked["id"] == asked["run_id"] == run["launchRun"]["run"]["runId"]
-    return asked
+    respond(Jobs=JOBS, Launch=run, **answers)
+    report = create(api)
+    assert report["id"] == report["run_id"] == run["launchRun"]["run"]["runId"]
+    return report
 
 
-def test_what_dagster_refuses_to_launch_is_failed_with_its_words(api: Api, tell):
+def test_rejected_launch_fails_report_with_dagster_message(api: Api, respond):
     errors = [{"message": "no such field"}, {"message": "nor this"}]
     refused = {"launchRun": {"__typename": "RunConfigValidationInvalid", "errors": errors}}
-    tell(Jobs=JOBS, Launch=refused, Waiting=waiting())
-    asked = ask(api)
-    assert (asked["status"], asked["error"]) == ("Failed", "no such field; nor this")
-    told = problem(api.http.post("/ingest"), 503)
-    assert "no such field; nor this" in told["detail"]
+    respond(Jobs=JOBS, Launch=refused, Waiting=waiting())
+    report = create(api)
+    assert (report["status"], report["error"]) == ("Failed", "no such field; nor this")
+    body = problem(api.http.post("/ingest"), 503)
+    assert "no such field; nor this" in body["detail"]
 
 
-def test_a_report_whose_run_dagster_does_not_know_can_be_canceled(api: Api, tell):
+def test_report_with_unknown_run_can_be_canceled(api: Api, respond):
     unknown = {"terminateRun": {"__typename": "RunNotFoundError", "message": "no such run"}}
-    asked = launch(api, tell, Terminate=unknown)
-    answer = api.http.delete(f"/v1/reports/{asked['id']}")
+    report = launch(api, respond, Terminate=unknown)
+    answer = api.http.delete(f"/v1/reports/{report['id']}")
     assert (answer.status_code, answer.json()["status"]) == (202, "Canceled")
-    assert api.http.delete(f"/v1/reports/{asked['id']}").status_code == 204
-    problem(api.http.get(f"/v1/reports/{asked['id']}"), 404)
+    assert api.http.delete(f"/v1/reports/{report['id']}").status_code == 204
+    problem(api.http.get(f"/v1/reports/{report['id']}"), 404)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "response",
     [
         {},
         {"terminateRun": None},
         {"terminateRun": {"__typename": "TerminateRunFailure", "message": "it broke"}},
     ],
 )
-def test_a_report_that_cannot_be_canceled_now_stays_what_it_is(api: Api, tell, told):
-    asked = launch(api, tell, Terminate=told)
-    answer = api.http.delete(f"/v1/reports/{asked['id']}")
+def test_failed_cancellation_keeps_status(api: Api, respond, response):
+    report = launch(api, respond, Terminate=response)
+    answer = api.http.delete(f"/v1/reports/{report['id']}")
     assert "could not cancel" in problem(answer, 503)["detail"]
     assert int(answer.headers["retry-after"]) > 0
-    assert api.http.get(f"/v1/reports/{asked['id']}").json()["status"] == "Queued"
+    assert api.http.get(f"/v1/reports/{report['id']}").json()["status"] == "Queued"
 
 
-def test_the_daemons_that_are_silent_are_named(api: Api, tell):
+def test_unhealthy_daemons_are_listed(api: Api, respond):
     daemons = [
         {"daemonType": "SENSOR", "required": True, "healthy": False},
         {"daemonType": "BACKFILL", "required": False, "healthy": False},
         {"daemonType": "SCHEDULER", "required": True, "healthy": True},
     ]
-    tell(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
-    told = problem(api.http.get("/readyz"), 503)
-    assert [each["where"] for each in told["errors"]] == ["daemon"]
-    assert "SENSOR" in told["detail"]
-    assert "BACKFILL" not in told["detail"]
+    respond(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
+    body = problem(api.http.get("/readyz"), 503)
+    assert [each["where"] for each in body["errors"]] == ["daemon"]
+    assert "SENSOR" in body["detail"]
+    assert "BACKFILL" not in body["detail"]
     daemons[0]["healthy"] = True
-    tell(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
+    respond(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
     assert api.http.get("/readyz").json() == {"status": "ok"}
 
 
-def test_the_password_of_dagsters_webserver_is_used_and_never_shown(
-    start_api: StartApi, port: int, tell
-):
+def test_dagster_password_is_used_and_not_disclosed(start_api: StartApi, port: int, respond):
     api = start_api(dagster_url=f"http://me:so%2Dsecret@127.0.0.1:{port}/")
-    asked = launch(api, tell)
+    report = launch(api, respond)
     basic = b64encode(b"me:so-secret").decode()
-    assert Impostor.asked[-1]["Authorization"] == f"Basic {basic}"
-    assert asked["links"]["run"] == f"http://127.0.0.1:{port}/runs/{asked['id']}"
-    tell("", status=404)
-    told = [problem(api.http.get("/readyz"), 503), problem(api.http.post("/ingest"), 503)]
-    ask(api)
-    for shown in (json.dumps([asked, *told]), api.log.read_text()):
+    assert FakeWebserver.requests[-1]["Authorization"] == f"Basic {basic}"
+    assert report["links"]["run"] == f"http://127.0.0.1:{port}/runs/{report['id']}"
+    respond("", status=404)
+    bodies = [problem(api.http.get("/readyz"), 503), problem(api.http.post("/ingest"), 503)]
+    create(api)
+    for shown in (json.dumps([report, *bodies]), api.log.read_text()):
         assert "secret" not in shown
 
 
-def test_links_lead_to_where_people_reach_dagster(start_api: StartApi, port: int, tell):
+def test_run_link_uses_public_dagster_url(start_api: StartApi, port: int, respond):
     api = start_api(
         dagster_url=f"http://127.0.0.1:{port}", ui_url="https://me:secret@ui.example/dagster/"
     )
-    asked = launch(api, tell)
-    assert asked["links"]["run"] == f"https://ui.example/dagster/runs/{asked['id']}"
+    report = launch(api, respond)
+    assert report["links"]["run"] == f"https://ui.example/dagster/runs/{report['id']}"
 
 
-def test_a_store_called_na_has_figures(api: Api):
+def test_store_named_na_has_figures(api: Api):
     assert api.http.get("/v1/stores/NA").json()["latest"]["figures"]["timezone"]
 
 
@@ -250,31 +248,31 @@ LAUNCHED_INGEST = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runI
 
 
 def waiting(*, queued: str = "", starting: str = "") -> dict[str, Any]:
-    """What Dagster tells of the runs that have not begun."""
+    """Return Dagster's response with runs that have not started."""
     return {
-        name: {"results": [{"runId": each}] if each else []}
-        for name, each in (("queued", queued), ("starting", starting))
+        name: {"results": [{"runId": run_id}] if run_id else []}
+        for name, run_id in (("queued", queued), ("starting", starting))
     }
 
 
 @pytest.mark.parametrize("name", ["queued", "starting"])
-def test_ingest_that_waits_is_given_to_the_next(api: Api, tell, name: str):
-    tell(Jobs=JOBS, Waiting=waiting(**{name: "first-run"}), Launch=b"refuses to launch")
-    told = api.http.post("/ingest").raise_for_status().json()
-    assert set(told) == {"run_id", "message"}
-    assert told["run_id"] == "first-run"
+def test_queued_ingest_is_returned(api: Api, respond, name: str):
+    respond(Jobs=JOBS, Waiting=waiting(**{name: "first-run"}), Launch=b"refuses to launch")
+    body = api.http.post("/ingest").raise_for_status().json()
+    assert set(body) == {"run_id", "message"}
+    assert body["run_id"] == "first-run"
 
 
-def test_ingest_is_started_where_none_waits(api: Api, tell):
-    tell(Jobs=JOBS, Waiting=waiting(), Launch=LAUNCHED_INGEST)
+def test_ingest_is_launched_if_none_is_queued(api: Api, respond):
+    respond(Jobs=JOBS, Waiting=waiting(), Launch=LAUNCHED_INGEST)
     assert api.http.post("/ingest").json()["run_id"] == "new-run"
 
 
-def test_ingests_at_once_look_and_launch_one_by_one(api: Api, monkeypatch: pytest.MonkeyPatch):
+def test_concurrent_ingests_launch_one_run(api: Api, monkeypatch: pytest.MonkeyPatch):
     launches: list[int] = []
 
     class Queue(dict):
-        """Tells of a run that waits as soon as one was launched."""
+        """Responses with a queued run once one was launched."""
 
         def __getitem__(self, query: str) -> Any:
             if query == "Launch":
@@ -282,9 +280,9 @@ def test_ingests_at_once_look_and_launch_one_by_one(api: Api, monkeypatch: pytes
                 return LAUNCHED_INGEST
             return JOBS if query == "Jobs" else waiting(queued="new-run" if launches else "")
 
-    monkeypatch.setattr(Impostor, "answer", Queue())
-    monkeypatch.setattr(Impostor, "status", 200)
+    monkeypatch.setattr(FakeWebserver, "answer", Queue())
+    monkeypatch.setattr(FakeWebserver, "status", 200)
     with ThreadPoolExecutor(40) as threads:
-        told = list(threads.map(lambda _: api.http.post("/ingest"), range(40)))
-    assert {each.json()["run_id"] for each in told} == {"new-run"}
+        responses = list(threads.map(lambda _: api.http.post("/ingest"), range(40)))
+    assert {each.json()["run_id"] for each in responses} == {"new-run"}
     assert len(launches) == 1

@@ -1,4 +1,4 @@
-"""Clients that send too much, too slowly, or leave: none delays or fills what others need."""
+"""Clients that send too much or too slowly, or disconnect, do not affect other clients."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ def connect(api: Api) -> socket.socket:
 
 
 def seconds_until_closed(connection: socket.socket, *, drip: bytes = b"") -> float:
-    """For how long the server keeps a connection whose client goes on with a byte at a time."""
+    """Return how long the server keeps a connection whose client sends byte by byte."""
     begin = time.monotonic()
     connection.settimeout(0.2)
     while time.monotonic() - begin < SECONDS:
@@ -71,7 +71,7 @@ def test_half_sent_header_is_closed_in_time(api: Api):
         assert seconds_until_closed(connection, drip=b"x") < 8
 
 
-def test_half_sent_body_is_refused_in_time():
+def test_half_sent_body_is_rejected_in_time():
     async def app(*_: object) -> None:
         raise AssertionError
 
@@ -90,29 +90,29 @@ def test_half_sent_body_is_refused_in_time():
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-def test_connection_is_kept_after_a_refusal(start_api: StartApi):
+def test_connection_is_kept_after_401(start_api: StartApi):
     guarded = start_api(api_tokens="full-secret-000001")
-    for _ in range(20):  # over one connection, which httpx takes to be open
-        answer = guarded.http.post("/v1/reports", content=b" " * 200_000)
-        assert answer.status_code == 401
-        assert "connection" not in answer.headers
+    for _ in range(20):  # over one keep-alive connection
+        response = guarded.http.post("/v1/reports", content=b" " * 200_000)
+        assert response.status_code == 401
+        assert "connection" not in response.headers
 
 
-def test_header_of_40_mib_is_refused_at_once(api: Api):
+def test_header_of_40_mib_is_rejected_at_once(api: Api):
     begin = time.monotonic()
     with connect(api) as connection:
-        with suppress(OSError):  # it is closed while more is sent
+        with suppress(OSError):  # the server closes the connection early
             connection.sendall(b"GET /v1/reports HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
             for _ in range(640):
                 connection.sendall(b"x" * 65536)
-        told = connection.recv(100)
-    assert told.startswith(b"HTTP/1.1 431")
+        body = connection.recv(100)
+    assert body.startswith(b"HTTP/1.1 431")
     assert api.http.get("/healthz").status_code == 200
     assert time.monotonic() - begin < 2
 
 
 def leave(api: Api, sent: bytes, *, after: int = 0) -> None:
-    """Send something, read a little of the answer, and break off with a reset."""
+    """Send a request, read a part of the response, and reset the connection."""
     with connect(api) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.sendall(sent)
@@ -120,12 +120,12 @@ def leave(api: Api, sent: bytes, *, after: int = 0) -> None:
             connection.recv(after)
 
 
-def test_client_that_leaves_is_no_bug(api: Api, api_database: ApiDatabase):
+def test_client_disconnect_is_logged_as_499(api: Api, api_database: ApiDatabase):
     big = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     kept = big.read_bytes()
     big.write_bytes(kept * (1 + (48 << 20) // len(kept)))
     path = f"/v1/reports/{api_database.complete}/downtime_events.csv".encode()
-    # the answer 100 says that the request is being worked on
+    # 100 Continue confirms that the request is being handled
     body = b"Content-Length: 100\r\nExpect: 100-continue\r\n"
     try:
         for name, request, after in [
@@ -143,7 +143,7 @@ def test_client_that_leaves_is_no_bug(api: Api, api_database: ApiDatabase):
         big.write_bytes(kept)
     text = api.log.read_text()
     assert "Traceback" not in text
-    assert "a bug" not in text
+    assert "unhandled exception" not in text
     metrics = api.http.get("/metrics").text
     assert 'status="499"' in metrics
     assert 'status="500"' not in metrics

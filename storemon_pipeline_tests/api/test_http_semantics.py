@@ -1,4 +1,4 @@
-"""What surrounds every endpoint: methods, lengths of bodies, and what is no request at all."""
+"""HTTP semantics of all endpoints: methods, body lengths, malformed requests."""
 
 import asyncio
 import json
@@ -12,9 +12,7 @@ from storemon_pipeline.settings import Settings
 from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, ApiDatabase, problem
 
 
-def test_a_method_that_a_path_does_not_take_is_told_with_those_that_it_does(
-    api: Api, api_database: ApiDatabase
-):
+def test_unsupported_method_lists_allowed_methods(api: Api, api_database: ApiDatabase):
     for path, method, allowed in [
         ("/v1/reports", "PUT", {"GET", "HEAD", "POST"}),
         (f"/v1/reports/{api_database.complete}", "PATCH", {"GET", "HEAD", "DELETE"}),
@@ -24,15 +22,15 @@ def test_a_method_that_a_path_does_not_take_is_told_with_those_that_it_does(
         ("/healthz", "PROPFIND", {"GET", "HEAD"}),
         ("/docs", "POST", {"GET", "HEAD"}),
     ]:
-        answer = api.http.request(method, path)
-        assert set(answer.headers["allow"].split(", ")) == allowed, (method, path)
+        response = api.http.request(method, path)
+        assert set(response.headers["allow"].split(", ")) == allowed, (method, path)
         if method != "HEAD":
-            detail = problem(answer, 405)["detail"]
+            detail = problem(response, 405)["detail"]
             assert path in detail
             assert all(each in detail for each in allowed)
 
 
-def test_nothing_is_at_a_path_that_is_unknown(api: Api):
+def test_unknown_path_is_404(api: Api):
     assert "/docs" in problem(api.http.get("/nowhere"), 404)["detail"]
 
 
@@ -40,11 +38,11 @@ def test_nothing_is_at_a_path_that_is_unknown(api: Api):
     "path",
     ["/healthz", "/v1/reports", "/openapi.json", "/v1/reports/{}", "/v1/reports/{}/report.csv"],
 )
-def test_head_is_answered_as_get_without_a_body(api: Api, api_database: ApiDatabase, path: str):
+def test_head_equals_get_without_body(api: Api, api_database: ApiDatabase, path: str):
     path = path.format(api_database.complete)
     headers = {"Accept-Encoding": "identity"}
     get = api.http.get(path, headers=headers)
-    # parts are of a body
+    # HEAD ignores Range
     head = api.http.head(path, headers=headers | {"Range": "bytes=0-3"})
     assert (head.status_code, head.content) == (get.status_code, b"")
     for name in ("content-type", "content-length", "etag"):
@@ -52,27 +50,27 @@ def test_head_is_answered_as_get_without_a_body(api: Api, api_database: ApiDatab
 
 
 def raw(api: Api, head: str, body: bytes = b"") -> bytes:
-    """What comes back for bytes that no client library would send."""
+    """Send bytes that no client library would send, and return the response head."""
     with socket.create_connection(("127.0.0.1", api.port), SECONDS) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
         connection.settimeout(SECONDS)
-        told = b""
-        while b"\r\n\r\n" not in told and (part := connection.recv(65536)):
-            told += part
-    return told
+        received = b""
+        while b"\r\n\r\n" not in received and (part := connection.recv(65536)):
+            received += part
+    return received
 
 
 @pytest.mark.parametrize("length", ["many", "-1", "1e3", "", "٣", "9" * 5000])
-def test_a_length_that_is_none_is_refused_and_is_no_bug(api: Api, length: str):
-    told = raw(api, f"POST /v1/reports HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {length}")
-    assert told.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
+def test_invalid_content_length_is_rejected(api: Api, length: str):
+    head = raw(api, f"POST /v1/reports HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {length}")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
 
 
 @pytest.mark.parametrize(
     ("length", "status"),
     [("many", 400), ("-1", 400), ("", 400), ("9" * 5000, 413), ("1048577", 413)],
 )
-def test_a_length_that_the_server_lets_pass_is_refused_all_the_same(length: str, status: int):
+def test_invalid_content_length_is_rejected_by_middleware(length: str, status: int):
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(build_app(Settings()))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
@@ -81,14 +79,14 @@ def test_a_length_that_the_server_lets_pass_is_refused_all_the_same(length: str,
     problem(asyncio.run(ask()), status)
 
 
-def test_a_body_without_a_length_is_refused(api: Api):
-    told = problem(api.http.post("/v1/reports", content=iter([b"{}"])), 411)
-    assert "Content-Length" in told["detail"]
+def test_body_without_length_is_rejected(api: Api):
+    body = problem(api.http.post("/v1/reports", content=iter([b"{}"])), 411)
+    assert "Content-Length" in body["detail"]
 
 
-def test_a_body_that_is_too_large_is_refused(api: Api):
-    told = problem(api.http.post("/v1/reports", content=b" " * ((1 << 20) + 1)), 413)
-    assert "1,048,576" in told["detail"]
+def test_too_large_body_is_rejected(api: Api):
+    body = problem(api.http.post("/v1/reports", content=b" " * ((1 << 20) + 1)), 413)
+    assert "1,048,576" in body["detail"]
 
 
 @pytest.mark.parametrize(
@@ -102,17 +100,17 @@ def test_a_body_that_is_too_large_is_refused(api: Api):
         (b"1", 422),
     ],
 )
-def test_a_body_that_is_no_request_is_refused(api: Api, body: bytes, status: int):
-    answer = api.http.post(
+def test_malformed_body_is_rejected(api: Api, body: bytes, status: int):
+    response = api.http.post(
         "/v1/reports", content=body, headers={"Content-Type": "application/json"}
     )
-    problem(answer, status)
+    problem(response, status)
 
 
-def test_a_body_of_another_kind_is_refused(api: Api):
-    answer = api.http.post(
+def test_body_of_other_media_type_is_rejected(api: Api):
+    response = api.http.post(
         "/v1/reports",
         content=json.dumps({"windows": ["day"]}),
         headers={"Content-Type": "text/plain"},
     )
-    problem(answer, 422)
+    problem(response, 422)

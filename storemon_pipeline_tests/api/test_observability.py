@@ -1,4 +1,4 @@
-"""What those who watch over the API see: its log, its metrics, whether it is ready, what it is made of."""
+"""Observability of the API: log, metrics, readiness."""
 
 import ast
 import json
@@ -27,18 +27,18 @@ def api(start_api: StartApi) -> Api:
 
 
 def requests_in_log(api: Api, request_id: str) -> list[dict]:
-    """The lines of a request; they are written once the answer is out, and maybe after it is in."""
-    give_up_at = time.monotonic() + SECONDS
+    """Return the log lines of a request; they may be written after the response arrives."""
+    deadline = time.monotonic() + SECONDS
     while True:
-        # the last line may be written in this moment
+        # the last line may be incomplete
         whole = api.log.read_text().rpartition("\n")[0].splitlines()
-        found = [
+        lines = [
             line
             for line in map(json.loads, whole)
             if line["event"] == "request" and line["request_id"] == request_id
         ]
-        if found or time.monotonic() > give_up_at:
-            return found
+        if lines or time.monotonic() > deadline:
+            return lines
         time.sleep(0.02)
 
 
@@ -55,12 +55,12 @@ def requests_in_log(api: Api, request_id: str) -> list[dict]:
         ("GET", "/readyz", 503),
     ],
 )
-def test_each_request_has_one_line_with_its_id(api: Api, method: str, path: str, status: int):
+def test_each_request_has_one_log_line_with_its_id(api: Api, method: str, path: str, status: int):
     request_id = (
         f"{method}:{status}.{path.strip('/').replace('/', '-').replace('?', '_').replace('=', '_')}"
     )
-    answer = api.http.request(method, path, headers={"X-Request-ID": request_id})
-    assert (answer.status_code, answer.headers["x-request-id"]) == (status, request_id)
+    response = api.http.request(method, path, headers={"X-Request-ID": request_id})
+    assert (response.status_code, response.headers["x-request-id"]) == (status, request_id)
     (line,) = requests_in_log(api, request_id)
     assert line == line | {
         "method": method,
@@ -77,22 +77,22 @@ def test_each_request_has_one_line_with_its_id(api: Api, method: str, path: str,
 @pytest.mark.parametrize(
     "given", [None, b"", b"a b", b"x" * 129, b'{"a":1}', "ü".encode(), b"a\tb", b"<script>"]
 )
-def test_an_id_that_is_none_is_replaced(api: Api, given: bytes | None):
+def test_invalid_request_id_is_replaced(api: Api, given: bytes | None):
     headers = {} if given is None else {"X-Request-ID": given}
-    answer = api.http.get("/v1/reports", headers=headers)
-    assert answer.status_code == 200
-    told = answer.headers["x-request-id"]
-    assert UUID(told)
-    assert len(requests_in_log(api, told)) == 1
+    response = api.http.get("/v1/reports", headers=headers)
+    assert response.status_code == 200
+    body = response.headers["x-request-id"]
+    assert UUID(body)
+    assert len(requests_in_log(api, body)) == 1
 
 
-def test_who_is_refused_is_in_the_log_too(api: Api):
-    answer = httpx.get(f"{api.url}/v1/reports", headers={"X-Request-ID": "refused"})
-    assert (answer.status_code, answer.headers["x-request-id"]) == (401, "refused")
+def test_rejected_request_is_logged(api: Api):
+    response = httpx.get(f"{api.url}/v1/reports", headers={"X-Request-ID": "refused"})
+    assert (response.status_code, response.headers["x-request-id"]) == (401, "refused")
     assert [line["status"] for line in requests_in_log(api, "refused")] == [401]
 
 
-def test_each_line_is_json_and_none_has_a_secret(api: Api, api_database: ApiDatabase):
+def test_log_lines_are_json_without_secrets(api: Api, api_database: ApiDatabase):
     for path in (
         "/v1/reports",
         "/v1/stores/s1/status",
@@ -104,17 +104,17 @@ def test_each_line_is_json_and_none_has_a_secret(api: Api, api_database: ApiData
     api.http.post("/ingest")
     api.http.post("/v1/reports", content=b"{")
     requests_in_log(api, api.http.get("/healthz").headers["x-request-id"])
-    assert len(api.lines()) > 10  # reads each as JSON
+    assert len(api.lines()) > 10  # parses each line
     assert all({"event", "level", "timestamp"} <= line.keys() for line in api.lines())
     assert "secret" not in api.log.read_text()
 
 
 def metrics(api: Api) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    answer = api.http.get("/metrics").raise_for_status()
-    assert answer.headers["content-type"].startswith("text/plain; version=")
+    response = api.http.get("/metrics").raise_for_status()
+    assert response.headers["content-type"].startswith("text/plain; version=")
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -122,8 +122,10 @@ def metrics(api: Api) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_requests_and_their_latencies_are_counted_by_route(api: Api, api_database: ApiDatabase):
     before = metrics(api)
     for path in (api_database.complete, api_database.complete, "nobody"):
-        answer = api.http.get(f"/v1/reports/{path}")
-        requests_in_log(api, answer.headers["x-request-id"])  # it is counted before that
+        response = api.http.get(f"/v1/reports/{path}")
+        requests_in_log(
+            api, response.headers["x-request-id"]
+        )  # the request is counted before it is logged
     after = metrics(api)
 
     def more(name: str, **labels: str) -> float:
@@ -138,13 +140,13 @@ def test_requests_and_their_latencies_are_counted_by_route(api: Api, api_databas
     assert more("storemon_http_request_seconds_sum", route=route) > 0
 
 
-def test_what_strangers_make_up_makes_no_metrics(api: Api):
+def test_unknown_paths_and_methods_share_labels(api: Api):
     for path in ("/nowhere", "/wp-login.php", "/v1/reports/a/b/c"):
         api.http.get(path)
         httpx.get(api.url + path)
     for method in ("PROPFIND", "MKCOL", "TRACE"):
-        answer = api.http.request(method, "/v1/reports")
-        requests_in_log(api, answer.headers["x-request-id"])
+        response = api.http.request(method, "/v1/reports")
+        requests_in_log(api, response.headers["x-request-id"])
     labels = [dict(labels) for name, labels in metrics(api) if name.startswith("storemon_http")]
     assert not [each for each in labels if "nowhere" in each["route"] or "wp-" in each["route"]]
     known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
@@ -153,13 +155,13 @@ def test_what_strangers_make_up_makes_no_metrics(api: Api):
     assert methods <= known
 
 
-def test_the_tables_are_told_of(api: Api):
-    told = metrics(api)
-    assert told["storemon_database_up", ()] == 1
-    assert told["storemon_newest_poll_age_seconds", ()] > 0
-    assert told["storemon_ingest_failures", ()] == 0
-    assert time.time() - told["storemon_ingest_last_success_timestamp_seconds", ()] < 3600
-    reports = {status: told["storemon_reports", (("status", status),)] for status in STATUSES}
+def test_database_metrics_match_tables(api: Api):
+    body = metrics(api)
+    assert body["storemon_database_up", ()] == 1
+    assert body["storemon_newest_poll_age_seconds", ()] > 0
+    assert body["storemon_ingest_failures", ()] == 0
+    assert time.time() - body["storemon_ingest_last_success_timestamp_seconds", ()] < 3600
+    reports = {status: body["storemon_reports", (("status", status),)] for status in STATUSES}
     assert reports["Complete"] == 1
     before = reports["Queued"]
     asked = api.http.post("/v1/reports", json={"windows": ["hour"], "store_ids": ["NA"]}).json()
@@ -168,16 +170,16 @@ def test_the_tables_are_told_of(api: Api):
     assert metrics(api)["storemon_reports", (("status", "Queued"),)] == before
 
 
-def test_what_is_not_ready_is_named(api: Api):
-    told = problem(api.http.get("/readyz"), 503)
-    (part,) = told["errors"]
+def test_readyz_names_unavailable_dependency(api: Api):
+    body = problem(api.http.get("/readyz"), 503)
+    (part,) = body["errors"]
     assert part["where"] == "dagster"
-    assert "cannot be reached" in part["message"]
-    assert PASSWORD not in json.dumps(told)
+    assert "unavailable" in part["message"]
+    assert PASSWORD not in json.dumps(body)
     assert api.http.get("/healthz").json() == {"status": "ok"}
 
 
-def test_the_api_is_made_without_dagster():
+def test_api_loads_without_dagster():
     look = (
         "import sys, storemon_pipeline.api.__main__\n"
         "print(*[name for name in sys.modules if name.partition('.')[0].startswith('dagster')"
@@ -187,7 +189,7 @@ def test_the_api_is_made_without_dagster():
     assert seen.stdout.strip() == ""
 
 
-def test_the_api_imports_nothing_of_dagsters_side():
+def test_api_does_not_import_dagster_code():
     imported = set()
     for path in (PROJECT / "storemon_pipeline" / "api").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""The pages over HTTP: who gets one and who a problem document, the form, the way in."""
+"""The pages over HTTP: content negotiation, form and login."""
 
 import html
 import re
@@ -37,13 +37,13 @@ def page(answer: httpx.Response, status: int = 200) -> str:
     return answer.text
 
 
-def test_all_reports_are_listed_with_a_way_to_each(api: Api, api_database: ApiDatabase):
+def test_reports_page_links_each_report(api: Api, api_database: ApiDatabase):
     shown = page(api.http.get("/"))
     assert f'href="./reports/{api_database.complete}"' in shown
     assert "Complete" in shown
 
 
-def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_database: ApiDatabase):
+def test_report_page_embeds_report_html(api: Api, api_database: ApiDatabase):
     shown = page(api.http.get(f"/reports/{api_database.complete}"))
     written = (api_database.reports_dir / api_database.complete / "report.html").read_text()
     (heading,) = re.findall("<h1>.*</h1>", written)
@@ -52,21 +52,19 @@ def test_a_report_s_page_is_the_one_that_its_run_has_written(api: Api, api_datab
     assert f'href="../v1/reports/{api_database.complete}/report_full.csv"' in shown
 
 
-def test_a_report_whose_page_is_gone_has_its_files(api: Api, api_database: ApiDatabase):
+def test_report_page_without_report_html_links_files(api: Api, api_database: ApiDatabase):
     path = api_database.reports_dir / api_database.complete / "report.html"
-    away = path.rename(path.with_suffix(".away"))
+    hidden = path.rename(path.with_suffix(".hidden"))
     try:
         shown = page(api.http.get(f"/reports/{api_database.complete}"))
-        assert page(api.http.get("/fleet")).count("No report of all stores is complete yet") == 1
+        assert page(api.http.get("/fleet")).count("No report on all stores has completed yet") == 1
     finally:
-        away.rename(path)
-    assert "made by an earlier version" in shown
+        hidden.rename(path)
+    assert "An earlier version made this report" in shown
     assert f"v1/reports/{api_database.complete}/report.csv" in shown
 
 
-def test_the_fleet_s_page_has_the_newest_report_and_tells_of_the_data(
-    api: Api, api_database: ApiDatabase
-):
+def test_fleet_page_shows_latest_report_and_data_quality(api: Api, api_database: ApiDatabase):
     shown = page(api.http.get("/fleet"))
     assert shown.count("<h1>") == 1
     assert api_database.complete in shown
@@ -86,13 +84,13 @@ def test_fleet_page_shows_a_failing_ingest(api: Api, api_database: ApiDatabase):
         with database.registry_transaction() as connection:
             connection.execute(ingest_run.delete().where(ingest_run.c.run_id == "bad"))
         database.close()
-    assert "The last ingest failed, since " in shown
+    assert "The last ingest failed (since " in shown
     assert "menu_hours.csv has no column day" in shown
 
 
 @pytest.fixture
 def many_stores(api_database: ApiDatabase) -> Iterator[list[str]]:
-    """More stores than a page lists."""
+    """Add more stores than one page lists."""
     stores = [f"many-{number:03}" for number in range(150)]
     database = Database(api_database.database_url)
     at = {name: datetime(2023, 1, 24, tzinfo=UTC) for name in ("first_poll_utc", "last_poll_utc")}
@@ -104,103 +102,103 @@ def many_stores(api_database: ApiDatabase) -> Iterator[list[str]]:
     database.close()
 
 
-def test_the_list_of_stores_goes_on_where_there_are_many(api: Api, many_stores: list[str]):
+def test_stores_page_with_many_stores_is_paginated(api: Api, many_stores: list[str]):
     first = page(api.http.get("/stores", params={"q": "many"}))
-    (link,) = re.findall(r'href="\./(stores[^"]+)">The next ones', first)
+    (link,) = re.findall(r'href="\./(stores[^"]+)">Next page', first)
     second = page(api.http.get(f"/{html.unescape(link)}"))
-    assert "The next ones" not in second
-    assert "150 with “many” in the id" in second
+    assert "Next page" not in second
+    assert "150 stores with “many” in the ID" in second
     listed = [re.findall(r'class="store"[^>]*>([^<]+)</a>', each) for each in (first, second)]
     assert (len(listed[0]), listed[0] + listed[1]) == (100, many_stores)
 
 
 @pytest.mark.parametrize("store_id", [ODD_STORE, "NA"])
-def test_a_store_is_found_and_shown(api: Api, store_id: str):
+def test_store_search_by_full_id_opens_the_store(api: Api, store_id: str):
     found = api.http.get("/stores", params={"q": store_id})
     assert found.status_code == 303
     shown = page(api.http.get(f"/stores/{found.headers['location'].removeprefix('./stores/')}"))
     assert f"<h1>{store_id}</h1>" in shown
-    assert "Target 99 %" in shown.replace("target", "Target")
+    assert "SLO target 99 %" in shown
 
 
-def test_stores_are_searched_for_by_a_part_of_their_id(api: Api):
-    everyone = page(api.http.get("/stores"))
-    some = page(api.http.get("/stores", params={"q": "1.A_B"}))
-    assert f">{ODD_STORE}</a>" in some
-    assert ">NA</a>" not in some
-    assert ">NA</a>" in everyone
-    # what searches have as wildcards is text here
-    for none in ("%", "1.a%C", "x", "\0", "\u20ac"):
-        assert "No store is called so." in page(api.http.get("/stores", params={"q": none}))
+def test_store_search_matches_part_of_an_id(api: Api):
+    all_stores = page(api.http.get("/stores"))
+    matching = page(api.http.get("/stores", params={"q": "1.A_B"}))
+    assert f">{ODD_STORE}</a>" in matching
+    assert ">NA</a>" not in matching
+    assert ">NA</a>" in all_stores
+    # wildcards have no special meaning
+    for query in ("%", "1.a%C", "x", "\0", "\u20ac"):
+        assert "No matching store." in page(api.http.get("/stores", params={"q": query}))
 
 
 @pytest.mark.parametrize(
     "path", ["/reports/unknown", "/stores/unknown", "/nowhere", "/v1/reports/unknown"]
 )
-def test_what_is_not_there_is_told_by_a_page_to_a_browser_and_a_document_to_a_program(api, path):
+def test_not_found_is_a_page_or_a_problem_document(api, path):
     shown = page(api.http.get(path, headers=BROWSER), 404)
-    told = problem(api.http.get(path), 404)
-    assert told["title"] in shown
+    document = problem(api.http.get(path), 404)
+    assert document["title"] in shown
     root = "../" * (path.count("/") - 1) or "./"
     assert f'<a class="brand" href="{root}">' in shown
 
 
-def test_a_file_of_a_report_that_is_not_ready_is_told_by_a_page(api: Api):
+def test_file_of_a_queued_report_is_an_error_page(api: Api):
     waiting = api.http.post("/v1/reports", json={"windows": ["month"]}).json()["id"]
     shown = page(api.http.get(f"/v1/reports/{waiting}/report.csv", headers=BROWSER), 409)
     assert "is Queued" in shown
     progress = page(api.http.get(f"/reports/{waiting}"))
     assert f'data-follow="../v1/reports/{waiting}"' in progress
-    assert ">It waits for Dagster to start it.</p>" in progress
+    assert ">Waiting to start.</p>" in progress
     assert '<noscript><meta http-equiv="refresh"' in progress
 
 
-def test_the_form_asks_for_a_report_without_a_script(api: Api):
+def test_form_without_script_creates_a_report(api: Api):
     form = {
         "windows": ["hour", "last_calendar_week"],
         "start": "2023-01-20T00:00",
         "end": "2023-01-21T00:00",
         "store_ids": f"NA, {ODD_STORE}\r\nNA",
     }
-    asked = api.http.post("/", data=form)
-    assert asked.status_code == 303
-    report_id = asked.headers["location"].removeprefix("./reports/")
+    response = api.http.post("/", data=form)
+    assert response.status_code == 303
+    report_id = response.headers["location"].removeprefix("./reports/")
     request = api.http.get(f"/v1/reports/{report_id}").json()["request"]
     assert request["windows"] == ["hour", "last_calendar_week"]
     assert request["start"] == "2023-01-20T00:00:00Z"
     assert set(request["store_ids"]) == {"NA", ODD_STORE}
     shown = page(api.http.get("/"))
     assert report_id in shown
-    asked_for = "range from 20 Jan 2023 00:00 UTC to 21 Jan 2023 00:00 UTC"
-    assert f"last hour, last calendar week, {asked_for}" in shown
+    range_label = "range from 20 Jan 2023 00:00 UTC to 21 Jan 2023 00:00 UTC"
+    assert f"last hour, last calendar week, {range_label}" in shown
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "message"),
     [
-        ({}, "Tick at least one window, or give a range."),
+        ({}, "Select at least one window, or enter a range."),
         ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end belong together"),
         ({"windows": "day", "store_ids": "never-was"}, "never polled: never-was"),
         ({"windows": "fortnight"}, "Input should be"),
     ],
 )
-def test_a_form_that_is_wrong_comes_back_as_it_was(api: Api, form, told):
+def test_invalid_form_keeps_its_values(api: Api, form, message):
     shown = page(api.http.post("/", data=form), 422)
-    assert told in shown
+    assert message in shown
     for name, value in form.items():
         if name != "windows":
             assert value in shown
 
 
-def test_what_is_wrong_with_a_range_is_beside_its_field(api: Api):
+def test_invalid_range_shows_the_error_at_its_field(api: Api):
     form = {"windows": "day", "start": "2023-01-20T00:00", "end": "2199-01-21T00:00"}
     shown = page(api.http.post("/", data=form), 422)
-    (beside,) = re.findall(r'data-problem="end">([^<]+)</p>', shown)
-    assert beside.startswith("end: 2199-01-21T00:00:00Z is in the future, the current time is 20")
+    (message,) = re.findall(r'data-problem="end">([^<]+)</p>', shown)
+    assert message.startswith("end: 2199-01-21T00:00:00Z is in the future, the current time is 20")
     assert 'data-problem="start" hidden></p>' in shown
 
 
-def test_the_list_goes_on_where_there_are_many_reports(api: Api):
+def test_reports_page_with_many_reports_is_paginated(api: Api):
     for hours in range(1, 25):
         carry = {"rules": {"max_carry_hours": hours}}
         assert api.http.post("/v1/reports", json=carry).status_code == 202
@@ -208,14 +206,14 @@ def test_the_list_goes_on_where_there_are_many_reports(api: Api):
     while path:
         shown = page(api.http.get(path))
         seen += re.findall(r'<a href="\./reports/([^"]+)">', shown)
-        more = re.findall(r'href="\./(\?before=[^"]+)"', shown)
+        more = re.findall(r'href="\./(\?cursor=[^"]+)"', shown)
         path = "/" + more[0] if more else ""
     reports = api.http.get("/v1/reports?limit=100").json()["reports"]
     assert seen == [report["id"] for report in reports]
-    page(api.http.get("/?before=yesterday", headers=BROWSER), 422)
+    page(api.http.get("/?cursor=yesterday", headers=BROWSER), 422)
 
 
-def test_pages_are_not_in_the_document_of_the_api(api: Api):
+def test_openapi_document_omits_pages(api: Api):
     paths = api.http.get("/openapi.json").json()["paths"]
     assert not {"/", "/fleet", "/stores", "/login", "/reports/{report_id}"} & paths.keys()
 
@@ -224,7 +222,7 @@ def logged_in(api: Api, token: str, leads_to: str = "/") -> httpx.Response:
     return httpx.post(f"{api.url}/login", data={"token": token, "next": leads_to})
 
 
-def test_a_browser_without_a_token_is_asked_for_one(guarded: Api):
+def test_browser_without_a_token_gets_the_login_page(guarded: Api):
     answer = guarded.http.get("/stores/NA?x=1", headers=BROWSER)
     shown = page(answer, 401)
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -235,7 +233,7 @@ def test_a_browser_without_a_token_is_asked_for_one(guarded: Api):
 
 
 @pytest.mark.parametrize("token", [FULL, READ, ODD])
-def test_a_token_that_is_known_lets_a_browser_in(guarded: Api, token: str):
+def test_login_with_valid_token_sets_a_cookie(guarded: Api, token: str):
     answer = logged_in(guarded, token, "/stores/NA")
     assert answer.status_code == 303
     assert answer.headers["location"] == "./stores/NA"
@@ -243,16 +241,16 @@ def test_a_token_that_is_known_lets_a_browser_in(guarded: Api, token: str):
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert token not in cookie
-    own = {"Cookie": f"{SESSION_COOKIE}={answer.cookies[SESSION_COOKIE]}"}
+    cookie_header = {"Cookie": f"{SESSION_COOKIE}={answer.cookies[SESSION_COOKIE]}"}
     for path in ("/", "/v1/reports", "/docs"):
-        assert guarded.http.get(path, headers=own).status_code == 200
-    assert "Log out" in page(guarded.http.get("/", headers=own))
+        assert guarded.http.get(path, headers=cookie_header).status_code == 200
+    assert "Log out" in page(guarded.http.get("/", headers=cookie_header))
 
 
 @pytest.mark.parametrize("token", ["", "wrong-secret", FULL + "x", FULL.upper()])
-def test_no_other_token_lets_a_browser_in(guarded: Api, token: str):
+def test_login_with_invalid_token_fails(guarded: Api, token: str):
     answer = logged_in(guarded, token)
-    assert "This token is not known." in page(answer, 401)
+    assert "Unknown token." in page(answer, 401)
     assert "set-cookie" not in answer.headers
     assert "secret" not in answer.text
     for value in (token.encode().hex(), token, "zz", ""):
@@ -261,42 +259,42 @@ def test_no_other_token_lets_a_browser_in(guarded: Api, token: str):
         )
 
 
-def test_a_cookie_does_not_help_a_header_that_is_wrong(guarded: Api):
+def test_invalid_header_overrides_a_valid_cookie(guarded: Api):
     cookie = f"{SESSION_COOKIE}={FULL.encode().hex()}"
     headers = {"Cookie": cookie, "Authorization": "Bearer wrong-secret"}
     problem(guarded.http.get("/v1/reports", headers=headers), 401)
 
 
-def test_who_may_only_read_asks_for_nothing_by_the_form(guarded: Api):
-    own = {"Cookie": f"{SESSION_COOKIE}={READ.encode().hex()}"} | BROWSER
-    assert "may only read" in page(
-        guarded.http.post("/", data={"windows": "day"}, headers=own), 403
+def test_form_with_read_token_is_forbidden(guarded: Api):
+    cookie_header = {"Cookie": f"{SESSION_COOKIE}={READ.encode().hex()}"} | BROWSER
+    assert "read-only" in page(
+        guarded.http.post("/", data={"windows": "day"}, headers=cookie_header), 403
     )
-    own["Cookie"] = f"{SESSION_COOKIE}={FULL.encode().hex()}"
-    assert guarded.http.post("/", data={"windows": "day"}, headers=own).status_code == 303
+    cookie_header["Cookie"] = f"{SESSION_COOKIE}={FULL.encode().hex()}"
+    assert guarded.http.post("/", data={"windows": "day"}, headers=cookie_header).status_code == 303
 
 
 @pytest.mark.parametrize(
     "leads_to", ["https://example.org/", "//example.org", "/\\example.org", "javascript:alert(1)"]
 )
-def test_who_logs_in_stays_here(guarded: Api, leads_to: str):
+def test_login_never_redirects_to_another_site(guarded: Api, leads_to: str):
     location = httpx.URL(f"{guarded.url}/login").join(
         logged_in(guarded, FULL, leads_to).headers["location"]
     )
     assert f"{location.scheme}://{location.netloc.decode()}" == guarded.url
 
 
-def test_who_logs_out_is_forgotten(guarded: Api):
+def test_logout_deletes_the_cookie(guarded: Api):
     answer = httpx.post(f"{guarded.url}/login", data={"leave": "yes"})
     assert answer.headers["location"] == "./login"
     assert re.search(rf'{SESSION_COOKIE}=""; .*Max-Age=0', answer.headers["set-cookie"])
 
 
-def test_without_tokens_there_is_nothing_to_log_in_to(api: Api):
+def test_login_without_tokens_redirects_to_reports(api: Api):
     assert api.http.get("/login").headers["location"] == "./"
 
 
-def test_neither_log_nor_page_has_the_token(guarded: Api):
+def test_login_keeps_the_token_out_of_the_log(guarded: Api):
     logged_in(guarded, FULL)
     assert "secret" not in guarded.log.read_text()
     assert FULL.encode().hex() not in guarded.log.read_text()

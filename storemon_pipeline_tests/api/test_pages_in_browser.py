@@ -1,4 +1,4 @@
-"""The pages as people meet them: in a browser, by mouse and keyboard, in the dark, on a phone."""
+"""The pages in a browser: mouse, keyboard, dark scheme, phone, print and accessibility."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storemon_pipeline_tests.helpers.browser import chromium
 SECONDS = 30
 DAY = timedelta(days=1)
 TOKEN = "full-secret-000001"
-WAYS = {
+CONTEXTS = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 375, "height": 700}, "color_scheme": "light"},
@@ -34,8 +34,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, api: Api) -> Iterator[Page]:
-    """A page that fails the test where something is loaded from elsewhere, or its script fails."""
-    wrong: list[str] = []
+    """Open a page; fail the test on a script error or a request to another site."""
+    errors: list[str] = []
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
         page = context.new_page()
         page.on(
@@ -43,25 +43,25 @@ def page(browser: Browser, api: Api) -> Iterator[Page]:
             lambda request: (
                 None
                 if request.url.startswith((f"{api.url}/", "data:", "file:"))
-                else wrong.append(request.url)
+                else errors.append(request.url)
             ),
         )
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "console",
-            lambda message: wrong.append(message.text) if message.type == "error" else None,
+            lambda message: errors.append(message.text) if message.type == "error" else None,
         )
         yield page
-    assert not wrong
+    assert not errors
 
 
-def outages(api: Api, place: ApiDatabase, store_id: str) -> list[dict[str, str]]:
-    text = api.http.get(f"/v1/reports/{place.complete}/downtime_events.csv").text
+def outages(api: Api, database: ApiDatabase, store_id: str) -> list[dict[str, str]]:
+    text = api.http.get(f"/v1/reports/{database.complete}/downtime_events.csv").text
     return [row for row in csv.DictReader(io.StringIO(text)) if row["store_id"] == store_id]
 
 
 def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, float]]:
-    """The parts of a stretch of local time: the day, and from which hour of it to which."""
+    """Split a local interval into days: the day, its first and its last hour."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
         until = min(end, midnight + DAY)
@@ -71,7 +71,7 @@ def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, f
 
 
 @pytest.mark.parametrize("store_id", ["s1", "s2"])
-def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
+def test_timeline_bars_match_the_downtime_events(
     page: Page, api: Api, api_database: ApiDatabase, store_id: str
 ):
     page.goto(f"{api.url}/stores/{store_id}")
@@ -83,10 +83,10 @@ def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
     )
     left = min(box[1] for box in boxes)
     an_hour = (max(box[2] for box in boxes) - left) / 24
-    drawn = sorted(
-        (said.split(": ")[1].rpartition(" ")[0][:10].strip(), start, end)
-        for said, start, end, _ in boxes
-        if said.startswith("down")
+    bars = sorted(
+        (label.split(": ")[1].rpartition(" ")[0][:10].strip(), start, end)
+        for label, start, end, _ in boxes
+        if label.startswith("down")
     )
     expected = sorted(
         (day, left + start * an_hour, left + end * an_hour)
@@ -95,18 +95,16 @@ def test_the_bars_of_a_store_s_timeline_are_where_the_data_says(
             *(datetime.fromisoformat(row[name]) for name in ("start_local", "end_local"))
         )
     )
-    assert len(drawn) == len(expected) > 0
-    for (drawn_day, *bar), (day, *place_of_bar) in zip(drawn, expected, strict=True):
-        assert day.startswith(drawn_day) or drawn_day.startswith(day)
-        assert bar == pytest.approx(place_of_bar, abs=1.5)
-    # each day has a row of its own, in order: days are told apart by their bars' height as well
+    assert len(bars) == len(expected) > 0
+    for (bar_day, *bar), (day, *position) in zip(bars, expected, strict=True):
+        assert day.startswith(bar_day) or bar_day.startswith(day)
+        assert bar == pytest.approx(position, abs=1.5)
+    # each day has its own row
     rows = [box[3] for box in boxes if box[0].startswith("down")]
     assert len({round(row) for row in rows}) == len({day for day, *_ in expected})
 
 
-def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(
-    page: Page, api: Api, api_database: ApiDatabase
-):
+def test_store_page_shows_the_ongoing_outage(page: Page, api: Api, api_database: ApiDatabase):
     page.goto(f"{api.url}/stores/s2")
     (*_, newest) = outages(api, api_database, "s2")
     assert newest["ongoing"] == "true"
@@ -114,21 +112,23 @@ def test_a_store_s_page_shows_its_outage_and_that_it_goes_on(
     since = f"{datetime.fromisoformat(newest['start_local']):%a %-d %b %H:%M}"
     first = page.locator("#events tbody tr").first
     expect(first).to_contain_text(since)
-    expect(first).to_contain_text("goes on")
+    expect(first).to_contain_text("Ongoing")
     expect(page.locator("svg.heat-map path:has(title)").first).to_be_visible()
 
 
-def test_an_outage_is_whole_on_a_phone(browser: Browser, api: Api):
-    with browser.new_context(**WAYS["phone"]) as context:
+def test_store_tables_fit_on_a_phone(browser: Browser, api: Api):
+    with browser.new_context(**CONTEXTS["phone"]) as context:
         page = context.new_page()
         page.goto(f"{api.url}/stores/s2")
         for table in page.get_by_role("table").all():
             box = table.locator("..")
             assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), box.inner_text()
-        expect(page.locator("#events thead th:visible")).to_have_text(["From (local)", "To", "For"])
+        expect(page.locator("#events thead th:visible")).to_have_text(
+            ["From (local)", "To", "Duration"]
+        )
 
 
-def test_a_store_is_found_by_keyboard(page: Page, api: Api):
+def test_store_search_works_by_keyboard(page: Page, api: Api):
     page.goto(f"{api.url}/fleet")
     page.get_by_role("searchbox", name="Store", exact=True).focus()
     page.keyboard.type(ODD_STORE)
@@ -136,9 +136,7 @@ def test_a_store_is_found_by_keyboard(page: Page, api: Api):
     expect(page.get_by_role("heading", level=1)).to_have_text(ODD_STORE)
 
 
-def test_a_table_is_sorted_and_searched_by_keyboard(
-    page: Page, api: Api, api_database: ApiDatabase
-):
+def test_table_sorts_and_filters_by_keyboard(page: Page, api: Api, api_database: ApiDatabase):
     page.goto(f"{api.url}/reports/{api_database.complete}")
     table = page.locator("#worst-stores")
     heading = table.get_by_role("columnheader", name="Down, h", exact=True)
@@ -165,60 +163,60 @@ def test_a_table_is_sorted_and_searched_by_keyboard(
     expect(page).to_have_url(f"{api.url}/stores/s2")
 
 
-def test_the_form_makes_a_request_and_shows_its_progress(page: Page, api: Api):
+def test_form_creates_a_report_and_shows_progress(page: Page, api: Api):
     page.goto(f"{api.url}/")
     page.get_by_label("last calendar week").check()
     page.get_by_label("last hour").uncheck()
     page.get_by_label("Stores", exact=True).fill("NA, s1")
-    page.get_by_role("button", name="Make the report").press("Enter")
+    page.get_by_role("button", name="Create report").press("Enter")
     progress = page.locator("#progress")
-    # Dagster is away, so it waits
-    expect(progress.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
+    # Dagster is not running
+    expect(progress.get_by_role("status")).to_have_text("Waiting to start.")
     href = progress.get_by_role("link").get_attribute("href")
     report = api.http.get(f"/v1/{href}").json()
     assert report["status"] == "Queued"
     assert report["request"]["windows"] == ["day", "week", "last_calendar_week"]
     assert set(report["request"]["store_ids"]) == {"NA", "s1"}
 
-    # whoever waits at its own page is shown what becomes of it
+    # the report's own page follows the status
     page.goto(f"{api.url}/{href}")
     expect(page.locator(".badge")).to_have_text("Queued")
-    expect(page.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
+    expect(page.get_by_role("status")).to_have_text("Waiting to start.")
     assert api.http.delete(f"/v1/{href}").status_code == 202
     expect(page.locator(".badge")).to_have_text("Canceled")
 
 
-def test_whoever_waits_for_a_report_is_told_that_it_has_begun(page: Page, api: Api):
+def test_progress_page_shows_a_started_report(page: Page, api: Api):
     waiting = api.http.post("/v1/reports", json={"windows": ["yesterday"]}).json()
     page.goto(f"{api.url}/reports/{waiting['id']}")
-    expect(page.get_by_role("status")).to_have_text("It waits for Dagster to start it.")
-    begun = {"status": "Running", "run_id": "a-run", "progress": {"done": 1, "steps": 3}}
-    page.route("**/v1/reports/*", lambda route: route.fulfill(json=waiting | begun))
+    expect(page.get_by_role("status")).to_have_text("Waiting to start.")
+    running = {"status": "Running", "run_id": "a-run", "progress": {"done": 1, "steps": 3}}
+    page.route("**/v1/reports/*", lambda route: route.fulfill(json=waiting | running))
     expect(page.get_by_role("status")).to_have_text("Running: 1 of 3 steps")
     expect(page.locator(".badge")).to_have_text("Running")
 
 
-def test_a_request_that_is_refused_says_why(browser: Browser, api: Api):
+def test_form_shows_why_a_request_is_refused(browser: Browser, api: Api):
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{api.url}/")
         page.get_by_label("Stores", exact=True).fill("never-was")
-        page.get_by_role("button", name="Make the report").click()
+        page.get_by_role("button", name="Create report").click()
         alert = page.get_by_role("alert")
         expect(alert).to_have_text("never polled: never-was")
-        page.get_by_label("A range, from (UTC)").fill("2023-01-20T00:00")
-        page.get_by_role("button", name="Make the report").click()
+        page.get_by_label("Custom range, from (UTC)").fill("2023-01-20T00:00")
+        page.get_by_role("button", name="Create report").click()
         expect(alert).to_have_text(
             "start and end belong together: give both, for a range, or neither"
         )
-        page.get_by_label("A range, from (UTC)").fill("")
+        page.get_by_label("Custom range, from (UTC)").fill("")
         for box in page.get_by_role("checkbox").all():
             box.uncheck()
-        page.get_by_role("button", name="Make the report").click()
-        expect(alert).to_have_text("Tick at least one window, or give a range.")
+        page.get_by_role("button", name="Create report").click()
+        expect(alert).to_have_text("Select at least one window, or enter a range.")
 
 
-def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(
+def test_worst_stores_without_match_link_to_all_stores(
     page: Page, api: Api, api_database: ApiDatabase
 ):
     page.goto(f"{api.url}/reports/{api_database.complete}")
@@ -228,27 +226,27 @@ def test_who_finds_nothing_among_the_worst_stores_is_led_to_all(
     expect(page).to_have_url(f"{api.url}/stores?q=1.A_B%20%26%20co")
 
 
-def test_the_form_works_without_a_script(browser: Browser, api: Api):
+def test_form_works_without_a_script(browser: Browser, api: Api):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(f"{api.url}/")
         page.get_by_label("last month").check()
-        page.get_by_role("button", name="Make the report").click()
+        page.get_by_role("button", name="Create report").click()
         expect(page).to_have_url(re.compile(r"/reports/[\w-]+$"))
         expect(page.locator(".badge")).to_have_text("Queued")
 
 
-def test_a_report_s_file_is_a_page_by_itself(page: Page, api_database: ApiDatabase):
+def test_report_html_opens_as_a_file(page: Page, api_database: ApiDatabase):
     page.goto((api_database.reports_dir / api_database.complete / "report.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Uptime as of")
     expect(page.locator("figure.chart svg")).to_have_count(3)
-    # nothing is beside it
+    # no navigation
     expect(page.get_by_role("link").filter(has_not_text="Skip")).to_have_count(0)
     page.locator("#worst-stores").get_by_role("button", name="Store").click()
     expect(page.locator("#worst-stores th[aria-sort]")).to_have_count(1)
 
 
-def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: StartApi):
+def test_login_and_logout_in_a_browser(browser: Browser, start_api: StartApi):
     guarded = start_api(api_tokens=TOKEN)
     with browser.new_context() as context:
         page = context.new_page()
@@ -262,7 +260,7 @@ def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: StartApi
         expect(page.get_by_role("heading", level=1)).to_have_text("s1")
         assert page.evaluate("document.cookie") == ""
         page.goto(f"{guarded.url}/")
-        page.get_by_role("button", name="Make the report").click()
+        page.get_by_role("button", name="Create report").click()
         expect(page.locator("#progress")).to_be_visible()
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Token")).to_be_visible()
@@ -270,34 +268,36 @@ def test_a_token_lets_a_browser_in_and_out(browser: Browser, start_api: StartApi
 
 
 LONG = "5687213702184472527"
-MATTERS = {
-    "/": {"Asked for", "Status", "As of"},
-    "/fleet": {"Store", "Since (local)", "For", "last week, % up", "Down, h", "Target"},
+PHONE_HEADINGS = {
+    "/": {"Requested", "Status", "As of"},
+    "/fleet": {"Store", "Since (local)", "Duration", "last week, % up", "Down, h", "SLO"},
 }
 
 
 def with_long_ids(page: Page, url: str) -> None:
-    """A page with ids of stores as long as they are elsewhere."""
+    """Open a page and replace each store ID by a long one."""
     page.goto(url)
     page.locator(".store").evaluate_all(
         "(names, id) => names.forEach((name) => { name.textContent = id; })", LONG
     )
 
 
-@pytest.mark.parametrize("path", MATTERS)
-def test_what_matters_in_a_table_is_seen_on_a_phone(browser: Browser, api: Api, path: str):
-    with browser.new_context(**WAYS["phone"]) as context:
+@pytest.mark.parametrize("path", PHONE_HEADINGS)
+def test_table_headings_fit_on_a_phone(browser: Browser, api: Api, path: str):
+    with browser.new_context(**CONTEXTS["phone"]) as context:
         page = context.new_page()
         with_long_ids(page, f"{api.url}{path}")
         headings = page.locator("thead th:visible")
-        assert {" ".join(text.split()) for text in headings.all_inner_texts()} == MATTERS[path]
+        assert {" ".join(text.split()) for text in headings.all_inner_texts()} == PHONE_HEADINGS[
+            path
+        ]
         edges = page.locator("th:visible, td:visible").evaluate_all(
             "cells => cells.map(cell => cell.getBoundingClientRect().right)"
         )
         assert max(edges) <= 375
 
 
-def test_no_column_of_the_worst_stores_is_cut_at_a_desk_or_on_paper(browser: Browser, api: Api):
+def test_worst_stores_fit_on_desktop_and_paper(browser: Browser, api: Api):
     fits = "[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)"
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
@@ -308,14 +308,14 @@ def test_no_column_of_the_worst_stores_is_cut_at_a_desk_or_on_paper(browser: Bro
         page.set_viewport_size({"width": 703, "height": 1032})
         page.emulate_media(media="print")
         assert page.evaluate(fits)
-        # or else it is not repeated on the next sheet
+        # a sticky row would not repeat on the next sheet
         expect(page.locator("#worst-stores thead th").first).to_have_css("position", "static")
         expect(page.locator("#worst-stores thead button").first).to_have_css("display", "contents")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_no_page_is_in_anybodys_way(
-    browser: Browser, api: Api, api_database: ApiDatabase, way: str
+@pytest.mark.parametrize("context_name", CONTEXTS)
+def test_pages_have_no_serious_accessibility_violation(
+    browser: Browser, api: Api, api_database: ApiDatabase, context_name: str
 ):
     waiting = api.http.post("/v1/reports", json={"windows": ["today"]}).json()["id"]
     paths = [
@@ -327,13 +327,15 @@ def test_no_page_is_in_anybodys_way(
         "/stores",
         "/stores/s2",
     ]
-    with browser.new_context(**WAYS[way]) as context:
+    with browser.new_context(**CONTEXTS[context_name]) as context:
         page = context.new_page()
         for path in paths:
             page.goto(f"{api.url}{path}")
-            found = Axe().run(page).response["violations"]
-            serious = [each for each in found if each["impact"] in ("serious", "critical")]
-            told = [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious]
-            assert not told, path
-            # what is wider than the page scrolls within it
+            results = Axe().run(page).response["violations"]
+            serious = [each for each in results if each["impact"] in ("serious", "critical")]
+            violations = [
+                (each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious
+            ]
+            assert not violations, path
+            # wide tables scroll inside the page
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

@@ -1,4 +1,4 @@
-"""/v1/reports and /v1/stores, to the letter: what is asked for, what is answered, what is refused."""
+"""/v1/reports and /v1/stores: requests, responses and errors."""
 
 import gzip
 import json
@@ -37,18 +37,18 @@ UNKNOWN = "5e135a30-2328-44f2-b25b-b3e4eeda8dd8"
 NUMBERS = count(1)
 
 
-def new_request() -> dict[str, Any]:
-    """A request that equals no other."""
+def new_spec() -> dict[str, Any]:
+    """Return a spec that equals no other."""
     return {"rules": {"max_carry_hours": next(NUMBERS)}}
 
 
-def ask(api: Api, asked: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
-    answer = api.http.post(
-        "/v1/reports", json=new_request() if asked is None else asked, headers=headers
+def create(api: Api, spec: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+    response = api.http.post(
+        "/v1/reports", json=new_spec() if spec is None else spec, headers=headers
     )
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["location"] == f"/v1/reports/{answer.json()['id']}"
-    return answer.json()
+    assert response.status_code == 202, response.text
+    assert response.headers["location"] == f"/v1/reports/{response.json()['id']}"
+    return response.json()
 
 
 @pytest.fixture
@@ -58,54 +58,54 @@ def database(api_database: ApiDatabase):
     database.close()
 
 
-# Asking
+# Creating
 
 
-def test_a_report_that_was_asked_for_has_all_its_fields(api: Api):
+def test_created_report_has_all_fields(api: Api):
     before = datetime.now(UTC)
-    asked = {
+    spec = {
         "as_of": "2023-01-24T12:00:00Z",
         "windows": ["day", "hour"],
         "store_ids": [ODD_STORE, "s1"],
         "rules": {"interpolation": "nearest"},
     }
-    answer = api.http.post("/v1/reports", json=asked)
-    told = answer.json()
-    assert answer.status_code == 202
-    assert answer.headers["content-type"] == "application/json"
-    assert int(answer.headers["retry-after"]) > 0
-    assert UUID(told["id"])
-    assert before <= datetime.fromisoformat(told.pop("requested_at")) <= datetime.now(UTC)
-    assert told == {
-        "id": told["id"],
+    response = api.http.post("/v1/reports", json=spec)
+    body = response.json()
+    assert response.status_code == 202
+    assert response.headers["content-type"] == "application/json"
+    assert int(response.headers["retry-after"]) > 0
+    assert UUID(body["id"])
+    assert before <= datetime.fromisoformat(body.pop("requested_at")) <= datetime.now(UTC)
+    assert body == {
+        "id": body["id"],
         "status": "Queued",
         "run_id": None,
-        "request": asked,
+        "request": spec,
         "as_of": None,
         "finished_at": None,
         "stores": None,
         "progress": None,
         "error": None,
         "links": {
-            "self": f"/v1/reports/{told['id']}",
-            "page": f"/reports/{told['id']}",
+            "self": f"/v1/reports/{body['id']}",
+            "page": f"/reports/{body['id']}",
             "run": None,
             "files": {},
         },
     }
-    assert answer.headers["location"] == told["links"]["self"]
-    found = api.http.get(answer.headers["location"]).json()
-    assert found == answer.json()
+    assert response.headers["location"] == body["links"]["self"]
+    found = api.http.get(response.headers["location"]).json()
+    assert found == response.json()
 
 
-def test_a_complete_report_has_all_its_fields(api: Api, api_database: ApiDatabase):
-    told = api.http.get(f"/v1/reports/{api_database.complete}").json()
+def test_complete_report_has_all_fields(api: Api, api_database: ApiDatabase):
+    body = api.http.get(f"/v1/reports/{api_database.complete}").json()
     home = f"/v1/reports/{api_database.complete}"
-    assert datetime.fromisoformat(told["requested_at"]) < datetime.fromisoformat(
-        told["finished_at"]
+    assert datetime.fromisoformat(body["requested_at"]) < datetime.fromisoformat(
+        body["finished_at"]
     )
-    assert told["request"]["windows"] == ["hour", "day", "week"]
-    assert told == told | {
+    assert body["request"]["windows"] == ["hour", "day", "week"]
+    assert body == body | {
         "id": api_database.complete,
         "status": "Complete",
         "run_id": api_database.complete,
@@ -123,14 +123,14 @@ def test_a_complete_report_has_all_its_fields(api: Api, api_database: ApiDatabas
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"{}", b" { } "])
-def test_without_a_body_or_with_an_empty_one_the_usual_is_asked_for(api: Api, content: bytes):
+def test_empty_body_requests_the_default_report(api: Api, content: bytes):
     headers = {"Content-Type": "application/json"} if content else {}
-    answer = api.http.post("/v1/reports", content=content, headers=headers)
-    assert (answer.status_code, answer.json()["request"]) == (202, {})
+    response = api.http.post("/v1/reports", content=content, headers=headers)
+    assert (response.status_code, response.json()["request"]) == (202, {})
 
 
 @pytest.mark.parametrize(
-    ("asked", "where", "words"),
+    ("spec", "where", "words"),
     [
         ({"windows": ["fortnight"]}, "body.windows.0", "'hour'"),
         ({"windows": []}, "body", "name at least one of hour"),
@@ -159,116 +159,116 @@ def test_without_a_body_or_with_an_empty_one_the_usual_is_asked_for(api: Api, co
         ({"start": "2017-01-20", "end": "2023-01-20"}, "body.start", "at most 1,830 days"),
     ],
 )
-def test_what_cannot_be_asked_for_is_told_with_what_can(api: Api, asked, where, words):
-    told = problem(api.http.post("/v1/reports", json=asked), 422)
-    (error,) = told["errors"]
+def test_invalid_spec_names_field_and_accepted_values(api: Api, spec, where, words):
+    body = problem(api.http.post("/v1/reports", json=spec), 422)
+    (error,) = body["errors"]
     assert error["where"] == where
     assert words in error["message"]
-    assert words in told["detail"]
+    assert words in body["detail"]
 
 
 @pytest.mark.parametrize(
     "content", [rb'{"\ud800": 1}', rb'{"store_ids": ["\ud800"]}', rb'{"as_of": "\ud800"}']
 )
-def test_what_is_no_text_is_refused_and_is_no_bug(api: Api, content: bytes):
+def test_lone_surrogates_are_rejected(api: Api, content: bytes):
     headers = {"Content-Type": "application/json"}
     problem(api.http.post("/v1/reports", content=content, headers=headers), 422)
 
 
-def test_more_than_10000_stores_are_refused(api: Api):
-    asked = {"store_ids": [f"x{each}" for each in range(10_001)]}
-    told = problem(api.http.post("/v1/reports", json=asked), 422)
-    assert "has 10,001 stores, at most 10,000" in told["detail"]
-    assert len(told["detail"]) < 200
+def test_more_than_10000_stores_are_rejected(api: Api):
+    spec = {"store_ids": [f"x{each}" for each in range(10_001)]}
+    body = problem(api.http.post("/v1/reports", json=spec), 422)
+    assert "has 10,001 stores, at most 10,000" in body["detail"]
+    assert len(body["detail"]) < 200
 
 
-def test_store_named_again_and_again_counts_once(api: Api):
-    answer = api.http.post("/v1/reports", json={"store_ids": ["s1"] * 100_000})
-    assert answer.status_code == 202
-    assert answer.json()["request"]["store_ids"] == ["s1"]
+def test_repeated_store_counts_once(api: Api):
+    response = api.http.post("/v1/reports", json={"store_ids": ["s1"] * 100_000})
+    assert response.status_code == 202
+    assert response.json()["request"]["store_ids"] == ["s1"]
 
 
-def test_many_stores_that_were_never_polled_are_not_all_named(api: Api):
-    told = problem(
+def test_many_unknown_stores_are_abbreviated(api: Api):
+    body = problem(
         api.http.post("/v1/reports", json={"store_ids": [f"x{each}" for each in range(30)]}), 422
     )
-    assert told["detail"].count("x") == 20
-    assert "and 10 more" in told["detail"]
+    assert body["detail"].count("x") == 20
+    assert "and 10 more" in body["detail"]
 
 
-def test_an_equal_request_in_progress_is_the_same_report(api: Api):
-    one = ask(api, {"windows": ["day", "hour"], "store_ids": ["s2", "s1"]})
-    assert ask(api, {"windows": ["day", "hour", "day"], "store_ids": ["s1", "s2", "s1"]}) == one
-    assert ask(api, {"windows": ["hour"], "store_ids": ["s1"]})["id"] != one["id"]
+def test_equal_request_in_progress_returns_same_report(api: Api):
+    one = create(api, {"windows": ["day", "hour"], "store_ids": ["s2", "s1"]})
+    assert create(api, {"windows": ["day", "hour", "day"], "store_ids": ["s1", "s2", "s1"]}) == one
+    assert create(api, {"windows": ["hour"], "store_ids": ["s1"]})["id"] != one["id"]
     assert api.http.delete(one["links"]["self"]).status_code == 202
-    assert ask(api, {"windows": ["day", "hour"], "store_ids": ["s1", "s2"]})["id"] != one["id"]
+    assert create(api, {"windows": ["day", "hour"], "store_ids": ["s1", "s2"]})["id"] != one["id"]
 
 
-def test_a_key_makes_a_request_safe_to_repeat(api: Api):
-    key, asked = uuid4().hex, new_request()
-    one = ask(api, asked, **{"Idempotency-Key": key})
-    assert ask(api, asked, **{"Idempotency-Key": key}) == one
-    # even once it is no longer in progress
+def test_idempotency_key_makes_request_repeatable(api: Api):
+    key, spec = uuid4().hex, new_spec()
+    one = create(api, spec, **{"Idempotency-Key": key})
+    assert create(api, spec, **{"Idempotency-Key": key}) == one
+    # even after the report is finished
     assert api.http.delete(one["links"]["self"]).status_code == 202
-    again = ask(api, asked, **{"Idempotency-Key": key})
+    again = create(api, spec, **{"Idempotency-Key": key})
     assert (again["id"], again["status"]) == (one["id"], "Canceled")
-    told = api.http.post("/v1/reports", json=new_request(), headers={"Idempotency-Key": key})
-    assert "Idempotency-Key" in problem(told, 422)["detail"]
-    assert told.json()["type"].endswith("idempotency-key-reused")
+    body = api.http.post("/v1/reports", json=new_spec(), headers={"Idempotency-Key": key})
+    assert "Idempotency-Key" in problem(body, 422)["detail"]
+    assert body.json()["type"].endswith("idempotency-key-reused")
 
 
-def test_a_key_that_comes_while_an_equal_request_is_in_progress_is_of_that_one(api: Api):
-    key, asked = uuid4().hex, new_request()
-    one = ask(api, asked)
-    assert ask(api, asked, **{"Idempotency-Key": key})["id"] == one["id"]
+def test_idempotency_key_joins_equal_request_in_progress(api: Api):
+    key, spec = uuid4().hex, new_spec()
+    one = create(api, spec)
+    assert create(api, spec, **{"Idempotency-Key": key})["id"] == one["id"]
     assert api.http.delete(one["links"]["self"]).status_code == 202
-    assert ask(api, asked, **{"Idempotency-Key": key})["id"] == one["id"]
-    assert ask(api, asked)["id"] != one["id"]
+    assert create(api, spec, **{"Idempotency-Key": key})["id"] == one["id"]
+    assert create(api, spec)["id"] != one["id"]
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 201])
-def test_a_key_that_is_none_is_refused(api: Api, key: str):
-    answer = api.http.post("/v1/reports", json=new_request(), headers={"Idempotency-Key": key})
-    (error,) = problem(answer, 422)["errors"]
+def test_invalid_idempotency_key_is_rejected(api: Api, key: str):
+    response = api.http.post("/v1/reports", json=new_spec(), headers={"Idempotency-Key": key})
+    (error,) = problem(response, 422)["errors"]
     assert error["where"].lower() == "header.idempotency-key"
 
 
-def test_of_many_equal_requests_at_once_there_is_one_report(api: Api):
-    asked = new_request()
+def test_concurrent_equal_requests_create_one_report(api: Api):
+    spec = new_spec()
     with ThreadPoolExecutor(12) as pool:
-        told = list(pool.map(lambda _: ask(api, asked), range(24)))
-    assert len({each["id"] for each in told}) == 1
+        body = list(pool.map(lambda _: create(api, spec), range(24)))
+    assert len({each["id"] for each in body}) == 1
 
 
-def test_too_many_at_once_are_told_to_come_again(start_api: StartApi):
-    # with what the other tests have left waiting there are more than enough
+def test_full_queue_answers_429_with_retry_after(start_api: StartApi):
+    # the pending reports of other tests already fill the queue
     full = start_api(max_queued_reports="1")
-    asked = new_request()
-    first = full.http.post("/v1/reports", json=asked)
+    spec = new_spec()
+    first = full.http.post("/v1/reports", json=spec)
     if first.status_code == 202:
-        assert ask(full, asked)["id"] == first.json()["id"]
-    answer = full.http.post("/v1/reports", json=new_request())
-    told = problem(answer, 429)
-    assert int(answer.headers["retry-after"]) > 0
-    assert "try again in" in told["detail"]
-    answer = full.http.post("/trigger_single_store_report/NA")
-    problem(answer, 429)
-    assert int(answer.headers["retry-after"]) > 0
+        assert create(full, spec)["id"] == first.json()["id"]
+    response = full.http.post("/v1/reports", json=new_spec())
+    body = problem(response, 429)
+    assert int(response.headers["retry-after"]) > 0
+    assert "try again in" in body["detail"]
+    response = full.http.post("/trigger_single_store_report/NA")
+    problem(response, 429)
+    assert int(response.headers["retry-after"]) > 0
 
 
 # Listing
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_following_the_pages_loses_no_report_and_shows_none_twice(api: Api, limit: int):
-    made = {ask(api)["id"] for _ in range(4)}
+def test_pages_list_each_report_once(api: Api, limit: int):
+    made = {create(api)["id"] for _ in range(4)}
     path, seen = f"/v1/reports?limit={limit}", []
     while path:
         page = api.http.get(path).raise_for_status().json()
         assert 0 < len(page["reports"]) <= limit
         seen += [(each["requested_at"], each["id"]) for each in page["reports"]]
-        # what comes in between is newer, and is on none of the pages that follow
-        ask(api)
+        # a report created meanwhile is newer, and on no later page
+        create(api)
         path = page["next"]
         assert not path or f"limit={limit}" in path
     assert len({report_id for _, report_id in seen}) == len(seen)
@@ -283,35 +283,35 @@ def test_following_the_pages_loses_no_report_and_shows_none_twice(api: Api, limi
         "limit=0",
         "limit=101",
         "limit=many",
-        "before=yesterday",
-        "before=2023-01-25T12:00:00Z",
-        "before=2023-13-25T12:00:00Z~some-id",
-        "before=2023-01-25T12:00:00Z~../x",
-        "before=" + "1" * 300,
+        "cursor=",
+        "cursor=yesterday",
+        "cursor=IjIwMjMi",
+        "cursor=WzEsICJhIl0",
+        "cursor=" + "1" * 301,
     ],
 )
-def test_a_page_that_there_cannot_be_is_refused(api: Api, query: str):
-    assert "limit" in (told := problem(api.http.get(f"/v1/reports?{query}"), 422))["detail"] or (
-        "before" in told["detail"]
+def test_invalid_page_parameters_are_rejected(api: Api, query: str):
+    assert "limit" in (body := problem(api.http.get(f"/v1/reports?{query}"), 422))["detail"] or (
+        "cursor" in body["detail"]
     )
 
 
-def test_a_report_that_is_not_known_is_not_found(api: Api):
+def test_unknown_report_is_404(api: Api):
     for method, path in [
         ("GET", f"/v1/reports/{UNKNOWN}"),
         ("GET", f"/v1/reports/{UNKNOWN}/report.csv"),
         ("DELETE", f"/v1/reports/{UNKNOWN}"),
     ]:
-        told = problem(api.http.request(method, path), 404)
-        assert UNKNOWN in told["detail"]
-        assert "GET /v1/reports" in told["detail"]
+        body = problem(api.http.request(method, path), 404)
+        assert UNKNOWN in body["detail"]
+        assert "GET /v1/reports" in body["detail"]
 
 
 # Files
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_the_one_that_was_written(api: Api, api_database: ApiDatabase, name: str):
+def test_download_equals_written_file(api: Api, api_database: ApiDatabase, name: str):
     path = f"/v1/reports/{api_database.complete}/{name}"
     content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     whole = api.http.get(path, headers=IDENTITY)
@@ -323,72 +323,72 @@ def test_a_file_is_the_one_that_was_written(api: Api, api_database: ApiDatabase,
     assert whole.headers["accept-ranges"] == "bytes"
     assert (whole.content, whole.headers["content-length"]) == (content, str(len(content)))
 
-    packed = api.http.get(path, headers={"Accept-Encoding": "gzip"})
-    assert packed.headers["content-encoding"] == "gzip"
-    assert packed.headers["content-disposition"] == offered
-    assert packed.content == content  # unpacked by the client
+    compressed = api.http.get(path, headers={"Accept-Encoding": "gzip"})
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert compressed.headers["content-disposition"] == offered
+    assert compressed.content == content  # decompressed by the client
     with api.http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as stream:
         assert gzip.decompress(b"".join(stream.iter_raw())) == content
-    assert packed.headers["etag"] != whole.headers["etag"]
-    for answer in (whole, packed):
-        assert answer.headers["vary"] == "Accept-Encoding"
+    assert compressed.headers["etag"] != whole.headers["etag"]
+    for response in (whole, compressed):
+        assert response.headers["vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "br", "", "identity", "gzip;q=0, *", "*;q=0"])
-def test_gzip_is_for_those_who_take_it(api: Api, api_database: ApiDatabase, accepted: str):
+def test_gzip_requires_accept_encoding(api: Api, api_database: ApiDatabase, accepted: str):
     path = f"/v1/reports/{api_database.complete}/report.csv"
-    answer = api.http.get(path, headers={"Accept-Encoding": accepted})
-    assert "content-encoding" not in answer.headers
+    response = api.http.get(path, headers={"Accept-Encoding": accepted})
+    assert "content-encoding" not in response.headers
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_the_client_has_is_not_sent_again(
+def test_matching_etag_is_not_modified(
     api: Api, api_database: ApiDatabase, name: str, encoding: str
 ):
     path, headers = f"/v1/reports/{api_database.complete}/{name}", {"Accept-Encoding": encoding}
     etag = api.http.get(path, headers=headers).headers["etag"]
     assert etag.startswith('"')
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        answer = api.http.get(path, headers=headers | {"If-None-Match": known})
-        assert (answer.status_code, answer.content) == (304, b""), known
-        assert answer.headers["etag"] == etag
+        response = api.http.get(path, headers=headers | {"If-None-Match": known})
+        assert (response.status_code, response.content) == (304, b""), known
+        assert response.headers["etag"] == etag
     assert api.http.get(path, headers=headers | {"If-None-Match": '"other"'}).status_code == 200
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_part_of_a_file_is_given(api: Api, api_database: ApiDatabase, name: str):
+def test_byte_range_is_served(api: Api, api_database: ApiDatabase, name: str):
     path = f"/v1/reports/{api_database.complete}/{name}"
     content = (api_database.reports_dir / api_database.complete / name).read_bytes()
     size = len(content)
-    for asked, first, last in [
+    for byte_range, first, last in [
         ("bytes=0-9", 0, 10),
         ("bytes=5-", 5, size),
         ("bytes=-7", size - 7, size),
         (f"bytes=0-{size * 2}", 0, size),
     ]:
-        # also where gzip would do: parts are of the file as it is
-        answer = api.http.get(path, headers={"Range": asked, "Accept-Encoding": "gzip"})
-        assert (answer.status_code, answer.content) == (206, content[first:last]), asked
-        assert answer.headers["content-range"] == f"bytes {first}-{last - 1}/{size}"
-        assert "content-encoding" not in answer.headers
+        # ranges refer to the uncompressed file, even if gzip is accepted
+        response = api.http.get(path, headers={"Range": byte_range, "Accept-Encoding": "gzip"})
+        assert (response.status_code, response.content) == (206, content[first:last]), byte_range
+        assert response.headers["content-range"] == f"bytes {first}-{last - 1}/{size}"
+        assert "content-encoding" not in response.headers
     several = api.http.get(path, headers={"Range": "bytes=0-1,4-5"})
     assert several.status_code == 206
     assert several.headers["content-type"].startswith("multipart/byteranges")
 
 
-def test_a_part_that_the_file_does_not_have_is_refused(api: Api, api_database: ApiDatabase):
+def test_invalid_byte_range_is_rejected(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.csv"
     size = (api_database.reports_dir / api_database.complete / "report.csv").stat().st_size
-    answer = api.http.get(path, headers={"Range": f"bytes={size}-"})
-    assert str(size) in problem(answer, 416)["detail"]
-    assert answer.headers["content-range"] == f"bytes */{size}"
+    response = api.http.get(path, headers={"Range": f"bytes={size}-"})
+    assert str(size) in problem(response, 416)["detail"]
+    assert response.headers["content-range"] == f"bytes */{size}"
     for malformed in ("bytes=5-2", "bytes=a-b", "lines=1-2", "bytes"):
-        told = problem(api.http.get(path, headers={"Range": malformed}), 400)
-        assert "bytes=0-499" in told["detail"]
+        body = problem(api.http.get(path, headers={"Range": malformed}), 400)
+        assert "bytes=0-499" in body["detail"]
 
 
-def test_a_download_goes_on_only_with_the_same_file(api: Api, api_database: ApiDatabase):
+def test_if_range_resumes_the_same_file_only(api: Api, api_database: ApiDatabase):
     path = f"/v1/reports/{api_database.complete}/report.csv"
     whole = api.http.get(path, headers=IDENTITY)
     same = {"Range": "bytes=10-", "If-Range": whole.headers["etag"]}
@@ -397,8 +397,8 @@ def test_a_download_goes_on_only_with_the_same_file(api: Api, api_database: ApiD
     assert (other.status_code, other.content) == (200, whole.content)
 
 
-def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
-    waiting = ask(api)["id"]
+def test_file_of_unfinished_report_is_409(api: Api, database: Database):
+    waiting = create(api)["id"]
     running, failed, canceled = (str(uuid4()) for _ in range(3))
     now = datetime.now(UTC)
     with database.registry_transaction() as connection:
@@ -413,23 +413,23 @@ def test_a_file_is_not_ready_before_its_report_is(api: Api, database: Database):
         (canceled, "Canceled"),
     ]:
         for name in FILES:
-            told = problem(api.http.get(f"/v1/reports/{report_id}/{name}"), 409)
-            assert f"is {words}" in told["detail"]
-            assert "Complete" in told["detail"]
-        told = api.http.get(f"/v1/reports/{report_id}").json()
-        assert told["status"] == words.partition(":")[0]
+            body = problem(api.http.get(f"/v1/reports/{report_id}/{name}"), 409)
+            assert f"is {words}" in body["detail"]
+            assert "Complete" in body["detail"]
+        body = api.http.get(f"/v1/reports/{report_id}").json()
+        assert body["status"] == words.partition(":")[0]
     assert api.http.get(f"/v1/reports/{failed}").json()["error"] == "no polls"
 
 
-def test_a_file_that_is_gone_is_told_of(api: Api, api_database: ApiDatabase):
+def test_missing_file_is_404(api: Api, api_database: ApiDatabase):
     path = api_database.reports_dir / api_database.complete / "downtime_events.csv"
-    kept = path.rename(path.with_suffix(".kept"))
-    told = problem(api.http.get(f"/v1/reports/{api_database.complete}/{path.name}"), 404)
-    assert "make another report" in told["detail"]
-    kept.rename(path)
+    backup = path.rename(path.with_suffix(".kept"))
+    body = problem(api.http.get(f"/v1/reports/{api_database.complete}/{path.name}"), 404)
+    assert "request another report" in body["detail"]
+    backup.rename(path)
 
 
-def test_an_id_reaches_no_file_but_its_own(api: Api, api_database: ApiDatabase, tmp_path: Path):
+def test_report_id_cannot_traverse_paths(api: Api, api_database: ApiDatabase, tmp_path: Path):
     secret = api_database.reports_dir.parent / "report.csv"
     secret.write_text("so-secret")
     outside = tmp_path / "outside"
@@ -461,30 +461,30 @@ def test_an_id_reaches_no_file_but_its_own(api: Api, api_database: ApiDatabase, 
             f"/get_report/{each}",
             f"/get_report?report_id={each}",
         ):
-            # httpx would tidy such a path up
+            # httpx would normalize the path
             request = httpx.Request("GET", host)
             request.extensions["target"] = path.encode()
-            answer = api.http.send(request)
-            assert answer.status_code in (200, 307, 404, 422), path
-            assert "so-secret" not in answer.text
-            assert "text/csv" not in answer.headers.get("content-type", "")
+            response = api.http.send(request)
+            assert response.status_code in (200, 307, 404, 422), path
+            assert "so-secret" not in response.text
+            assert "text/csv" not in response.headers.get("content-type", "")
         request = httpx.Request("DELETE", host)
         request.extensions["target"] = f"/v1/reports/{each}".encode()
         assert api.http.send(request).status_code in (307, 404, 405)
     for name in ("..%2freport.csv", "../report.csv", ".report.csv.part", "intermediate", "%00"):
         request = httpx.Request("GET", host)
         request.extensions["target"] = f"/v1/reports/{api_database.complete}/{name}".encode()
-        answer = api.http.send(request)
-        assert answer.status_code in (404, 422), name
-        assert "so-secret" not in answer.text
+        response = api.http.send(request)
+        assert response.status_code in (404, 422), name
+        assert "so-secret" not in response.text
     assert secret.read_text() == (outside / "report.csv").read_text() == "so-secret"
 
 
-# Cancelling and removing
+# Canceling and deleting
 
 
-def test_a_report_that_waits_is_canceled_and_then_removed(api: Api):
-    home = ask(api)["links"]["self"]
+def test_delete_cancels_and_then_removes_report(api: Api):
+    home = create(api)["links"]["self"]
     canceled = api.http.delete(home)
     assert (canceled.status_code, canceled.json()["status"]) == (202, "Canceled")
     assert api.http.get(home).json() == canceled.json()
@@ -494,46 +494,44 @@ def test_a_report_that_waits_is_canceled_and_then_removed(api: Api):
     problem(api.http.delete(home), 404)
 
 
-def test_a_report_that_is_running_cannot_be_canceled_while_dagster_is_away(
-    api: Api, database: Database
-):
+def test_cancel_running_report_without_dagster_is_503(api: Api, database: Database):
     run_id = str(uuid4())
     with database.registry_transaction() as connection:
         start_report(connection, run_id, None, datetime.now(UTC))
-    answer = api.http.delete(f"/v1/reports/{run_id}")
-    assert run_id in problem(answer, 503)["detail"]
-    assert int(answer.headers["retry-after"]) > 0
-    told = api.http.get(f"/v1/reports/{run_id}").json()
-    assert (told["status"], told["progress"]) == ("Running", None)
+    response = api.http.delete(f"/v1/reports/{run_id}")
+    assert run_id in problem(response, 503)["detail"]
+    assert int(response.headers["retry-after"]) > 0
+    body = api.http.get(f"/v1/reports/{run_id}").json()
+    assert (body["status"], body["progress"]) == ("Running", None)
 
 
-def test_report_of_a_dead_process_is_canceled_at_once(api: Api, database: Database):
+def test_report_of_dead_process_is_canceled_at_once(api: Api, database: Database):
     run_id, long_ago = str(uuid4()), datetime.now(UTC) - timedelta(minutes=2)
     with database.registry_transaction() as connection:
         record_heartbeat(connection, run_id, long_ago)
         start_report(connection, run_id, None, long_ago)
-    answer = api.http.delete(f"/v1/reports/{run_id}")
-    assert (answer.status_code, answer.json()["status"]) == (202, "Canceled")
+    response = api.http.delete(f"/v1/reports/{run_id}")
+    assert (response.status_code, response.json()["status"]) == (202, "Canceled")
 
 
-def test_report_of_a_dead_process_is_not_handed_out(api: Api, database: Database):
-    asked, long_ago = new_request(), datetime.now(UTC) - timedelta(minutes=2)
-    first, run_id = ask(api, asked), str(uuid4())
+def test_report_of_dead_process_is_not_reused(api: Api, database: Database):
+    spec, long_ago = new_spec(), datetime.now(UTC) - timedelta(minutes=2)
+    first, run_id = create(api, spec), str(uuid4())
     with database.registry_transaction() as connection:
         kept = find_request(connection, first["id"])
         assert kept is not None
         mark_launched(connection, kept, run_id)
         record_heartbeat(connection, run_id, datetime.now(UTC))
         start_report(connection, run_id, None, long_ago)
-    assert ask(api, asked)["id"] == run_id
+    assert create(api, spec)["id"] == run_id
     with database.registry_transaction() as connection:
         record_heartbeat(connection, run_id, long_ago)
-    assert ask(api, asked)["id"] != run_id
-    told = api.http.get(f"/v1/reports/{run_id}").json()
-    assert (told["status"], "no heartbeat for a minute" in told["error"]) == ("Failed", True)
+    assert create(api, spec)["id"] != run_id
+    body = api.http.get(f"/v1/reports/{run_id}").json()
+    assert (body["status"], "no heartbeat for a minute" in body["error"]) == ("Failed", True)
 
 
-def test_report_of_a_dead_process_fails_without_a_daemon(
+def test_report_of_dead_process_fails_without_daemon(
     start_api: StartApi, api_database: ApiDatabase
 ):
     database, run_id = Database(api_database.database_url), str(uuid4())
@@ -542,10 +540,10 @@ def test_report_of_a_dead_process_fails_without_a_daemon(
         start_report(connection, run_id, None, long_ago)
         record_heartbeat(connection, run_id, long_ago)
     database.close()
-    api = start_api()  # which looks for such reports by itself
-    give_up_at = time.monotonic() + 20
+    api = start_api()  # checks for stale reports at the start
+    deadline = time.monotonic() + 20
     while (report := api.http.get(f"/v1/reports/{run_id}").json())["status"] == "Running":
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     assert (report["status"], "no heartbeat" in report["error"]) == ("Failed", True)
 
@@ -553,15 +551,13 @@ def test_report_of_a_dead_process_fails_without_a_daemon(
 # Stores
 
 
-def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(
-    api: Api, api_database: ApiDatabase
-):
-    told = api.http.get("/v1/stores/s1").json()
-    latest = told.pop("latest")
+def test_store_has_summary_and_latest_figures(api: Api, api_database: ApiDatabase):
+    body = api.http.get("/v1/stores/s1").json()
+    latest = body.pop("latest")
     summary = api.http.get("/store_summary/s1").json()
-    for name in ("data_available_from", "data_available_until"):  # as older clients read them
+    for name in ("data_available_from", "data_available_until"):  # in the legacy format
         summary[name] = summary[name].removesuffix(" UTC").replace(" ", "T") + "Z"
-    assert {name: told[name] for name in summary} == summary
+    assert {name: body[name] for name in summary} == summary
     assert (latest["report_id"], latest["as_of"]) == (api_database.complete, "2023-01-25T00:30:00Z")
     lines = (
         (api_database.reports_dir / api_database.complete / "report_full.csv")
@@ -580,29 +576,29 @@ def test_a_store_has_a_summary_and_the_figures_of_the_newest_report(
     ("store_id", "status", "poll"),
     [
         ("s1", "closed", None),
-        ("s2", "down", "2023-01-25T00:30:00Z"),  # the newest poll itself
-        ("NA", "no data", None),  # last polled twelve hours before
+        ("s2", "down", "2023-01-25T00:30:00Z"),  # at the newest poll
+        ("NA", "no data", None),  # last polled twelve hours earlier
     ],
 )
-def test_a_store_says_how_it_is_at_the_newest_poll(api: Api, store_id, status, poll):
+def test_store_has_status_at_newest_poll(api: Api, store_id, status, poll):
     now = api.http.get(f"/v1/stores/{store_id}").json()["now"]
     assert now == {"status": status, "as_of": "2023-01-25T00:30:00Z", "poll_utc": poll}
 
 
-def test_a_store_has_its_intervals_within_what_is_asked_for(api: Api):
+def test_store_status_intervals_are_within_range(api: Api):
     start, end = "2023-01-20T00:00:00Z", "2023-01-24T00:00:00Z"
-    told = api.http.get("/v1/stores/s1/status", params={"start": start, "end": end}).json()
-    assert (told["store_id"], told["start"], told["end"]) == ("s1", start, end)
-    assert told["timezone"] == "America/Los_Angeles"
-    assert told["status_intervals"]
-    assert told["open_intervals"]
+    body = api.http.get("/v1/stores/s1/status", params={"start": start, "end": end}).json()
+    assert (body["store_id"], body["start"], body["end"]) == ("s1", start, end)
+    assert body["timezone"] == "America/Los_Angeles"
+    assert body["status_intervals"]
+    assert body["open_intervals"]
     for kind, first, last in [
         ("status_intervals", "start_utc", "end_utc"),
         ("open_intervals", "open_utc", "close_utc"),
     ]:
-        for each in told[kind]:
+        for each in body[kind]:
             assert start <= each[first] < each[last] <= end
-    assert {each["status"] for each in told["status_intervals"]} <= {"active", "inactive"}
+    assert {each["status"] for each in body["status_intervals"]} <= {"active", "inactive"}
 
 
 @pytest.mark.parametrize(
@@ -617,23 +613,23 @@ def test_a_store_has_its_intervals_within_what_is_asked_for(api: Api):
         ("end=1492-01-01", "between the years"),
     ],
 )
-def test_a_span_that_there_cannot_be_is_refused(api: Api, query: str, words: str):
+def test_invalid_range_is_rejected(api: Api, query: str, words: str):
     assert words in problem(api.http.get(f"/v1/stores/s1/status?{query}"), 422)["detail"]
 
 
 @pytest.mark.parametrize("store_id", ["nobody", "no%20body", "%00", "x" * 65, "%ED%A0%80", ".."])
 @pytest.mark.parametrize("what", ["", "/status"])
-def test_a_store_that_was_never_polled_is_not_found(api: Api, store_id: str, what: str):
+def test_unknown_store_is_404(api: Api, store_id: str, what: str):
     request = httpx.Request("GET", f"http://127.0.0.1:{api.port}")
     request.extensions["target"] = f"/v1/stores/{store_id}{what}".encode()
-    told = problem(api.http.send(request), 404)
-    assert "was never polled" in told["detail"]
+    body = problem(api.http.send(request), 404)
+    assert "was never polled" in body["detail"]
 
 
-# last: it removes what the others look at
+# last: it deletes the report that other tests use
 
 
-def test_a_complete_report_is_removed_with_its_files(api: Api, api_database: ApiDatabase):
+def test_delete_removes_complete_report_with_files(api: Api, api_database: ApiDatabase):
     home = f"/v1/reports/{api_database.complete}"
     assert (api_database.reports_dir / api_database.complete).is_dir()
     assert api.http.delete(home).status_code == 204

@@ -1,4 +1,4 @@
-"""The list of stores, and a store's hours, zone and alerts: over the API and on its page."""
+"""List of stores; opening hours, time zone and alerts of a store in the API and on its page."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatab
 
 NOTICED = datetime(2023, 1, 25, 0, 31, tzinfo=UTC)
 DOWN_SINCE = datetime(2023, 1, 24, 23, 30, tzinfo=UTC)
-FAR_ZONE = "has-a-zone-of-nowhere"
-# the openings of a week, and of dates in place of them
+INVALID_ZONE = "has-a-zone-of-nowhere"
+# weekly openings, and special dates
 EVENINGS = [
     {"day_of_week": day, "start_time_local": "18:00:00", "end_time_local": "02:00:00"}
     for day in range(7)
@@ -50,16 +50,20 @@ def rows_of(store_id: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_of(api_database: ApiDatabase) -> None:
-    """Special hours, a target and alerts of s1; and a store whose zone's name is no zone's."""
+def store_data(api_database: ApiDatabase) -> None:
+    """Store special hours, a target and alerts of s1, and a store with an invalid time zone."""
     database = Database(api_database.database_url)
     poll = pd.DataFrame(
-        {"store_id": [FAR_ZONE], "timestamp_utc": [NOTICED - timedelta(days=1)], "status": "active"}
+        {
+            "store_id": [INVALID_ZONE],
+            "timestamp_utc": [NOTICED - timedelta(days=1)],
+            "status": "active",
+        }
     ).astype({"timestamp_utc": "datetime64[us, UTC]"})
     with database.data_transaction() as connection:
         upsert_polls(connection, poll)
         connection.execute(
-            insert(store_timezone).values(store_id=FAR_ZONE, timezone_str="No/Where")
+            insert(store_timezone).values(store_id=INVALID_ZONE, timezone_str="No/Where")
         )
         connection.execute(insert(special_hours), rows_of("s1"))
         connection.execute(insert(service_level).values(store_id="s1", target_pct=100.0))
@@ -82,16 +86,16 @@ def told_of(api_database: ApiDatabase) -> None:
 
 
 def get(api: Api, path: str, **query: Any) -> Any:
-    answer = api.http.get(path, params=query or None)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = api.http.get(path, params=query or None)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def page_of(api: Api, store_id: str) -> str:
-    """The text of a store's page, spaces as one, dashes and minus signs as hyphens."""
-    answer = api.http.get(f"/stores/{store_id}")
-    assert answer.status_code == 200, answer.text
-    body = re.sub(r"<(style|script|title)>.*?</\1>", "", answer.text, flags=re.DOTALL)
+    """Return the text of a store's page, with normalized spaces and dashes."""
+    response = api.http.get(f"/stores/{store_id}")
+    assert response.status_code == 200, response.text
+    body = re.sub(r"<(style|script|title)>.*?</\1>", "", response.text, flags=re.DOTALL)
     text = re.sub(r"[\N{EN DASH}\N{MINUS SIGN}]", "-", re.sub(r"<[^>]+>", " ", body))
     return re.sub(r"\s+", " ", text)
 
@@ -99,15 +103,15 @@ def page_of(api: Api, store_id: str) -> str:
 def all_pages(api: Api, path: str, key: str) -> list[dict[str, Any]]:
     found = []
     while path:
-        told = get(api, path)
-        found += told[key]
-        path = told["next"]
+        body = get(api, path)
+        found += body[key]
+        path = body["next"]
     return found
 
 
-def test_every_store_is_listed_once_page_by_page(api: Api):
+def test_pages_list_each_store_once(api: Api):
     whole = get(api, "/v1/stores")
-    ids = ["NA", FAR_ZONE, "s1", "s2", ODD_STORE]
+    ids = ["NA", INVALID_ZONE, "s1", "s2", ODD_STORE]
     assert [store["store_id"] for store in whole["stores"]] == ids
     assert (whole["total"], whole["next"]) == (5, None)
     for limit in (1, 2, 4):
@@ -115,39 +119,39 @@ def test_every_store_is_listed_once_page_by_page(api: Api):
     assert whole["stores"][0]["last_poll_utc"] == "2023-01-24T12:00:00Z"
 
 
-def test_stores_are_searched_for_as_on_the_page(api: Api):
+def test_store_search_matches_html_page(api: Api):
     found = get(api, "/v1/stores", q="A", limit=2)
-    # NA and has-a-zone have it in them, and s:1.a_b-C; none begins with it
+    # all contain it, none starts with it
     assert (found["total"], [store["store_id"] for store in found["stores"]]) == (
         3,
-        ["NA", FAR_ZONE],
+        ["NA", INVALID_ZONE],
     )
     assert [store["store_id"] for store in all_pages(api, "/v1/stores?q=A&limit=1", "stores")] == [
         "NA",
-        FAR_ZONE,
+        INVALID_ZONE,
         ODD_STORE,
     ]
     assert get(api, "/v1/stores", q="never-polled") == {"total": 0, "stores": [], "next": None}
     shown = api.http.get("/stores", params={"q": "A"}).text
-    assert re.findall(r'class="store"[^>]*>([^<]+)<', shown) == ["NA", FAR_ZONE, ODD_STORE]
+    assert re.findall(r'class="store"[^>]*>([^<]+)<', shown) == ["NA", INVALID_ZONE, ODD_STORE]
 
 
-@pytest.mark.parametrize("query", [{"q": "%"}, {"q": "\0"}, {"after": "a b"}, {"limit": 0}])
-def test_a_search_that_can_find_nothing_is_refused(api: Api, query: dict[str, Any]):
+@pytest.mark.parametrize("query", [{"q": "%"}, {"q": "\0"}, {"cursor": "ImEgYiI"}, {"limit": 0}])
+def test_invalid_search_is_rejected(api: Api, query: dict[str, Any]):
     problem(api.http.get("/v1/stores", params=query), 422)
 
 
-def test_a_store_has_its_hours_as_they_were_read(api: Api):
-    told = get(api, "/v1/stores/s1")
-    assert (told["opening_hours"], told["special_hours"]) == (EVENINGS, SPECIAL)
+def test_store_has_opening_hours_as_ingested(api: Api):
+    body = get(api, "/v1/stores/s1")
+    assert (body["opening_hours"], body["special_hours"]) == (EVENINGS, SPECIAL)
     assert get(api, "/v1/stores/NA")["opening_hours"] == []
 
 
-def test_a_store_s_page_has_its_hours_by_the_rules(api: Api):
+def test_store_page_shows_effective_opening_hours(api: Api):
     shown = page_of(api, "s1")
     assert "Mon 18:00-02:00 (Tue) Tue 18:00-02:00 (Wed)" in shown
     assert "Sun 18:00-02:00 (Mon)" in shown
-    # of the week that is shown and later, not earlier
+    # special dates of the displayed week and later
     special = "Fri 20 Jan 2023 closed Tue 14 Feb 2023 10:00-14:00, 17:00:00.5-01:00 (Wed)"
     assert f"Special dates {special}" in shown
     assert "25 Dec 2022" not in shown
@@ -155,17 +159,17 @@ def test_a_store_s_page_has_its_hours_by_the_rules(api: Api):
 
 
 @pytest.mark.parametrize(
-    ("store_id", "known"), [("s1", True), ("NA", False), (FAR_ZONE, False), (ODD_STORE, False)]
+    ("store_id", "known"), [("s1", True), ("NA", False), (INVALID_ZONE, False), (ODD_STORE, False)]
 )
-def test_a_zone_that_is_assumed_is_told_to_be(api: Api, store_id: str, known: bool):
-    told = get(api, f"/v1/stores/{store_id}")
-    assert told["timezone_known"] is known
-    assert (told["timezone"] == "America/Chicago") is not known
+def test_default_timezone_is_marked_as_assumed(api: Api, store_id: str, known: bool):
+    body = get(api, f"/v1/stores/{store_id}")
+    assert body["timezone_known"] is known
+    assert (body["timezone"] == "America/Chicago") is not known
     assumed = "America/Chicago (assumed: none is known)"
     assert (assumed in page_of(api, store_id)) is not known
 
 
-def test_counts_are_whole_numbers_and_other_figures_are_not(api: Api):
+def test_counts_are_integers_and_other_figures_floats(api: Api):
     figures = get(api, "/v1/stores/s1")["latest"]["figures"]
     for name, value in figures.items():
         if name.startswith("outages_"):
@@ -174,19 +178,19 @@ def test_counts_are_whole_numbers_and_other_figures_are_not(api: Api):
             assert type(value) is float, name
 
 
-def test_a_store_s_page_has_its_service_levels_in_every_window(api: Api):
+def test_store_page_shows_slo_of_every_window(api: Api):
     figures = get(api, "/v1/stores/s2")["latest"]["figures"]
     shown = page_of(api, "s2")
     rows = shown.partition("Between outages Longest")[2].partition("Downtime, %")[0]
-    # the last hour: 60 minutes down, of which a hundredth was its budget
+    # last hour: 60 minutes of downtime, 36 seconds of error budget
     assert figures["downtime_last_hour"] == 60.0
     assert "Hour Missed 36 s -59 min 1 - 0 min 1 h Day Missed 5.4 min" in rows
     assert rows.split("Week Missed ")[1].startswith("35 min -")
     assert f"{figures['outages_last_week']} in all" in shown
 
 
-def test_a_store_that_may_never_be_down_has_no_budget_to_be_over(api: Api):
-    # its target is 100 %
+def test_store_with_100_percent_target_has_no_budget(api: Api):
+    # SLO target of 100 %
     assert "19.8 h down; its target lets it be down for no time" in page_of(api, "s1")
 
 
@@ -203,29 +207,29 @@ ALERT = {
 }
 
 
-def test_alerts_are_listed_newest_first_with_what_became_of_them(api: Api):
-    told = get(api, "/v1/alerts")
-    assert told["next"] is None
-    assert [each["alert_id"] for each in told["alerts"]] == ["third", "second", "first"]
-    assert told["alerts"][0] == ALERT
-    failed, sent = told["alerts"][1:]
+def test_alerts_are_newest_first_with_delivery_state(api: Api):
+    body = get(api, "/v1/alerts")
+    assert body["next"] is None
+    assert [each["alert_id"] for each in body["alerts"]] == ["third", "second", "first"]
+    assert body["alerts"][0] == ALERT
+    failed, sent = body["alerts"][1:]
     assert (failed["attempts"], failed["last_error"]) == (1, "503 <b>Unavailable</b>")
     assert (sent["attempts"], sent["sent_at"]) == (1, "2023-01-25T00:31:02Z")
-    assert all_pages(api, "/v1/alerts?limit=1", "alerts") == told["alerts"]
+    assert all_pages(api, "/v1/alerts?limit=1", "alerts") == body["alerts"]
 
 
-def test_the_alerts_of_a_store_are_its_own(api: Api):
-    told = get(api, "/v1/alerts", store_id="s1", limit=1)
-    assert [each["alert_id"] for each in told["alerts"]] == ["third"]
-    assert "store_id=s1" in told["next"]
-    assert [each["alert_id"] for each in get(api, told["next"])["alerts"]] == ["first"]
+def test_alerts_are_filtered_by_store(api: Api):
+    body = get(api, "/v1/alerts", store_id="s1", limit=1)
+    assert [each["alert_id"] for each in body["alerts"]] == ["third"]
+    assert "store_id=s1" in body["next"]
+    assert [each["alert_id"] for each in get(api, body["next"])["alerts"]] == ["first"]
     assert get(api, "/v1/alerts", store_id="NA") == {"alerts": [], "next": None}
     problem(api.http.get("/v1/alerts", params={"store_id": "a b"}), 422)
-    problem(api.http.get("/v1/alerts", params={"before": 0}), 422)
+    problem(api.http.get("/v1/alerts", params={"cursor": "MA"}), 422)
 
 
-def test_a_store_s_page_tells_of_its_newest_alerts(api: Api):
-    # s1 is in Los Angeles, the other one taken to be in Chicago
+def test_store_page_shows_latest_alerts(api: Api):
+    # s1 is in Los Angeles; the other store uses the default time zone
     noticed = "its time, noticed 25 Jan 2023 00:31 UTC"
     shown = page_of(api, "s1")
     assert f"Recovered was down since Tue 24 Jan 15:30 {noticed}, not sent yet" in shown
@@ -235,7 +239,7 @@ def test_a_store_s_page_tells_of_its_newest_alerts(api: Api):
     assert "Newest alerts" not in page_of(api, "s2")
 
 
-def test_instants_of_a_store_are_iso_8601_with_z(api: Api):
-    told = api.http.get(f"/v1/stores/{ODD_STORE}").json()
-    assert told["data_available_from"] == "2023-01-24T11:00:00Z"
-    assert told["data_available_until"] == "2023-01-24T12:00:00Z"
+def test_store_timestamps_are_iso_8601_with_z(api: Api):
+    body = api.http.get(f"/v1/stores/{ODD_STORE}").json()
+    assert body["data_available_from"] == "2023-01-24T11:00:00Z"
+    assert body["data_available_until"] == "2023-01-24T12:00:00Z"

@@ -1,4 +1,4 @@
-"""Who may in: all from this machine where there are no tokens; else who has one."""
+"""Authentication by bearer tokens."""
 
 import os
 import subprocess
@@ -19,11 +19,11 @@ def guarded(start_api: StartApi) -> Api:
     return start_api(api_tokens=f"{FULL}, read:{READ},{ODD}")
 
 
-def bearing(token: str) -> dict[str, bytes]:
+def bearer(token: str) -> dict[str, bytes]:
     return {"Authorization": f"Bearer {token}".encode()}
 
 
-def test_who_is_alive_is_told_without_a_token(guarded: Api):
+def test_healthz_needs_no_token(guarded: Api):
     assert guarded.http.get("/healthz").json() == {"status": "ok"}
 
 
@@ -40,16 +40,16 @@ def test_who_is_alive_is_told_without_a_token(guarded: Api):
         f"Bearer {FULL}x",
     ],
 )
-def test_nothing_else_is_told_without_a_token_that_is_known(guarded, path, authorization):
+def test_other_paths_without_valid_token_are_401(guarded, path, authorization):
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = guarded.http.get(path, headers=headers)
-    problem(answer, 401)
-    assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert "secret" not in answer.text
+    response = guarded.http.get(path, headers=headers)
+    problem(response, 401)
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert "secret" not in response.text
 
 
-def test_a_token_that_may_only_read_changes_nothing(guarded: Api):
-    assert guarded.http.get("/v1/reports", headers=bearing(READ)).status_code == 200
+def test_read_only_token_cannot_write(guarded: Api):
+    assert guarded.http.get("/v1/reports", headers=bearer(READ)).status_code == 200
     for method, path in [
         ("POST", "/v1/reports"),
         ("POST", "/trigger_report"),
@@ -57,29 +57,29 @@ def test_a_token_that_may_only_read_changes_nothing(guarded: Api):
         ("DELETE", "/v1/reports/some-id"),
         ("PUT", "/nowhere"),
     ]:
-        told = problem(guarded.http.request(method, path, headers=bearing(READ)), 403)
-        assert "may only read" in told["detail"]
-        assert READ not in str(told)
+        body = problem(guarded.http.request(method, path, headers=bearer(READ)), 403)
+        assert "read-only" in body["detail"]
+        assert READ not in str(body)
 
 
 @pytest.mark.parametrize("token", [FULL, ODD])
-def test_a_full_token_may_do_all(guarded: Api, token: str):
-    assert guarded.http.post("/v1/reports", headers=bearing(token)).status_code == 202
-    assert guarded.http.get("/docs", headers=bearing(token)).status_code == 200
-    problem(guarded.http.delete("/v1/reports/some-id", headers=bearing(token)), 404)
+def test_full_token_can_write(guarded: Api, token: str):
+    assert guarded.http.post("/v1/reports", headers=bearer(token)).status_code == 202
+    assert guarded.http.get("/docs", headers=bearer(token)).status_code == 200
+    problem(guarded.http.delete("/v1/reports/some-id", headers=bearer(token)), 404)
 
 
-def test_the_log_has_no_token(guarded: Api):
-    guarded.http.get("/v1/reports", headers=bearing(FULL))
-    guarded.http.get("/v1/reports", headers=bearing("wrong-secret"))
+def test_log_contains_no_token(guarded: Api):
+    guarded.http.get("/v1/reports", headers=bearer(FULL))
+    guarded.http.get("/v1/reports", headers=bearer("wrong-secret"))
     assert guarded.lines()
     assert "secret" not in guarded.log.read_text()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_an_address_that_others_can_reach_is_refused_without_tokens(host: str, tmp_path):
+def test_public_address_without_tokens_is_rejected(host: str, tmp_path):
     env = os.environ | {"STOREMON_API_HOST": host, "STOREMON_API_PORT": str(free_port())}
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "storemon_pipeline.api"],
         cwd=PROJECT,
         env=env,
@@ -88,12 +88,12 @@ def test_an_address_that_others_can_reach_is_refused_without_tokens(host: str, t
         text=True,
         check=False,
     )
-    assert ended.returncode != 0
-    assert f"STOREMON_API_HOST is {host}" in ended.stderr
-    assert "STOREMON_API_TOKENS" in ended.stderr
+    assert process.returncode != 0
+    assert f"STOREMON_API_HOST is {host}" in process.stderr
+    assert "STOREMON_API_TOKENS" in process.stderr
 
 
-def test_with_tokens_another_address_is_served(start_api: StartApi):
+def test_public_address_with_tokens_is_served(start_api: StartApi):
     reachable = start_api(api_host="0.0.0.0", api_tokens=FULL)
     assert httpx.get(f"{reachable.url}/v1/reports").status_code == 401
-    assert reachable.http.get("/v1/reports", headers=bearing(FULL)).status_code == 200
+    assert reachable.http.get("/v1/reports", headers=bearer(FULL)).status_code == 200

@@ -1,4 +1,4 @@
-"""What waits, for a lock, for Dagster or for the first ingest, delays nothing else."""
+"""Requests that wait for a lock, Dagster or the first ingest do not delay others."""
 
 import socket
 import threading
@@ -20,13 +20,13 @@ from storemon_pipeline_tests.helpers.api_process import Api, StartApi, problem
 
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 SOON = 5.0
-"""Seconds: far below the time for which what hangs is waited for, far above what an answer takes."""
+"""Seconds: far below the timeout of a hanging Dagster, far above a normal response time."""
 
 
 @pytest.fixture(scope="module")
 def hanging() -> Iterator[str]:
-    """The address of a server that takes connections and requests, and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=200) as server, ExitStack() as open_ones:
+    """Return the URL of a server that accepts requests and never responds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server, ExitStack() as connections:
 
         def accept() -> None:
             while True:
@@ -34,7 +34,7 @@ def hanging() -> Iterator[str]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                open_ones.enter_context(connection)
+                connections.enter_context(connection)
 
         threading.Thread(target=accept, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -47,22 +47,22 @@ def timed_get(api: Api, path: str) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-def test_a_webserver_that_hangs_delays_no_reads(start_api: StartApi, hanging: str):
+def test_hanging_dagster_does_not_delay_reads(start_api: StartApi, hanging: str):
     api = start_api(dagster_url=hanging)
-    api.http.get("/v1/reports")  # the database is open
+    api.http.get("/v1/reports")  # opens the database
     began, done = time.monotonic(), []
     hours = count(1)
 
     def post(number: int) -> int:
-        # every third one equals another, and waits for its launch
+        # every third request equals another, and waits for its launch
         body = {"rules": {"max_carry_hours": 7 if number % 3 == 0 else next(hours) + 100}}
-        answer = api.http.post("/v1/reports", json=body)
+        response = api.http.post("/v1/reports", json=body)
         done.append(time.monotonic() - began)
-        return answer.status_code
+        return response.status_code
 
     with ThreadPoolExecutor(45) as pool:
         posts = [pool.submit(post, number) for number in range(45)]
-        while len(done) < 20:  # the others wait by now
+        while len(done) < 20:  # the others are waiting now
             time.sleep(0.02)
             assert time.monotonic() - began < 30
         for path, status in (("/healthz", 200), ("/v1/reports", 200), ("/", 200), ("/readyz", 503)):
@@ -73,17 +73,17 @@ def test_a_webserver_that_hangs_delays_no_reads(start_api: StartApi, hanging: st
 
 
 @pytest.fixture
-def sqlite_place(tmp_path: Path) -> Iterator[tuple[Database, str]]:
+def sqlite_database(tmp_path: Path) -> Iterator[tuple[Database, str]]:
     url = f"sqlite:///{tmp_path}/storemon.db"
     database = Database(url)
     yield database, url
     database.close()
 
 
-def test_posts_are_answered_while_an_ingest_writes(
-    start_api: StartApi, sqlite_place: tuple[Database, str]
+def test_reports_are_accepted_during_ingest(
+    start_api: StartApi, sqlite_database: tuple[Database, str]
 ):
-    database, url = sqlite_place
+    database, url = sqlite_database
     with database.data_transaction() as connection:
         connection.execute(
             insert(polled_store).values(store_id="s1", first_poll_utc=NOON, last_poll_utc=NOON)
@@ -101,24 +101,24 @@ def test_posts_are_answered_while_an_ingest_writes(
 
 @pytest.fixture(scope="module")
 def fresh(start_api: StartApi, tmp_path_factory: pytest.TempPathFactory) -> Api:
-    """An API before the first ingest."""
+    """Start an API before the first ingest."""
     return start_api(database_url=f"sqlite:///{tmp_path_factory.mktemp('fresh')}/storemon.db")
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/reports", "/trigger_report", "/trigger_single_store_report/s1"]
 )
-def test_before_the_first_ingest_a_report_is_refused(fresh: Api, path: str):
-    answer = fresh.http.post(path)
-    told = problem(answer, 503)
-    assert told["type"].endswith("no-polls-yet")
-    assert "first ingest is still to finish" in told["detail"]
-    assert int(answer.headers["retry-after"]) > 0
+def test_report_before_first_ingest_is_503(fresh: Api, path: str):
+    response = fresh.http.post(path)
+    body = problem(response, 503)
+    assert body["type"].endswith("no-polls-yet")
+    assert "first ingest has not finished" in body["detail"]
+    assert int(response.headers["retry-after"]) > 0
     assert fresh.http.get("/v1/reports").json()["reports"] == []
 
 
-def test_ready_is_not_before_the_first_ingest(fresh: Api, api: Api):
-    told = problem(fresh.http.get("/readyz"), 503)
-    assert [each["where"] for each in told["errors"]] == ["polls", "dagster"]
-    told = problem(api.http.get("/readyz"), 503)
-    assert [each["where"] for each in told["errors"]] == ["dagster"]
+def test_readyz_before_first_ingest_is_503(fresh: Api, api: Api):
+    body = problem(fresh.http.get("/readyz"), 503)
+    assert [each["where"] for each in body["errors"]] == ["polls", "dagster"]
+    body = problem(api.http.get("/readyz"), 503)
+    assert [each["where"] for each in body["errors"]] == ["dagster"]

@@ -1,4 +1,4 @@
-"""What the tests of Dagster's side share: a real instance, and data to run on."""
+"""Fixtures of the tests of Dagster's definitions: an instance, a database, data to run on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from storemon_pipeline_tests.helpers.runner import GOLDEN, SAMPLE, copy_data
 
 
 @pytest.fixture(autouse=True)
-def _own_connections() -> Iterator[None]:
-    """Let no test find the connections of another, to a database that has been emptied since."""
+def _database(migrated_sqlite: str) -> Iterator[None]:
+    """Migrate the database of the settings, and drop the connections of the previous test."""
     resources._database.cache_clear()
     yield
     resources._database.cache_clear()
@@ -20,20 +20,20 @@ def _own_connections() -> Iterator[None]:
 
 @pytest.fixture
 def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with a history of its own, in memory."""
+    """Yield a Dagster instance whose history is in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture
 def two_stores(data_dir: Path) -> Path:
-    """The data directory with the raw files of a golden case of two stores, s1 and s2."""
+    """Return the data directory, with the raw files of a golden case of two stores, s1 and s2."""
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data_dir)
     return data_dir
 
 
 @pytest.fixture
 def sample(data_dir: Path) -> Path:
-    """The data directory with the project's sample."""
+    """Return the data directory, with the project's sample."""
     copy_data(SAMPLE, data_dir)
     return data_dir

@@ -1,4 +1,4 @@
-"""A report is the same to the byte however it is cut into slices, ordered in its files, or stored."""
+"""Reports are identical for any batch size, row order of the files, and database."""
 
 import random
 from collections import defaultdict
@@ -29,13 +29,13 @@ HEADER = (
     "uptime_last_week,downtime_last_week"
 )
 
-# sorted as text, by code points; a database's own collation would sort them in another way
+# sorted by code point, unlike the collations of databases
 MIXED_IDS = ["10", "9", "A", "Z9", "a", "a-1", "a.1", "a1", "a:1", "aB", "a_1", "ab", "b", "z9-"]
 
 
 @pytest.fixture
 def mixed_ids(data_dir: Path) -> Path:
-    """Stores whose ids databases sort differently, each with hours, a zone and an outage its own."""
+    """Stores whose ids databases sort differently, each with its own hours, zone and outage."""
     polls, hours, zones = [], [], []
     for number, store in enumerate(MIXED_IDS):
         polls += [f"{store},active,2023-01-2{day} 12:00:00.{number:06} UTC" for day in range(1, 6)]
@@ -53,10 +53,10 @@ def mixed_ids(data_dir: Path) -> Path:
 
 
 def reported(
-    instance: dg.DagsterInstance, job: str = "report_job", **asked: Any
+    instance: dg.DagsterInstance, job: str = "report_job", **config: Any
 ) -> dict[str, bytes]:
-    """The files of a report, by name."""
-    made = run(instance, job, **asked)
+    """Make a report and return its files: name -> content."""
+    made = run(instance, job, **config)
     assert made.success
     return report_files(made.run_id)
 
@@ -66,19 +66,21 @@ def newest() -> Path:
 
 
 @pytest.fixture
-def elsewhere(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Turn to other tables and reports."""
+def switch_database(
+    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Return a function that switches to another database and reports directory."""
 
-    def turn(database_url: str | None = None) -> None:
+    def switch(database_url: str | None = None) -> None:
         url = database_url or f"sqlite:///{isolated_environment}/elsewhere.db"
         monkeypatch.setenv("STOREMON_DATABASE_URL", url)
         monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "elsewhere"))
 
-    return turn
+    return switch
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_where_slices_begin_and_end_does_not_show(
+def test_batch_size_does_not_change_the_report(
     database: str,
     instance: dg.DagsterInstance,
     mixed_ids: Path,
@@ -91,10 +93,10 @@ def test_where_slices_begin_and_end_does_not_show(
     assert [row["store_id"] for row in rows(newest())] == MIXED_IDS == sorted(MIXED_IDS)
     for stores in (1, 3):
         monkeypatch.setattr(batches, "STORE_HOURS_PER_BATCH", stores * WEEK)
-        assert reported(instance) == in_one, f"{stores} stores a slice"
+        assert reported(instance) == in_one, f"{stores} stores per batch"
 
 
-def test_the_sample_is_the_same_in_slices_of_seven_stores(
+def test_sample_is_the_same_in_batches_of_seven_stores(
     instance: dg.DagsterInstance, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_one = reported(instance, "ingest_and_report_job")
@@ -102,7 +104,7 @@ def test_the_sample_is_the_same_in_slices_of_seven_stores(
     assert reported(instance) == in_one
 
 
-def test_the_sample_is_the_same_in_slices_of_few_polls(
+def test_sample_is_the_same_in_batches_of_few_polls(
     instance: dg.DagsterInstance, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_one = reported(instance, "ingest_and_report_job")
@@ -110,29 +112,29 @@ def test_the_sample_is_the_same_in_slices_of_few_polls(
     assert reported(instance) == in_one
 
 
-def test_the_sample_is_the_same_on_sqlite_and_postgresql(
+def test_sample_is_the_same_on_sqlite_and_postgresql(
     instance: dg.DagsterInstance,
     sample: Path,
-    elsewhere: Callable[..., None],
+    switch_database: Callable[..., None],
     postgresql_url: str,
 ) -> None:
     on_sqlite = reported(instance, "ingest_and_report_job")
-    elsewhere(postgresql_url)
+    switch_database(postgresql_url)
     assert reported(instance, "ingest_and_report_job") == on_sqlite
 
 
-def test_the_order_of_rows_does_not_show(
-    instance: dg.DagsterInstance, sample: Path, elsewhere: Callable[..., None]
+def test_row_order_does_not_change_the_report(
+    instance: dg.DagsterInstance, sample: Path, switch_database: Callable[..., None]
 ) -> None:
-    as_it_is = reported(instance, "ingest_and_report_job")
+    original = reported(instance, "ingest_and_report_job")
     for name in ("store_status.csv", "menu_hours.csv", "timezones.csv"):
         shuffle(sample / name)
-    elsewhere()
-    assert reported(instance, "ingest_and_report_job") == as_it_is
+    switch_database()
+    assert reported(instance, "ingest_and_report_job") == original
 
 
 def shuffle(path: Path) -> None:
-    """Reorder a file's rows, but for polls of one store at one instant, of which the later wins."""
+    """Shuffle a file's rows, but keep the order of polls of one store and time: the last wins."""
     header, *lines = path.read_text().splitlines()
     same: defaultdict[str, list[str]] = defaultdict(list)
     for line in lines:
@@ -142,40 +144,40 @@ def shuffle(path: Path) -> None:
     path.write_text("\n".join([header, *(line for group in groups for line in group), ""]))
 
 
-def test_store_ids_that_are_numbers_are_to_be_quoted(instance: dg.DagsterInstance) -> None:
-    told = failure(run(instance, "report_job", store_ids=[1267873068966844821]), "report_request")
-    assert told == "store_ids.0: 1267873068966844821 is not text: put the store id in quotes"
+def test_numeric_store_id_is_rejected_with_remedy(instance: dg.DagsterInstance) -> None:
+    message = failure(
+        run(instance, "report_job", store_ids=[1267873068966844821]), "report_request"
+    )
+    assert message == "store_ids.0: 1267873068966844821 is not text: put the store id in quotes"
 
 
-def test_store_ids_are_rows_of_the_report_of_all_and_do_not_replace_the_newest(
+def test_report_of_some_stores_is_a_subset_of_all(
     instance: dg.DagsterInstance, mixed_ids: Path
 ) -> None:
     of_all = run(instance, "ingest_and_report_job")
     before = newest().read_bytes()
-    # in any order, one twice; not neighbours, so that others lie between
+    # unsorted, with a duplicate, and not adjacent
     of_some = run(instance, "report_job", store_ids=["ab", "10", "a-1", "ab"])
     assert of_some.success
     assert newest().read_bytes() == before == report_files(of_all.run_id)["report.csv"]
     for name in CSV_FILES:
-        wanted = [
+        expected = [
             row
             for row in rows(report_dir(of_all.run_id) / name)
             if row["store_id"] in {"10", "a-1", "ab"}
         ]
-        assert rows(report_dir(of_some.run_id) / name) == wanted
+        assert rows(report_dir(of_some.run_id) / name) == expected
     row = report_row(of_some.run_id)
     assert (row["stores"], row["request"]["store_ids"]) == (3, ["10", "a-1", "ab"])
 
 
-def test_stores_that_were_never_polled_are_named(
-    instance: dg.DagsterInstance, two_stores: Path
-) -> None:
+def test_stores_never_polled_are_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
     assert run(instance, "ingest_job").success
-    told = failure(run(instance, "report_job", store_ids=["s1", "s3", "S1"]), "report_request")
-    assert told == "never polled: s3, S1. Check store_ids against store_status"
+    message = failure(run(instance, "report_job", store_ids=["s1", "s3", "S1"]), "report_request")
+    assert message == "never polled: s3, S1. Check store_ids against store_status"
 
 
-def test_a_store_that_was_polled_only_later_has_no_row_and_no_error(
+def test_store_first_polled_after_as_of_has_no_row(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     with (two_stores / "store_status.csv").open("a") as polls:
@@ -186,7 +188,7 @@ def test_a_store_that_was_polled_only_later_has_no_row_and_no_error(
     assert [row["store_id"] for row in rows(report_dir(made.run_id) / "report.csv")] == ["s1"]
 
 
-def test_before_the_first_poll_there_is_only_a_header(
+def test_report_before_first_poll_has_only_headers(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -196,7 +198,7 @@ def test_before_the_first_poll_there_is_only_a_header(
 
 
 def columns(files: dict[str, bytes]) -> list[str]:
-    """The windows of report.csv, which has two columns for each."""
+    """Return the windows of report.csv, which has two columns for each."""
     header = files["report.csv"].decode().splitlines()[0].split(",")
     assert header[0] == "store_id"
     windows = [name.removeprefix("uptime_") for name in header[1::2]]
@@ -209,7 +211,7 @@ A_DAY = {"start": "2023-01-23T00:00:00Z", "end": "2023-01-24"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "windows"),
+    ("config", "windows"),
     [
         ({}, DEFAULTS),
         ({"windows": ["month"]}, ["last_month"]),
@@ -220,17 +222,17 @@ A_DAY = {"start": "2023-01-23T00:00:00Z", "end": "2023-01-24"}
         ({"windows": ["range", "day"], **A_DAY}, ["range", "last_day"]),
     ],
 )
-def test_the_columns_are_those_of_the_windows_in_their_order(
-    asked: dict[str, Any],
+def test_columns_follow_the_windows_in_order(
+    config: dict[str, Any],
     windows: list[str],
     instance: dg.DagsterInstance,
     two_stores: Path,
 ) -> None:
     assert run(instance, "ingest_job").success
-    assert columns(reported(instance, **asked)) == windows
+    assert columns(reported(instance, **config)) == windows
 
 
-def test_a_range_of_a_day_has_the_figures_of_the_day_at_its_end(
+def test_range_of_a_day_equals_last_day_at_its_end(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -242,7 +244,7 @@ def test_a_range_of_a_day_has_the_figures_of_the_day_at_its_end(
             assert row[f"{figure}_range"] == row[f"{figure}_last_day"]
 
 
-def test_as_of_now_is_the_clock(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_as_of_now_is_the_current_time(instance: dg.DagsterInstance, two_stores: Path) -> None:
     assert run(instance, "ingest_job").success
     before = datetime.now(UTC)
     made = run(instance, "report_job", as_of="now")
@@ -265,7 +267,7 @@ def test_as_of_now_is_the_clock(instance: dg.DagsterInstance, two_stores: Path) 
         ),
     ],
 )
-def test_a_report_that_fails_its_checks_leaves_no_file(
+def test_report_with_failed_checks_leaves_no_file(
     fault: str,
     value: property,
     check: str,
@@ -277,12 +279,12 @@ def test_a_report_that_fails_its_checks_leaves_no_file(
     before = newest().read_bytes()
     monkeypatch.setattr(FleetSummary, fault, value)
     wrong = run(instance, "report_job", as_of="2023-01-24")
-    told = failure(wrong, "report")
+    message = failure(wrong, "report")
     files = [path for path in report_dir(wrong.run_id).iterdir() if path.is_file()]
     assert files == []
     assert newest().read_bytes() == before
     failed = [result for result in wrong.get_asset_check_evaluations() if not result.passed]
     assert [result.check_name for result in failed] == [check]
-    assert failed[0].description in told
+    assert failed[0].description in message
     row = report_row(wrong.run_id)
-    assert (row["status"], row["error"]) == ("Failed", told)
+    assert (row["status"], row["error"]) == ("Failed", message)

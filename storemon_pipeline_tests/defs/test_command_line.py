@@ -1,4 +1,4 @@
-"""`dagster job execute` runs each job from anywhere; what stops it is told, with what to do."""
+"""`dagster job execute` runs each job from any directory; failures name cause and remedy."""
 
 import os
 import re
@@ -21,12 +21,12 @@ from storemon_pipeline_tests.helpers.runner import (
     dagster,
     execute,
     failure,
+    report_path,
     report_row,
     request_config,
     rows,
     run,
     table,
-    told_path,
 )
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -35,53 +35,53 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | QUIET
 
 
-class Said(NamedTuple):
-    """What a command said, and with which code it ended."""
+class CommandResult(NamedTuple):
+    """Exit code and log of a command."""
 
     exit_code: int
     log: str
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Said]:
-    """Each job by the command, with a config file and without one, with DAGSTER_HOME and without.
+def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], CommandResult]:
+    """Run each job with the command, with and without a config file and DAGSTER_HOME.
 
-    In two places, so that two commands run at a time; the first is `data/`, which is found from
-    elsewhere, the second a data directory that the environment names.
+    In two workspaces in parallel: the first uses the default `data/`, the second a data directory
+    set in the environment.
     """
-    place = tmp_path_factory.mktemp("commands")
-    sample = place / "sample"
+    workspace = tmp_path_factory.mktemp("commands")
+    sample = workspace / "sample"
     sample.mkdir()
     copy_data(PROJECT / "data", sample)
 
-    def work(name: str, runs: list[tuple[str, bool, bool]], **env: str) -> list[Said]:
-        elsewhere, home = place / name, place / name / "home"
+    def work(name: str, runs: list[tuple[str, bool, bool]], **env: str) -> list[CommandResult]:
+        working_dir, home = workspace / name, workspace / name / "home"
         home.mkdir(parents=True)
         shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-        own = {
-            "STOREMON_DATABASE_URL": f"sqlite:///{elsewhere}/storemon.db",
-            "STOREMON_REPORTS_DIR": str(elsewhere / "reports"),
+        settings = {
+            "STOREMON_DATABASE_URL": f"sqlite:///{working_dir}/storemon.db",
+            "STOREMON_REPORTS_DIR": str(working_dir / "reports"),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
-        others = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("STOREMON_", "DAGSTER_"))
         }
-        said = []
+        results = []
         for job, has_config, has_home in runs:
-            config = elsewhere / f"{job}.yaml"
-            asked = yaml.safe_dump(QUIET if job == "ingest_job" else A_DAY)
-            # as people write instants
-            config.write_text(asked.replace("'", ""))
+            config = working_dir / f"{job}.yaml"
+            text = yaml.safe_dump(QUIET if job == "ingest_job" else A_DAY)
+            # unquoted timestamps, as people write them
+            config.write_text(text.replace("'", ""))
             done = execute(
                 job,
                 *(["-c", config] if has_config else []),
-                cwd=elsewhere,
-                env=others | own | env | ({"DAGSTER_HOME": str(home)} if has_home else {}),
+                cwd=working_dir,
+                env=inherited | settings | env | ({"DAGSTER_HOME": str(home)} if has_home else {}),
             )
-            said.append(Said(done.returncode, done.stdout))
-        return said
+            results.append(CommandResult(done.returncode, done.stdout))
+        return results
 
     first = [
         ("ingest_job", False, False),
@@ -96,29 +96,30 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool],
     with ThreadPoolExecutor(max_workers=2) as pool:
         in_first = pool.submit(work, "first", first)
         in_second = pool.submit(work, "second", second, STOREMON_DATA_DIR=str(sample))
-        said = in_first.result() + in_second.result()
+        results = in_first.result() + in_second.result()
     return {
-        (job, config): each for (job, config, _), each in zip(first + second, said, strict=True)
+        (job, config): result
+        for (job, config, _), result in zip(first + second, results, strict=True)
     }
 
 
 @pytest.mark.parametrize("has_config", [False, True], ids=["without_config", "with_config"])
 @pytest.mark.parametrize("job", ["report_job", "ingest_and_report_job"])
-def test_a_job_that_reports_exits_0_and_its_log_names_the_report(
-    job: str, has_config: bool, commands: dict[tuple[str, bool], Said]
+def test_report_jobs_exit_0_and_log_the_report_path(
+    job: str, has_config: bool, commands: dict[tuple[str, bool], CommandResult]
 ) -> None:
     exit_code, log = commands[job, has_config]
     assert exit_code == 0, log
-    columns = list(rows(told_path(log))[0])
-    asked = ["day"] if has_config else ["hour", "day", "week"]
+    columns = list(rows(report_path(log))[0])
+    windows = ["day"] if has_config else ["hour", "day", "week"]
     assert columns == ["store_id"] + [
-        f"{figure}_last_{window}" for window in asked for figure in ("uptime", "downtime")
+        f"{figure}_last_{window}" for window in windows for figure in ("uptime", "downtime")
     ]
 
 
 @pytest.mark.parametrize("has_config", [False, True], ids=["without_config", "with_config"])
-def test_ingest_job_exits_0_and_its_log_tells_what_was_read(
-    has_config: bool, commands: dict[tuple[str, bool], Said]
+def test_ingest_job_exits_0_and_logs_the_files(
+    has_config: bool, commands: dict[tuple[str, bool], CommandResult]
 ) -> None:
     exit_code, log = commands["ingest_job", has_config]
     assert exit_code == 0, log
@@ -147,55 +148,55 @@ def test_make_report_has_no_superseded_warning(isolated_environment: Path) -> No
     quiet = execute(
         "report_job", cwd=isolated_environment, env={**os.environ, "PYTHONWARNINGS": ignored}
     )
-    # where Dagster no longer warns, the Makefile need not filter
+    # if this fails, the Makefile no longer needs the filter
     assert "is superseded" in plain.stdout
     assert "is superseded" not in quiet.stdout
 
 
-def test_the_definitions_are_valid(isolated_environment: Path) -> None:
+def test_definitions_validate(isolated_environment: Path) -> None:
     done = dagster(
         "definitions", "validate", "-m", "storemon_pipeline.definitions", cwd=isolated_environment
     )
     assert done.returncode == 0, done.stdout
 
 
-def test_a_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_dir: Path) -> None:
+def test_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_dir: Path) -> None:
     shutil.rmtree(data_dir)
     misspelt = isolated_environment / "misspelt.yaml"
     misspelt.write_text(yaml.safe_dump(request_config(rules={"interpolation": "linear"})))
     with ThreadPoolExecutor(max_workers=2) as pool:
         no_data = pool.submit(execute, "ingest_and_report_job", cwd=isolated_environment)
-        refused = pool.submit(execute, "report_job", "-c", misspelt, cwd=isolated_environment)
+        rejected = pool.submit(execute, "report_job", "-c", misspelt, cwd=isolated_environment)
         assert no_data.result().returncode == 1
         assert f"there is no data directory {data_dir}" in no_data.result().stdout
-        assert refused.result().returncode == 1
-        assert "interpolation not in enum type" in refused.result().stdout
-        assert "got linear" in refused.result().stdout
+        assert rejected.result().returncode == 1
+        assert "interpolation not in enum type" in rejected.result().stdout
+        assert "got linear" in rejected.result().stdout
 
 
-# What the command says of a failure is the description of the step's Failure, as shown above; the
-# rest is looked at in this process, which is faster.
+# The command logs the description of a step's Failure, as shown above. Other failures are tested in
+# this process, which is faster.
 
 
-def test_a_missing_data_directory_is_named(instance: dg.DagsterInstance, data_dir: Path) -> None:
+def test_missing_data_directory_is_named(instance: dg.DagsterInstance, data_dir: Path) -> None:
     data_dir.rmdir()
-    told = failure(run(instance, "ingest_job"), "ingest")
-    assert told.startswith(f"there is no data directory {data_dir}: ")
-    assert "STOREMON_DATA_DIR" in told
+    message = failure(run(instance, "ingest_job"), "ingest")
+    assert message.startswith(f"there is no data directory {data_dir}: ")
+    assert "STOREMON_DATA_DIR" in message
 
 
-def test_a_missing_file_of_polls_is_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_missing_file_of_polls_is_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
     (two_stores / "store_status.csv").unlink()
-    told = failure(run(instance, "ingest_job"), "ingest")
-    assert told.startswith(f"there is no store_status.csv in {two_stores} ")
-    assert "put it there" in told
+    message = failure(run(instance, "ingest_job"), "ingest")
+    assert message.startswith(f"there is no store_status.csv in {two_stores} ")
+    assert "put it there" in message
 
 
-def test_a_missing_column_is_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_missing_column_is_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
     (two_stores / "timezones.csv").write_text("store_id,zone\ns1,America/Chicago\n")
-    told = failure(run(instance, "ingest_job"), "ingest")
-    assert "timezones.csv" in told
-    assert "timezone_str" in told
+    message = failure(run(instance, "ingest_job"), "ingest")
+    assert "timezones.csv" in message
+    assert "timezone_str" in message
 
 
 def spoil_polls(data_dir: Path) -> str:
@@ -210,18 +211,18 @@ def drop_a_column(data_dir: Path) -> str:
 
 
 def ingested_tables() -> dict[str, Any]:
-    """The rows of all tables but those of the registry, which also record what failed."""
-    names = metadata.tables.keys() - {each.name for each in REGISTRY_TABLES}
+    """Return the rows of all tables except the registry, which also records failures."""
+    names = metadata.tables.keys() - {registry_table.name for registry_table in REGISTRY_TABLES}
     return {name: table(name) for name in sorted(names)}
 
 
 @pytest.mark.parametrize("spoil", [spoil_polls, drop_a_column])
-def test_a_refused_file_leaves_every_table_as_it_was(
+def test_rejected_file_leaves_all_tables_unchanged(
     spoil: Callable[[Path], str], instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
     before = ingested_tables()
-    # good changes beside the bad one, which must not come in alone
+    # a valid change of another file, which must not be ingested alone
     hours = two_stores / "menu_hours.csv"
     hours.write_text(hours.read_text() + "s7,0,10:00:00,18:00:00\n")
     pattern = spoil(two_stores)
@@ -229,12 +230,12 @@ def test_a_refused_file_leaves_every_table_as_it_was(
     assert ingested_tables() == before
 
 
-def test_a_report_of_empty_tables_says_to_ingest_first(instance: dg.DagsterInstance) -> None:
-    told = failure(run(instance, "report_job"), "report_request")
-    assert told == "there are no polls in store_status yet: run ingest_job first"
+def test_report_of_empty_tables_names_ingest_job(instance: dg.DagsterInstance) -> None:
+    message = failure(run(instance, "report_job"), "report_request")
+    assert message == "store_status has no polls yet: run ingest_job first"
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
+INVALID_REQUESTS: list[tuple[dict[str, Any], str]] = [
     ({"windows": []}, f"windows is empty: name at least one of {', '.join(Window)}"),
     ({"windows": ["range"]}, "the window 'range' needs start and end"),
     (
@@ -272,15 +273,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "told"), REFUSED)
-def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
-    asked: dict[str, Any], told: str, instance: dg.DagsterInstance
+@pytest.mark.parametrize(("config", "message"), INVALID_REQUESTS)
+def test_invalid_request_fails_with_one_sentence(
+    config: dict[str, Any], message: str, instance: dg.DagsterInstance
 ) -> None:
-    assert failure(run(instance, "report_job", **asked), "report_request") == told
+    assert failure(run(instance, "report_job", **config), "report_request") == message
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("config", "message"),
     [
         (
             {"as_of": "2199-01-01"},
@@ -294,14 +295,14 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
         ({"start": "2017-01-20", "end": "2023-01-20"}, "a range has at most 1,830 days"),
     ],
 )
-def test_a_time_that_nothing_can_be_told_of_is_refused(
-    asked: dict[str, Any], words: str, instance: dg.DagsterInstance
+def test_time_out_of_range_is_rejected(
+    config: dict[str, Any], message: str, instance: dg.DagsterInstance
 ) -> None:
-    assert words in failure(run(instance, "report_job", **asked), "report_request")
+    assert message in failure(run(instance, "report_job", **config), "report_request")
 
 
 @pytest.mark.parametrize(
-    ("asked", "named"),
+    ("config", "message"),
     [
         ({"rules": {"missing_day": "maybe"}}, "missing_day not in enum type"),
         ({"rules": {"max_carry": 6}}, 'unexpected config entry "max_carry"'),
@@ -310,42 +311,42 @@ def test_a_time_that_nothing_can_be_told_of_is_refused(
         ({"windows": ["day", "fortnight"]}, "not in enum type WindowName got fortnight"),
     ],
 )
-def test_config_that_does_not_fit_is_refused_before_anything_runs(
-    asked: dict[str, Any], named: str, instance: dg.DagsterInstance
+def test_invalid_run_config_is_rejected_before_the_run(
+    config: dict[str, Any], message: str, instance: dg.DagsterInstance
 ) -> None:
-    with pytest.raises(dg.DagsterInvalidConfigError, match=named):
-        run(instance, "ingest_and_report_job", **asked)
+    with pytest.raises(dg.DagsterInvalidConfigError, match=message):
+        run(instance, "ingest_and_report_job", **config)
     assert instance.get_runs_count() == 0
 
 
-def test_what_is_set_to_null_is_as_if_it_were_left_out(
+def test_null_config_values_mean_the_defaults(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
-    nothing = {"as_of": None, "windows": None, "start": None, "end": None, "store_ids": None}
+    null_config = {"as_of": None, "windows": None, "start": None, "end": None, "store_ids": None}
     plain = run(instance, "report_job")
-    nulls = run(instance, "report_job", **nothing, rules={"max_carry_hours": None})
+    nulls = run(instance, "report_job", **null_config, rules={"max_carry_hours": None})
     assert nulls.success
     assert report_row(nulls.run_id)["request"] == report_row(plain.run_id)["request"]
 
 
-def test_a_database_that_cannot_be_reached_is_named_without_its_password(
+def test_unreachable_database_is_named_without_password(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
     monkeypatch.setattr(errors, "FIRST_DELAY_SECONDS", 0)
-    told = failure(run(instance, "ingest_job"), "ingest")
-    assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in told
-    assert "Connection refused" in told
-    assert told.endswith(". Is it running, and is STOREMON_DATABASE_URL right?")
-    assert "\n" not in told
-    assert "secret" not in told
+    message = failure(run(instance, "ingest_job"), "ingest")
+    assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in message
+    assert "Connection refused" in message
+    assert message.endswith(". Is it running, and is STOREMON_DATABASE_URL right?")
+    assert "\n" not in message
+    assert "secret" not in message
 
 
-def test_a_setting_that_is_out_of_range_is_named(
+def test_setting_out_of_range_is_named(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STOREMON_MAX_BAD_SHARE", "5")
-    told = failure(run(instance, "ingest_job"), "ingest")
-    assert told == "STOREMON_MAX_BAD_SHARE: Input should be less than or equal to 1, not '5'"
+    message = failure(run(instance, "ingest_job"), "ingest")
+    assert message == "STOREMON_MAX_BAD_SHARE: Input should be less than or equal to 1, not '5'"

@@ -1,4 +1,4 @@
-"""Runs at the same time do not get in each other's way: not at the database, nor in their files."""
+"""Concurrent runs do not interfere in the database or in their files."""
 
 import sqlite3
 import threading
@@ -18,38 +18,38 @@ from storemon_pipeline_tests.helpers.runner import (
     CSV_FILES,
     execute,
     report_files,
+    report_path,
     report_row,
     request_config,
     run,
-    told_path,
 )
 
-MOMENTS = ("2024-11-10T12:00:00Z", "2024-11-12T18:00:00Z")
+AS_OF = ("2024-11-10T12:00:00Z", "2024-11-12T18:00:00Z")
 
 
-def test_two_reports_at_once_are_each_what_they_are_alone(
+def test_concurrent_reports_equal_reports_made_alone(
     instance: dg.DagsterInstance,
     sample: Path,
     isolated_environment: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # both ingest the same files into a database that neither finds there
+    # both create the database and ingest the same files
     def report(number: int) -> Path:
         config = isolated_environment / f"{number}.yaml"
-        config.write_text(yaml.safe_dump(request_config(as_of=MOMENTS[number])))
+        config.write_text(yaml.safe_dump(request_config(as_of=AS_OF[number])))
         done = execute("ingest_and_report_job", "-c", config, cwd=isolated_environment)
         assert done.returncode == 0, done.stdout
-        assert f"as of {MOMENTS[number].removesuffix('Z')}" in done.stdout
-        return told_path(done.stdout)
+        assert f"as of {AS_OF[number].removesuffix('Z')}" in done.stdout
+        return report_path(done.stdout)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         reports = list(pool.map(report, range(2)))
 
-    for moment, path in zip(MOMENTS, reports, strict=True):
+    for as_of, path in zip(AS_OF, reports, strict=True):
         row = report_row(path.parent.name)
         assert (row["status"], row["as_of"].isoformat()) == (
             "Complete",
-            moment.replace("Z", "+00:00"),
+            as_of.replace("Z", "+00:00"),
         )
     newest = (isolated_environment / "reports" / "report.csv").read_bytes()
     assert newest in [path.read_bytes() for path in reports]
@@ -57,26 +57,26 @@ def test_two_reports_at_once_are_each_what_they_are_alone(
     monkeypatch.setenv("STOREMON_DATABASE_URL", f"sqlite:///{isolated_environment}/alone.db")
     monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "alone"))
     assert run(instance, "ingest_job").success
-    for moment, path in zip(MOMENTS, reports, strict=True):
-        alone = report_files(run(instance, "report_job", as_of=moment).run_id)
+    for as_of, path in zip(AS_OF, reports, strict=True):
+        alone = report_files(run(instance, "report_job", as_of=as_of).run_id)
         assert {name: (path.parent / name).read_bytes() for name in CSV_FILES} == alone
     assert reports[0].read_bytes() != reports[1].read_bytes()
 
 
-def test_of_runs_that_finish_together_one_is_the_newest(isolated_environment: Path) -> None:
+def test_one_of_concurrent_runs_becomes_the_latest(isolated_environment: Path) -> None:
     reports_dir = UPath(isolated_environment / "reports")
     runs = [RunStorage(reports_dir, f"run-{number}") for number in range(8)]
-    for made in runs:
-        made.directory.mkdir(parents=True)
+    for storage in runs:
+        storage.directory.mkdir(parents=True)
         for name in (REQUEST_FILE, *TABLE_FILES):
-            (made.directory / name).touch()
-    at_once(*[made.publish for made in runs for _ in range(20)])
+            (storage.directory / name).touch()
+    at_once(*[storage.publish for storage in runs for _ in range(20)])
     newest = [path.read_text() for path in reports_dir.iterdir() if path.is_file()]
     assert len(newest) == 1
     assert newest[0].startswith("run-")
 
 
-def test_a_new_sqlite_file_that_another_process_is_setting_up_is_waited_for(
+def test_sqlite_file_locked_during_set_up_is_waited_for(
     isolated_environment: Path,
 ) -> None:
     url = Settings().database_url
@@ -93,7 +93,7 @@ def test_a_new_sqlite_file_that_another_process_is_setting_up_is_waited_for(
 
 
 def at_once(*calls: Callable[[], object]) -> None:
-    """Call functions at the same time; an error of any is raised."""
+    """Call functions concurrently; raise the first error."""
     with ThreadPoolExecutor(max_workers=len(calls)) as pool:
-        for called in [pool.submit(call) for call in calls]:
-            called.result()
+        for future in [pool.submit(call) for call in calls]:
+            future.result()

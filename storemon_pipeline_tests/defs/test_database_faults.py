@@ -1,4 +1,4 @@
-"""A database that goes away is waited for; any other fault is told in one sentence."""
+"""Steps retry while the database is unavailable; other faults fail with one sentence."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def on_postgresql(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return postgresql_url
 
 
-def test_an_ingest_whose_connection_is_cut_is_retried(
+def test_ingest_with_a_lost_connection_is_retried(
     instance: dg.DagsterInstance,
     two_stores: Path,
     on_postgresql: str,
@@ -63,7 +63,7 @@ def test_an_ingest_whose_connection_is_cut_is_retried(
     assert len(retries) == 1
 
 
-def test_a_database_that_stays_away_fails_in_one_sentence(
+def test_unavailable_database_fails_after_retries(
     instance: dg.DagsterInstance,
     two_stores: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -75,11 +75,11 @@ def test_a_database_that_stays_away_fails_in_one_sentence(
     assert "127.0.0.1:1/stores cannot be reached" in failure(result, "ingest")
     types = [event.event_type_value for event in result.all_events]
     assert types.count("STEP_RESTARTED") == errors.RETRIES
-    # the hook that records the failure says so too, and does not fail itself
+    # the failure hook cannot record it either, but does not fail
     assert "HOOK_ERRORED" not in types
 
 
-def test_a_full_disk_names_the_sqlite_file(tmp_path: Path):
+def test_full_disk_names_the_sqlite_file(tmp_path: Path):
     code = """
 import resource, signal, sys
 from sqlalchemy import insert
@@ -97,20 +97,20 @@ except DatabaseUnavailableError as error:
     print(error.is_transient, error)
 """
     path = tmp_path / "storemon.db"
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code, f"sqlite:///{path}"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     ).stdout
-    assert told.startswith(
+    assert output.startswith(
         (
             f"False {path} cannot be read or written (disk I/O error)",
             f"False no space left for {path}",
         )
     )
-    assert "STOREMON_DATABASE_URL" in told
+    assert "STOREMON_DATABASE_URL" in output
 
 
 FILL_UP = (
@@ -120,13 +120,13 @@ FILL_UP = (
 
 
 @pytest.mark.parametrize(
-    ("pragma", "words"),
+    ("pragma", "message"),
     [
         ("max_page_count = 1", "no space left for {}: free some on its disk"),
         ("query_only = ON", "{} may not be written: let this user write the file"),
     ],
 )
-def test_a_fault_of_a_sqlite_file_names_it(tmp_path: Path, pragma: str, words: str):
+def test_sqlite_fault_names_the_file(tmp_path: Path, pragma: str, message: str):
     path = tmp_path / "storemon.db"
     database = Database(f"sqlite:///{path}")
 
@@ -135,20 +135,20 @@ def test_a_fault_of_a_sqlite_file_names_it(tmp_path: Path, pragma: str, words: s
             connection.exec_driver_sql(f"PRAGMA {pragma}")
             connection.exec_driver_sql(FILL_UP)
 
-    with pytest.raises(DatabaseUnavailableError, match=re.escape(words.format(path))) as told:
+    with pytest.raises(DatabaseUnavailableError, match=re.escape(message.format(path))) as raised:
         write()
-    assert not told.value.is_transient
+    assert not raised.value.is_transient
     database.close()
 
 
-def test_a_wrong_query_is_no_fault_of_the_database(database: Database):
-    with database.read() as connection, pytest.raises(Exception, match="no_such_table") as told:
+def test_wrong_query_is_not_a_database_fault(database: Database):
+    with database.read() as connection, pytest.raises(Exception, match="no_such_table") as raised:
         connection.exec_driver_sql("SELECT * FROM no_such_table")
-    assert classify_error(told.value, database._url) is None
+    assert classify_error(raised.value, database._url) is None
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_without_room_for_reports_is_told(
+def test_full_disk_names_the_reports_directory(
     instance: dg.DagsterInstance,
     two_stores: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -161,14 +161,14 @@ def test_a_disk_without_room_for_reports_is_told(
 
     monkeypatch.setattr(ReportWriter, "open", full)
     result = run(instance, "ingest_and_report_job")
-    told = failure(result, "report")
-    assert told.startswith(str(StoremonResource().settings.reports_dir))
-    assert os.strerror(code) in told
-    assert "STOREMON_REPORTS_DIR" in told
-    assert report_row(result.run_id)["error"] == told
+    message = failure(result, "report")
+    assert message.startswith(str(StoremonResource().settings.reports_dir))
+    assert os.strerror(code) in message
+    assert "STOREMON_REPORTS_DIR" in message
+    assert report_row(result.run_id)["error"] == message
 
 
-def test_a_sensor_tick_is_skipped_while_the_database_is_away(
+def test_sensor_tick_is_skipped_if_database_unavailable(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"

@@ -1,4 +1,4 @@
-"""What becomes of runs whose process has died: of their reports, their files, their place in the queue."""
+"""Runs whose process has died: their reports, files and status in Dagster; heartbeats."""
 
 import json
 import os
@@ -33,14 +33,14 @@ SECOND = timedelta(seconds=1)
 SECONDS = 60
 
 
-def until(what: str, is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < give_up_at, f"waited in vain for {what}"
+def wait_until(what: str, is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.02)
 
 
-# What is decided
+# Decisions
 
 
 def test_run_is_dead_after_one_more_interval() -> None:
@@ -51,20 +51,20 @@ def test_run_is_dead_after_one_more_interval() -> None:
     assert dead_runs(stale, suspects, NOON + HEARTBEAT_INTERVAL) == ({}, ["a-run"])
 
 
-def test_run_that_has_shown_itself_is_no_suspect() -> None:
+def test_run_with_a_new_heartbeat_is_no_suspect() -> None:
     suspects, _ = dead_runs({"a-run": NOON}, {}, NOON)
     later = NOON + HEARTBEAT_INTERVAL
     assert dead_runs({}, suspects, later) == ({}, [])
-    # stale once more: its time begins again
+    # stale again: the interval starts again
     again, dead = dead_runs({"a-run": NOON + SECOND}, suspects, later)
     assert (again["a-run"].since, dead) == (later.isoformat(), [])
 
 
-# What is done
+# Clean-up
 
 
 def end_all(instance: dg.DagsterInstance) -> None:
-    """The two ticks that it takes, a minute from now."""
+    """Run the two ticks that it takes, a minute from now."""
     later = datetime.now(UTC) + STALE_AFTER + SECOND
     cursor = end_dead_runs(instance, StoremonResource(), None, later)
     end_dead_runs(instance, StoremonResource(), cursor, later + HEARTBEAT_INTERVAL)
@@ -74,7 +74,7 @@ def end_all(instance: dg.DagsterInstance) -> None:
 def home(
     isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance on disk, which processes share."""
+    """Dagster instance on disk, shared by processes."""
     folder = isolated_environment / "dagster"
     folder.mkdir()
     (folder / "dagster.yaml").touch()
@@ -85,11 +85,11 @@ def home(
 
 @pytest.fixture
 def killed(home: dg.DagsterInstance, two_stores: Path, isolated_environment: Path) -> str:
-    """The id of a run of `dagster job execute` that was killed while it ingested."""
+    """Id of a run of `dagster job execute` that was killed during its ingest."""
     database = StoremonResource().database
-    # what holds the write lock of the data holds the ingest, and no heartbeat
-    holder = sqlite3.connect(isolated_environment / "storemon.db")
-    holder.execute("BEGIN IMMEDIATE")
+    # the write lock of the data blocks the ingest, but no heartbeat
+    lock = sqlite3.connect(isolated_environment / "storemon.db")
+    lock.execute("BEGIN IMMEDIATE")
     command = ["job", "execute", "-m", "storemon_pipeline.definitions", "-j"]
     with subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), *command, "ingest_and_report_job"],
@@ -98,9 +98,9 @@ def killed(home: dg.DagsterInstance, two_stores: Path, isolated_environment: Pat
         stderr=subprocess.DEVNULL,
         env=os.environ,
     ) as process:
-        until("the report to begin", lambda: bool(table("report")))
+        wait_until("the report to begin", lambda: bool(table("report")))
         process.send_signal(signal.SIGKILL)
-    holder.close()
+    lock.close()
     assert database.is_sqlite
     (row,) = table("ingest_run")
     run_id: str = row["run_id"]
@@ -126,7 +126,7 @@ def test_killed_process_leaves_no_report_running(home: dg.DagsterInstance, kille
     assert (ingest["status"], ingest["error"]) == ("Failed", PROCESS_DIED)
     assert not part.exists()
     assert table("run_heartbeat") == []
-    # and the files are read by the next one
+    # the next run ingests the files
     assert run(home, "ingest_and_report_job").success
 
 
@@ -157,7 +157,7 @@ def test_living_run_is_left_alone(instance: dg.DagsterInstance) -> None:
     cursor = end_dead_runs(instance, StoremonResource(), None, later)
     assert list(json.loads(cursor)) == ["a-run"]
     with StoremonResource().database.registry_transaction() as connection:
-        record_heartbeat(connection, "a-run", later)  # it was suspended with the daemon
+        record_heartbeat(connection, "a-run", later)  # suspended together with the daemon
     assert end_dead_runs(instance, StoremonResource(), cursor, later + HEARTBEAT_INTERVAL) == "{}"
     assert report_row("a-run")["status"] == "Running"
 
@@ -170,44 +170,44 @@ def test_status_sensor_keeps_its_suspects(instance: dg.DagsterInstance) -> None:
         assert list(json.loads(context.cursor or "")) == ["a-run"]
 
 
-# The heartbeat
+# Heartbeat
 
 
 def beats() -> list[datetime]:
     return [row["beat_at"] for row in table("run_heartbeat")]
 
 
-def test_heartbeat_survives_a_database_that_is_away(
+def test_heartbeat_survives_an_unavailable_database(
     isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = StoremonResource().database
     heartbeat = Heartbeat(database, "a-run", interval=0.01)
     heartbeat.start()
     (first,) = beats()
-    until("another beat", lambda: beats() != [first])
+    wait_until("another beat", lambda: beats() != [first])
     failed = []
 
-    def away(self: Database) -> None:
+    def unavailable(self: Database) -> None:
         failed.append(self)
-        raise OSError("the disk is away")
+        raise OSError("the disk is unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "registry_transaction", away)
-        until("some failed beats", lambda: len(failed) > 2)
+        patch.setattr(Database, "registry_transaction", unavailable)
+        wait_until("some failed beats", lambda: len(failed) > 2)
     (last,) = beats()
-    until("the next beat", lambda: beats() != [last])
+    wait_until("the next beat", lambda: beats() != [last])
     heartbeat.stop()
     assert beats() == []
 
 
-def test_run_beats_while_it_works_and_not_after(
+def test_run_has_a_heartbeat_only_while_it_works(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[datetime] = []
+    observed: list[datetime] = []
     monkeypatch.setattr(
         "storemon_pipeline.defs.assets.report.render_report_html",
-        lambda *_, **__: seen.extend(beats()) or "<p>",
+        lambda *_, **__: observed.extend(beats()) or "<p>",
     )
     assert run(instance, "ingest_and_report_job").success
-    assert len(seen) == 1
+    assert len(observed) == 1
     assert beats() == []

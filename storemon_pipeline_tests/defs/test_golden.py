@@ -1,11 +1,8 @@
-"""The worked cases of the rules come out of the real command, from whatever directory it is run."""
+"""The golden cases: the files of a report hold the figures worked out by hand."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,10 +13,10 @@ from storemon_pipeline_tests.helpers.runner import (
     copy_data,
     execute,
     report_dir,
+    report_path,
     request_config,
     rows,
     run,
-    told_path,
 )
 
 CASES = sorted(case.name for case in GOLDEN.iterdir() if case.is_dir())
@@ -35,73 +32,54 @@ SEVEN_COLUMNS = [
 ]
 
 
-class Reported(NamedTuple):
-    """What the command wrote for a case: its exit code, its log, and the directory of its files."""
-
-    exit_code: int
-    log: str
-    report: Path
+def request_of(case: str) -> dict[str, Any]:
+    request: dict[str, Any] = yaml.safe_load((GOLDEN / case / "request.yaml").read_text())
+    return request
 
 
-@pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Reported]]:
-    """Run a case by the command, and wait until it is done."""
-    place = tmp_path_factory.mktemp("golden")
-    begun: dict[str, Future[Reported]] = {}
-    # A command takes seconds, most of them to import Dagster, on one core. So while a test waits
-    # for its case the next one runs beside it. Other workers of pytest-xdist have the other cores.
-    ahead = 0 if "PYTEST_XDIST_WORKER" in os.environ else 1
-
-    with ThreadPoolExecutor(max_workers=1 + ahead) as pool:
-
-        def wait(case: str) -> Reported:
-            first = CASES.index(case)
-            for name in CASES[first : first + 1 + ahead]:
-                if name not in begun:
-                    begun[name] = pool.submit(
-                        _report, GOLDEN / name, place / name, dict(os.environ)
-                    )
-            return begun[case].result()
-
-        yield wait
-
-
-def _report(case: Path, place: Path, env: dict[str, str]) -> Reported:
-    data_dir, elsewhere = place / "data", place / "elsewhere"
-    data_dir.mkdir(parents=True)
-    elsewhere.mkdir()
-    copy_data(case, data_dir)
-    config = place / "config.yaml"
-    asked = yaml.safe_load((case / "request.yaml").read_text())
-    config.write_text(yaml.safe_dump(request_config(**asked)))
-    own = {
-        "STOREMON_DATA_DIR": str(data_dir),
-        "STOREMON_REPORTS_DIR": str(place / "reports"),
-        "STOREMON_DATABASE_URL": f"sqlite:///{place}/storemon.db",
-        "STOREMON_MAX_BAD_SHARE": "1",
-    }
-    done = execute("ingest_and_report_job", "-c", config, cwd=elsewhere, env=env | own)
-    report = told_path(done.stdout).parent if done.returncode == 0 else place
-    return Reported(done.returncode, done.stdout, report)
+@pytest.fixture
+def all_rows_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept any share of bad rows."""
+    monkeypatch.setenv("STOREMON_MAX_BAD_SHARE", "1")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_worked_case_comes_out(case: str, reported: Callable[[str], Reported]) -> None:
-    exit_code, log, report = reported(case)
-    assert exit_code == 0, log
-    assert_figures(GOLDEN / case / "expected.csv", report / "report_full.csv")
-    assert_events(GOLDEN / case / "expected_events.csv", report / "downtime_events.csv")
-    if (by_hour := GOLDEN / case / "expected_by_hour.csv").exists():
-        assert_by_hour(by_hour, report / "downtime_by_hour.csv")
-    assert_same_figures(report)
+def test_golden_case_gives_the_expected_files(
+    case: str, instance: dg.DagsterInstance, data_dir: Path, all_rows_accepted: None
+) -> None:
+    copy_data(GOLDEN / case, data_dir)
+    result = run(instance, "ingest_and_report_job", **request_of(case))
+    assert result.success
+    assert_expected(case, report_dir(result.run_id))
 
 
-def test_without_config_the_report_has_the_seven_columns_that_everybody_expects(
+def test_golden_case_by_command_gives_the_expected_files(
+    data_dir: Path, tmp_path: Path, all_rows_accepted: None
+) -> None:
+    # the case whose request has rules, in a process that has to read them from a file
+    case = "weekday_without_hours_is_closed"
+    copy_data(GOLDEN / case, data_dir)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(request_config(**request_of(case))))
+    done = execute("ingest_and_report_job", "-c", config, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert_expected(case, report_path(done.stdout).parent)
+
+
+def test_default_report_has_the_seven_documented_columns(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     made = run(instance, "ingest_and_report_job")
     report = report_dir(made.run_id)
     assert (report / "report.csv").read_text().splitlines()[0].split(",") == SEVEN_COLUMNS
+    assert_same_figures(report)
+
+
+def assert_expected(case: str, report: Path) -> None:
+    assert_figures(GOLDEN / case / "expected.csv", report / "report_full.csv")
+    assert_events(GOLDEN / case / "expected_events.csv", report / "downtime_events.csv")
+    if (by_hour := GOLDEN / case / "expected_by_hour.csv").exists():
+        assert_by_hour(by_hour, report / "downtime_by_hour.csv")
     assert_same_figures(report)
 
 
@@ -114,32 +92,34 @@ def assert_figures(expected: Path, found: Path) -> None:
             assert float(got[column]) == about(want[column]), (want["store_id"], column)
 
 
-def assert_events(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
-    assert [told(row) for row in given] == [told(row) for row in wanted]
-    for want, got in zip(wanted, given, strict=True):
+def assert_events(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
+    assert [event_key(row) for row in actual_rows] == [event_key(row) for row in expected_rows]
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         assert float(got["minutes"]) == about(want["minutes"]), want
 
 
-def told(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
-    """An event as it is compared: its store, its instants with their offsets, whether it goes on."""
+def event_key(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
+    """Return what is compared of an event: store, times with UTC offsets, and whether ongoing."""
     columns = ("start_utc", "end_utc", "start_local", "end_local")
     instants = [datetime.fromisoformat(event[column]) for column in columns]
-    assert instants[:2] == instants[2:], "UTC and local time name different instants"
+    assert instants[:2] == instants[2:], "UTC and local times differ"
     return event["store_id"], [(at, at.utcoffset()) for at in instants], event["ongoing"]
 
 
-def assert_by_hour(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
+def assert_by_hour(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
     key = ("store_id", "day_of_week", "hour")
-    assert [[row[k] for k in key] for row in given] == [[row[k] for k in key] for row in wanted]
-    for want, got in zip(wanted, given, strict=True):
+    assert [[row[k] for k in key] for row in actual_rows] == [
+        [row[k] for k in key] for row in expected_rows
+    ]
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         for column in ("open_minutes", "downtime_minutes", "downtime_pct"):
             assert float(got[column]) == about(want[column]), (want, column)
 
 
 def assert_same_figures(report: Path) -> None:
-    """report.csv says what report_full.csv says, in uptime and downtime of each window."""
+    """Assert that report.csv equals the uptime and downtime columns of report_full.csv."""
     short, full = rows(report / "report.csv"), rows(report / "report_full.csv")
     windows = [
         column.removeprefix("unobserved_") for column in full[0] if column.startswith("unobserved_")

@@ -1,4 +1,4 @@
-"""``report.csv`` of all reports is that of the newest standard report, of one data directory."""
+"""The shared ``report.csv`` is that of the newest standard report of one data directory."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def latest() -> bytes:
 
 @pytest.fixture
 def standard(instance: dg.DagsterInstance, two_stores: Path) -> bytes:
-    """The `report.csv` of a standard report, which is the newest."""
+    """Content of `report.csv` of the newest standard report."""
     made = run(instance, "ingest_and_report_job")
     assert latest() == report_files(made.run_id)["report.csv"]
     return latest()
@@ -116,7 +116,7 @@ def test_each_data_directory_has_its_own_latest_file(
     assert default == UPath(PROJECT_ROOT / "reports" / "report.csv")
     assert other.parent.parent == default.parent
     assert other.parent.name.startswith("data-")
-    # a directory for reports that is named is used as it is
+    # an explicit directory is used unchanged
     monkeypatch.setenv("STOREMON_DATA_DIR", str(isolated_environment / "data"))
-    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "mine"))
-    assert Settings().latest_report_path == UPath(isolated_environment / "mine" / "report.csv")
+    monkeypatch.setenv("STOREMON_REPORTS_DIR", str(isolated_environment / "custom"))
+    assert Settings().latest_report_path == UPath(isolated_environment / "custom" / "report.csv")

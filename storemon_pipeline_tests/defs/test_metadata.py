@@ -1,6 +1,6 @@
-"""What a person sees of a run in Dagster's UI: counts, previews, plots, and checks, with the right numbers.
+"""Metadata of a run in Dagster's UI: counts, previews, charts and checks.
 
-The numbers are worked out here from the sample's CSV files, with nothing of the package.
+Expected numbers are computed from the sample's CSV files without the package.
 """
 
 import base64
@@ -50,7 +50,7 @@ ASSETS = {
 
 
 class Sample:
-    """What the sample's files say."""
+    """Expected values, computed from the sample's files."""
 
     def __init__(self) -> None:
         polls = [tuple(row.values()) for row in rows(SAMPLE / "store_status.csv")]
@@ -105,14 +105,14 @@ def expected() -> Sample:
 
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProcessResult]:
-    """One run on the sample, for all tests to look at."""
-    place = tmp_path_factory.mktemp("metadata")
-    (place / "data").mkdir()
-    copy_data(SAMPLE, place / "data")
+    """Run on the sample, shared by the tests."""
+    workspace = tmp_path_factory.mktemp("metadata")
+    (workspace / "data").mkdir()
+    copy_data(SAMPLE, workspace / "data")
     with pytest.MonkeyPatch.context() as env, dg.DagsterInstance.ephemeral() as instance:
-        env.setenv("STOREMON_DATA_DIR", str(place / "data"))
-        env.setenv("STOREMON_DATABASE_URL", f"sqlite:///{place}/storemon.db")
-        env.setenv("STOREMON_REPORTS_DIR", str(place / "reports"))
+        env.setenv("STOREMON_DATA_DIR", str(workspace / "data"))
+        env.setenv("STOREMON_DATABASE_URL", f"sqlite:///{workspace}/storemon.db")
+        env.setenv("STOREMON_REPORTS_DIR", str(workspace / "reports"))
         made = run(instance, "ingest_and_report_job")
         assert made.success
         yield made
@@ -120,7 +120,7 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteI
 
 @pytest.fixture(scope="module")
 def shown(sample_run: dg.ExecuteInProcessResult) -> Mapping[str, Mapping[str, Any]]:
-    """The metadata of each asset, as values."""
+    """Metadata values of each asset."""
     return {
         event.asset_key.to_user_string(): {
             name: metadata.value for name, metadata in event.materialization.metadata.items()
@@ -146,14 +146,14 @@ def files_dir(made: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, 
     return path.parent
 
 
-def test_every_asset_was_made(shown: Mapping[str, Mapping[str, Any]]) -> None:
+def test_every_asset_is_materialized(shown: Mapping[str, Mapping[str, Any]]) -> None:
     assert shown.keys() == ASSETS
 
 
-def test_row_counts_are_those_of_the_files(
+def test_row_counts_match_the_files(
     sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]], expected: Sample
 ) -> None:
-    counts = {name: of.get("dagster/row_count") for name, of in shown.items()}
+    counts = {name: values.get("dagster/row_count") for name, values in shown.items()}
     report = files_dir(sample_run, shown)
     assert counts["store_status"] == expected.polls
     assert counts["business_hours"] == len(expected.hours)
@@ -170,7 +170,7 @@ def test_row_counts_are_those_of_the_files(
 
 
 @pytest.mark.parametrize("asset", sorted(ASSETS - {"report_request"}))
-def test_a_table_has_a_preview_of_its_first_rows(
+def test_table_has_a_preview_of_its_first_rows(
     asset: str, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     header, ruler, *first = shown[asset]["preview"].splitlines()
@@ -181,7 +181,7 @@ def test_a_table_has_a_preview_of_its_first_rows(
     assert len({line.count("|") for line in (header, ruler, *first)}) == 1
 
 
-def test_the_columns_told_are_those_of_the_file(
+def test_column_schema_matches_the_file(
     sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     report = files_dir(sample_run, shown)
@@ -191,34 +191,34 @@ def test_the_columns_told_are_those_of_the_file(
 
 
 @pytest.mark.parametrize("asset", ["uptime_report", "downtime_events", "downtime_by_hour"])
-def test_a_report_has_the_plot_of_its_page_with_words_for_those_who_cannot_see_it(
+def test_report_assets_have_the_chart_of_the_page(
     sample_run: dg.ExecuteInProcessResult, asset: str, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    found = re.fullmatch(
+    chart = re.fullmatch(
         r"\*\*(?P<title>.{10,})\*\*\n\n"
-        r"!\[(?P<told>[^\]]{10,})\]\(data:image/svg\+xml;base64,(?P<svg>[A-Za-z0-9+/=]+)\)",
+        r"!\[(?P<description>[^\]]{10,})\]\(data:image/svg\+xml;base64,(?P<svg>[A-Za-z0-9+/=]+)\)",
         shown[asset]["plot"],
     )
-    assert found
-    svg = base64.b64decode(found["svg"], validate=True).decode()
+    assert chart
+    svg = base64.b64decode(chart["svg"], validate=True).decode()
     image = ET.fromstring(svg)
     assert image.tag == "{http://www.w3.org/2000/svg}svg"
     assert int(image.attrib["width"]) > 600
     assert int(image.attrib["height"]) > 200
-    # there is no page around it to take colours from, and nothing is loaded
+    # self-contained: no colors of a page, nothing to load
     assert not re.search(r"var\(|currentColor|href|url\(", svg)
     page = html.unescape((files_dir(sample_run, shown) / "report.html").read_text())
-    assert found["title"] in page
-    assert found["told"] in page
+    assert chart["title"] in page
+    assert chart["description"] in page
 
 
-def test_a_report_has_a_link_to_its_page(
+def test_report_links_to_its_page(
     sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     assert shown["uptime_report"]["page"] == f"http://127.0.0.1:8000/reports/{sample_run.run_id}"
 
 
-def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(
+def test_fleet_metadata_follows_from_the_report(
     sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     figures = rows(files_dir(sample_run, shown) / "report_full.csv")
@@ -227,16 +227,18 @@ def test_the_fleet_s_figures_are_numbers_that_follow_from_the_report(
             figure: sum(float(row[f"{figure}_{window}"]) for row in figures) / unit
             for figure in ("uptime", "downtime", "unobserved")
         }
-        told = shown["uptime_report"]
+        metadata = shown["uptime_report"]
         pct = 100 * total["uptime"] / (total["uptime"] + total["downtime"])
-        # the report's figures are rounded, the fleet's are not made from rounded ones
-        assert told[f"fleet_uptime_pct_{window}"] == pytest.approx(pct, abs=0.02)
-        assert isinstance(told[f"fleet_uptime_pct_{window}"], float)
+        # the report is rounded, the fleet totals are computed from unrounded values
+        assert metadata[f"fleet_uptime_pct_{window}"] == pytest.approx(pct, abs=0.02)
+        assert isinstance(metadata[f"fleet_uptime_pct_{window}"], float)
         for figure in ("uptime", "downtime", "unobserved"):
-            assert told[f"fleet_{figure}_hours_{window}"] == pytest.approx(total[figure], abs=0.3)
+            assert metadata[f"fleet_{figure}_hours_{window}"] == pytest.approx(
+                total[figure], abs=0.3
+            )
 
 
-def test_the_request_is_shown_with_every_question_answered(
+def test_resolved_request_is_shown(
     shown: Mapping[str, Mapping[str, Any]], expected: Sample
 ) -> None:
     request = shown["report_request"]["request"]
@@ -245,28 +247,28 @@ def test_the_request_is_shown_with_every_question_answered(
     assert shown["report_request"]["as_of"] == expected.newest.timestamp()
 
 
-def test_worst_stores_are_those_with_the_least_uptime(
+def test_worst_stores_have_the_lowest_uptime(
     sample_run: dg.ExecuteInProcessResult, shown: Mapping[str, Mapping[str, Any]]
 ) -> None:
     figures = rows(files_dir(sample_run, shown) / "report_full.csv")
-    known = [row for row in figures if row["uptime_pct_last_week"]]
-    least = sorted(known, key=lambda row: float(row["uptime_pct_last_week"]))[:5]
-    told = shown["uptime_report"]["worst_stores_last_week"].splitlines()[2:]
-    assert [line.split("|")[1].strip() for line in told] == [row["store_id"] for row in least]
+    observed = [row for row in figures if row["uptime_pct_last_week"]]
+    lowest = sorted(observed, key=lambda row: float(row["uptime_pct_last_week"]))[:5]
+    lines = shown["uptime_report"]["worst_stores_last_week"].splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == [row["store_id"] for row in lowest]
 
 
 @pytest.mark.parametrize(
-    ("asset", "bad", "of"),
+    ("asset", "bad", "total"),
     [
         ("store_status", 8, "rows"),
         ("business_hours", 1, "hours_rows"),
         ("store_timezones", 2, "zones_rows"),
     ],
 )
-def test_bad_rows_are_a_warning_with_their_share_and_the_first_of_them(
+def test_bad_rows_warn_with_share_and_first_rows(
     asset: str,
     bad: int,
-    of: str,
+    total: str,
     checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation],
     expected: Sample,
 ) -> None:
@@ -275,14 +277,14 @@ def test_bad_rows_are_a_warning_with_their_share_and_the_first_of_them(
     assert not result.passed
     assert result.severity is dg.AssetCheckSeverity.WARN
     assert metadata["bad_rows"] == bad
-    assert metadata["bad_share"] == pytest.approx(bad / getattr(expected, of))
+    assert metadata["bad_share"] == pytest.approx(bad / getattr(expected, total))
     assert metadata["accepted_share"] == 0.05
     first = metadata["first_bad_rows"].records
     assert len(first) == bad
     assert all(record.data["reason"] and record.data["line_number"] for record in first)
 
 
-def test_the_number_of_bad_polls_is_that_of_the_file(expected: Sample) -> None:
+def test_sample_has_eight_bad_polls(expected: Sample) -> None:
     assert expected.bad_rows == 8
 
 
@@ -309,13 +311,13 @@ def test_stores_with_weekdays_without_hours_are_named(
     result = checked["business_hours", "every_weekday_has_hours"]
     assert expected.weekdays_missing
     assert named(result, expected) == set(expected.weekdays_missing)
-    told = result.metadata["first_stores"].value.records
+    records = result.metadata["first_stores"].value.records
     assert {
-        record.data["store_id"]: record.data["weekdays_without_hours"] for record in told
+        record.data["store_id"]: record.data["weekdays_without_hours"] for record in records
     } == expected.weekdays_missing
 
 
-def test_stores_without_a_known_time_zone_are_named(
+def test_stores_without_a_valid_time_zone_are_named(
     checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation], expected: Sample
 ) -> None:
     result = checked["store_timezones", "every_store_has_a_timezone"]
@@ -323,7 +325,7 @@ def test_stores_without_a_known_time_zone_are_named(
     assert named(result, expected) == expected.without_zone
 
 
-def test_files_that_are_not_there_name_no_stranger(
+def test_missing_optional_files_pass_only_polled_stores(
     checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation],
 ) -> None:
     for asset in ("special_hours", "service_levels"):
@@ -337,12 +339,12 @@ def test_files_that_are_not_there_name_no_stranger(
         ("service_levels", ["store_id,target_pct", "{},99.5"]),
     ],
 )
-def test_a_file_that_names_a_store_that_was_never_polled_is_told_of(
+def test_file_with_a_store_never_polled_warns(
     asset: str, lines: list[str], instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     header, row = lines
-    rows_of = [row.format(store) for store in ("s1", "s-one")]
-    (two_stores / f"{asset}.csv").write_text("\n".join([header, *rows_of, ""]))
+    file_rows = [row.format(store) for store in ("s1", "s-one")]
+    (two_stores / f"{asset}.csv").write_text("\n".join([header, *file_rows, ""]))
     checks = run(instance, "ingest_job").get_asset_check_evaluations()
     (result,) = (
         check
@@ -355,21 +357,21 @@ def test_a_file_that_names_a_store_that_was_never_polled_is_told_of(
     assert first.data == {"store_id": "s-one"}
 
 
-def named(result: dg.AssetCheckEvaluation, said: Sample) -> set[str]:
-    """The stores that a check names, which is a warning with the right numbers."""
+def named(result: dg.AssetCheckEvaluation, expected: Sample) -> set[str]:
+    """Return the stores that a check names, after checking its severity and numbers."""
     metadata = {name: metadata.value for name, metadata in result.metadata.items()}
     stores = [record.data["store_id"] for record in metadata["first_stores"].records]
     assert not result.passed
     assert result.severity is dg.AssetCheckSeverity.WARN
     assert metadata["stores"] == len(stores) == len(set(stores))
-    assert metadata["polled_stores"] == len(said.last)
-    assert metadata["share"] == pytest.approx(len(stores) / len(said.last))
-    assert result.description == f"{len(stores)} of {len(said.last)} polled stores."
+    assert metadata["polled_stores"] == len(expected.last)
+    assert metadata["share"] == pytest.approx(len(stores) / len(expected.last))
+    assert result.description == f"{len(stores)} of {len(expected.last)} polled stores."
     return {str(store) for store in stores}
 
 
 @pytest.mark.parametrize("check", ["uptime_and_downtime_within_open_time", "one_row_per_store"])
-def test_the_checks_of_the_report_pass(
+def test_report_checks_pass(
     check: str, checked: Mapping[tuple[str, str], dg.AssetCheckEvaluation]
 ) -> None:
     result = checked["uptime_report", check]
@@ -377,23 +379,23 @@ def test_the_checks_of_the_report_pass(
     assert result.severity is dg.AssetCheckSeverity.ERROR
 
 
-def test_a_report_without_any_store_is_shown_like_any_other(
-    instance: dg.DagsterInstance, two_stores: Path
-) -> None:
+def test_report_without_stores_has_metadata(instance: dg.DagsterInstance, two_stores: Path) -> None:
     assert run(instance, "ingest_job").success
     empty = run(instance, "report_job", as_of="2001-01-01")
     assert empty.success
     report = empty.asset_materializations_for_node("report")
-    counts = {one.asset_key.path[-1]: one.metadata["dagster/row_count"].value for one in report}
+    counts = {
+        event.asset_key.path[-1]: event.metadata["dagster/row_count"].value for event in report
+    }
     assert counts == {"uptime_report": 0, "downtime_events": 0, "downtime_by_hour": 0}
-    assert all("plot" in one.metadata for one in report)
+    assert all("plot" in event.metadata for event in report)
     assert not [
-        name for one in report for name in one.metadata if name.startswith("fleet_uptime_pct")
+        name for event in report for name in event.metadata if name.startswith("fleet_uptime_pct")
     ]
     assert (report_dir(empty.run_id) / "report.csv").read_text().count("\n") == 1
 
 
-def test_tables_without_any_poll_pass_the_checks_of_stores(
+def test_tables_without_polls_pass_the_checks(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     (two_stores / "store_status.csv").write_text("store_id,status,timestamp_utc\n")
@@ -402,15 +404,13 @@ def test_tables_without_any_poll_pass_the_checks_of_stores(
     assert all(result.passed for result in ingested.get_asset_check_evaluations())
 
 
-def test_hours_can_be_ingested_before_there_is_any_poll(
-    instance: dg.DagsterInstance, two_stores: Path
-) -> None:
+def test_hours_can_be_ingested_before_polls(instance: dg.DagsterInstance, two_stores: Path) -> None:
     (two_stores / "store_status.csv").unlink()
     ingested = materialize(instance, "business_hours", "store_timezones")
     assert ingested.success
 
 
-# find_gaps, on tables alone
+# find_incomplete_stores
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 
@@ -444,65 +444,71 @@ def zones(**zone: str) -> pd.DataFrame:
     )
 
 
-def gaps(stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame) -> dict[str, list[Any]]:
-    """The stores of each check that has some, with what is told of them but for last polls."""
+def incomplete(
+    stores: pd.DataFrame, hours: pd.DataFrame, zones: pd.DataFrame
+) -> dict[str, list[Any]]:
+    """Return the failing rows of each check, without times."""
     return {
         check: [
             tuple(value for value in row if not isinstance(value, datetime))
-            for row in found.itertuples(index=False)
+            for row in failing.itertuples(index=False)
         ]
-        for check, found in find_incomplete_stores(stores, hours, zones).items()
-        if len(found)
+        for check, failing in find_incomplete_stores(stores, hours, zones).items()
+        if len(failing)
     }
 
 
 ALL_WEEK = "0123456"
 
 
-def test_nothing_is_missing_of_a_store_with_everything() -> None:
-    assert gaps(stores(a=0 * DAY), hours(a=ALL_WEEK), zones(a="Asia/Tokyo")) == {}
+def test_store_with_all_data_passes() -> None:
+    assert incomplete(stores(a=0 * DAY), hours(a=ALL_WEEK), zones(a="Asia/Tokyo")) == {}
 
 
-def test_a_store_is_silent_when_its_last_poll_is_more_than_a_day_before_the_newest() -> None:
-    found = gaps(
+def test_store_is_silent_after_more_than_a_day() -> None:
+    checks = incomplete(
         stores(a=0 * DAY, b=DAY, c=DAY + timedelta(microseconds=1)),
         hours(a=ALL_WEEK, b=ALL_WEEK, c=ALL_WEEK),
         zones(a="UTC", b="UTC", c="UTC"),
     )
-    assert found == {"polled_within_a_day": [("c",)]}
+    assert checks == {"polled_within_a_day": [("c",)]}
 
 
-def test_a_store_without_hours_is_not_counted_for_its_weekdays_too() -> None:
-    assert gaps(stores(a=0 * DAY), hours(), zones(a="UTC")) == {"every_store_has_hours": [("a",)]}
+def test_store_without_hours_fails_one_check() -> None:
+    assert incomplete(stores(a=0 * DAY), hours(), zones(a="UTC")) == {
+        "every_store_has_hours": [("a",)]
+    }
 
 
 def test_weekdays_without_hours_are_counted() -> None:
-    found = gaps(stores(a=0 * DAY), hours(a="0123"), zones(a="UTC"))
-    assert found == {"every_weekday_has_hours": [("a", 3)]}
+    checks = incomplete(stores(a=0 * DAY), hours(a="0123"), zones(a="UTC"))
+    assert checks == {"every_weekday_has_hours": [("a", 3)]}
 
 
-def test_an_unknown_zone_is_told_and_a_missing_one_is_empty() -> None:
-    found = gaps(
+def test_invalid_zone_is_shown_and_missing_zone_is_empty() -> None:
+    checks = incomplete(
         stores(a=0 * DAY, b=0 * DAY, c=0 * DAY),
         hours(a=ALL_WEEK, b=ALL_WEEK, c=ALL_WEEK),
         zones(a="America/Gotham", c="America/Chicago"),
     )
-    assert found == {"every_store_has_a_timezone": [("a", "America/Gotham"), ("b", "")]}
+    assert checks == {"every_store_has_a_timezone": [("a", "America/Gotham"), ("b", "")]}
 
 
-def test_a_zone_an_earlier_version_stored_as_written_is_known() -> None:
-    found = gaps(
+def test_unnormalized_zone_of_earlier_versions_is_valid() -> None:
+    checks = incomplete(
         stores(a=0 * DAY, b=0 * DAY),
         hours(a=ALL_WEEK, b=ALL_WEEK),
         zones(a=" america/new york", b="Eastern Standard Time"),
     )
-    assert found == {}
+    assert checks == {}
 
 
-def test_hours_and_zones_of_stores_that_were_never_polled_do_not_count() -> None:
-    assert gaps(stores(a=0 * DAY), hours(a=ALL_WEEK, z="0"), zones(a="UTC", z="Nowhere")) == {}
+def test_data_of_stores_never_polled_is_ignored() -> None:
+    assert (
+        incomplete(stores(a=0 * DAY), hours(a=ALL_WEEK, z="0"), zones(a="UTC", z="Nowhere")) == {}
+    )
 
 
-def test_empty_tables_have_no_gaps() -> None:
-    assert gaps(stores(), hours(), zones()) == {}
-    assert gaps(stores(), hours(a="0"), zones(a="UTC")) == {}
+def test_empty_tables_pass() -> None:
+    assert incomplete(stores(), hours(), zones()) == {}
+    assert incomplete(stores(), hours(a="0"), zones(a="UTC")) == {}

@@ -1,4 +1,4 @@
-"""Some of the assets can be made alone: they go on from what one earlier run has left, whole."""
+"""A run of only some assets reads the others from one earlier, complete run."""
 
 import shutil
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ PAST = "2023-01-23T12:00:00Z"
 
 @pytest.fixture
 def complete(instance: dg.DagsterInstance, two_stores: Path) -> dg.ExecuteInProcessResult:
-    """A run that has made everything."""
+    """A run of all assets."""
     made = run(instance, "ingest_and_report_job")
     assert made.success
     return made
@@ -48,15 +48,15 @@ def files(run_id: str) -> set[str]:
 
 
 def fails_at(
-    asset: str, instance: dg.DagsterInstance, job: str = "report_job", **asked: object
+    asset: str, instance: dg.DagsterInstance, job: str = "report_job", **config: object
 ) -> dg.ExecuteInProcessResult:
-    """A run that cannot write an asset's file, since a directory is in its place."""
+    """Run a job that fails to write an asset: a directory blocks its file."""
     run_id = make_new_run_id()
-    (report_dir(run_id) / "intermediate" / f"{asset}.parquet" / "in_the_way").mkdir(parents=True)
+    (report_dir(run_id) / "intermediate" / f"{asset}.parquet" / "blocker").mkdir(parents=True)
     failed = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
-        run_config=request_config(**asked),
+        run_config=request_config(**config),
         raise_on_error=False,
     )
     assert failed.failure_data_for_node(asset) is not None
@@ -69,7 +69,7 @@ def report_job() -> dg.JobDefinition:
 
 @pytest.fixture
 def retry(instance: dg.DagsterInstance) -> Iterator[object]:
-    """Retry a run of report_job from where it failed."""
+    """Return a function that retries a run of report_job from its failure."""
 
     def retried(run_id: str) -> str:
         done = dg.execute_job(
@@ -83,7 +83,7 @@ def retry(instance: dg.DagsterInstance) -> Iterator[object]:
     return retried
 
 
-def test_uptime_report_alone_gives_the_same_report_under_its_own_run_id(
+def test_uptime_report_alone_gives_the_same_report(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     alone = materialize(instance, "uptime_report")
@@ -95,38 +95,38 @@ def test_uptime_report_alone_gives_the_same_report_under_its_own_run_id(
         "intermediate/continues",
     }
     for name in ("report.csv", "report_full.csv"):
-        made, before = report_dir(alone.run_id) / name, report_dir(complete.run_id) / name
-        assert made.read_bytes() == before.read_bytes()
+        new, before = report_dir(alone.run_id) / name, report_dir(complete.run_id) / name
+        assert new.read_bytes() == before.read_bytes()
     row = report_row(alone.run_id)
     assert (row["status"], row["stores"]) == ("Complete", 2)
     assert row["request"] == report_row(complete.run_id)["request"]
 
 
-def test_downtime_events_alone_are_a_file_but_no_report(
+def test_downtime_events_alone_make_no_report(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     alone = materialize(instance, "downtime_events")
     assert alone.success
     assert files(alone.run_id) == {"downtime_events.csv", "intermediate/continues"}
-    made, before = (report_dir(each.run_id) / "downtime_events.csv" for each in (alone, complete))
-    assert made.read_bytes() == before.read_bytes()
+    new, before = (report_dir(made.run_id) / "downtime_events.csv" for made in (alone, complete))
+    assert new.read_bytes() == before.read_bytes()
     assert [row["report_id"] for row in table("report")] == [complete.run_id]
 
 
-def test_what_a_run_has_made_anew_is_what_the_next_one_goes_on_from(
+def test_recomputed_asset_is_input_of_the_next_run(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     hours = materialize(instance, "open_hours")
     assert hours.success
-    # were it read from the complete run, there would be no hours now
+    # a run that reads from the complete run would fail now
     (report_dir(complete.run_id) / "intermediate" / "open_hours.parquet").unlink()
     alone = materialize(instance, "uptime_report")
     assert alone.success
-    made, before = (report_dir(each.run_id) / "report_full.csv" for each in (alone, complete))
-    assert made.read_bytes() == before.read_bytes()
+    new, before = (report_dir(made.run_id) / "report_full.csv" for made in (alone, complete))
+    assert new.read_bytes() == before.read_bytes()
 
 
-def test_a_new_request_alone_is_not_mixed_with_what_was_made_for_another(
+def test_new_request_alone_is_not_mixed_with_other_tables(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     assert materialize(instance, "report_request", windows=["month"]).success
@@ -138,45 +138,47 @@ def test_a_new_request_alone_is_not_mixed_with_what_was_made_for_another(
     ).read_bytes()
 
 
-def test_a_new_request_and_its_report_without_what_lies_between_say_what_is_missing(
+def test_request_and_report_without_assets_between_fail(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
-    told = failure(materialize(instance, "report_request", "uptime_report"), "report")
-    assert told == (
-        "this run made a new report_request but no current_status for it: materialize all that "
-        "lies between as well, or run report_job"
+    message = failure(materialize(instance, "report_request", "uptime_report"), "report")
+    assert message == (
+        "current_status is missing for this run's report_request: also materialize the assets in "
+        "between, or run report_job"
     )
 
 
-def test_where_no_run_has_left_anything_it_is_said_what_to_run(
+def test_report_without_earlier_run_names_the_job(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
-    told = failure(materialize(instance, "uptime_report"), "report")
-    assert told == "no run has left current_status yet: run report_job, which makes all of a report"
+    message = failure(materialize(instance, "uptime_report"), "report")
+    assert message == (
+        "no run has produced current_status yet: run report_job, which makes a complete report"
+    )
     assert table("report") == []
 
 
-def test_where_the_newest_run_was_removed_it_is_said_what_to_run(
+def test_report_after_removal_of_latest_run_names_the_job(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     shutil.rmtree(report_dir(complete.run_id))
-    told = failure(materialize(instance, "uptime_report"), "report")
-    assert "run report_job, which makes all of a report" in told
+    message = failure(materialize(instance, "uptime_report"), "report")
+    assert "run report_job, which makes a complete report" in message
     assert not report_dir(complete.run_id).exists()
 
 
-def test_where_the_run_that_the_newest_one_went_on_from_was_removed_it_is_said_what_to_run(
+def test_report_after_removal_of_parent_run_names_the_job(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     newest = materialize(instance, "status_intervals")
     assert newest.success
     shutil.rmtree(report_dir(complete.run_id))
-    told = failure(materialize(instance, "uptime_report"), "report")
-    assert "run report_job, which makes all of a report" in told
+    message = failure(materialize(instance, "uptime_report"), "report")
+    assert "run report_job, which makes a complete report" in message
 
 
-def test_a_whole_chain_without_ingestion_is_what_the_next_run_goes_on_from(
+def test_all_intermediate_assets_are_inputs_of_the_next_run(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     chain = materialize(instance, "report_request", *INTERMEDIATE, as_of=PAST)
@@ -187,7 +189,7 @@ def test_a_whole_chain_without_ingestion_is_what_the_next_run_goes_on_from(
     assert set(files(newest["report_id"])) >= {"report.csv", "downtime_events.csv"}
 
 
-def test_a_newer_run_that_failed_half_way_is_not_gone_on_from(
+def test_failed_run_is_no_parent(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     fails_at("open_hours", instance, as_of=PAST)
@@ -196,21 +198,21 @@ def test_a_newer_run_that_failed_half_way_is_not_gone_on_from(
     assert report_row(alone.run_id)["as_of"] == report_row(complete.run_id)["as_of"]
 
 
-def test_a_retried_run_goes_on_from_the_run_it_retries_not_from_a_newer_one(
+def test_retry_reads_from_the_run_it_retries(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult, retry
 ) -> None:
-    wanted = run(instance, "report_job", as_of=PAST)
+    expected = run(instance, "report_job", as_of=PAST)
     failed = fails_at("status_intervals", instance, as_of=PAST)
     assert run(instance, "report_job").success
     retried = retry(failed.run_id)
     assert "intermediate/report_request.json" not in files(retried)
-    assert report_files(retried) == report_files(wanted.run_id)
-    # one report: the retry makes that of the run it retries
+    assert report_files(retried) == report_files(expected.run_id)
+    # the retry completes the report of the run that it retries
     row = report_row(failed.run_id)
     assert (row["status"], row["run_id"]) == ("Complete", retried)
 
 
-def test_a_run_goes_on_from_a_retried_one_like_from_any_other(
+def test_retry_is_a_parent_like_any_run(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult, retry
 ) -> None:
     failed = fails_at("status_intervals", instance, as_of=PAST)
@@ -220,7 +222,7 @@ def test_a_run_goes_on_from_a_retried_one_like_from_any_other(
     assert rows(report_dir(alone.run_id) / "report.csv") == rows(report_dir(retried) / "report.csv")
 
 
-def test_a_request_alone_is_no_report_and_is_not_said_to_be_running(
+def test_request_alone_makes_no_report(
     instance: dg.DagsterInstance, complete: dg.ExecuteInProcessResult
 ) -> None:
     assert materialize(instance, "report_request").success

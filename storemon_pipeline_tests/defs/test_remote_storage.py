@@ -1,4 +1,4 @@
-"""Reports can be written to any place that fsspec knows, and gone on from there."""
+"""Reports can be stored on any file system of fsspec, and later runs read from it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from upath import UPath
 from storemon_pipeline_tests.helpers.runner import CSV_FILES, materialize, report_files, run
 
 
-def test_a_report_on_another_file_system_is_the_same_and_can_be_gone_on_from(
+def test_report_on_another_file_system_is_the_same(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = report_files(run(instance, "ingest_and_report_job").run_id)
@@ -19,7 +19,7 @@ def test_a_report_on_another_file_system_is_the_same_and_can_be_gone_on_from(
     again = materialize(instance, "uptime_report")
     assert first.success
     assert again.success
-    there = {name: (reports / first.run_id / name).read_bytes() for name in CSV_FILES}
-    assert there == local
+    remote = {name: (reports / first.run_id / name).read_bytes() for name in CSV_FILES}
+    assert remote == local
     assert (reports / again.run_id / "report.csv").read_bytes() == local["report.csv"]
     assert (reports / "report.csv").read_bytes() == local["report.csv"]

@@ -1,4 +1,4 @@
-"""remove_polls_job removes polls of a store that its corrected file cannot take back."""
+"""remove_polls_job removes polls of a store that a corrected file cannot remove."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ RANGE = {"start": "2023-01-24T10:00:00Z", "end": "2023-01-24 11:00 UTC"}
 
 @pytest.fixture
 def polls(data_dir: Path) -> Path:
-    """A file of hourly polls of one store."""
+    """File of hourly polls of one store."""
     path = data_dir / "store_status.csv"
     stamps = [f"2023-01-24 {hour}:00:00 UTC" for hour in (9, 10, 11)]
     path.write_text("store_id,status,timestamp_utc\n")
@@ -35,7 +35,7 @@ def hours() -> list[int]:
     return sorted(row["timestamp_utc"].hour for row in table("store_status"))
 
 
-def test_the_job_removes_a_range_and_says_what_to_do(
+def test_job_removes_a_range_and_logs_the_next_step(
     instance: dg.DagsterInstance, polls: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -43,18 +43,18 @@ def test_the_job_removes_a_range_and_says_what_to_do(
     assert remove(instance, store_id="7", **RANGE).success
     log = capfd.readouterr().err
     assert hours() == [9, 11]
-    assert "Removed 1 poll of 7 from 2023-01-24T10:00:00+00:00 to before 2023-01-24T11:00" in log
+    assert "Moved 1 poll of 7 from 2023-01-24T10:00:00+00:00 until 2023-01-24T11:00" in log
     assert "Correct the file as well" in log
-    # a file that has not changed is not read again
+    # an unchanged file is not ingested again
     assert run(instance, "ingest_job").success
     assert hours() == [9, 11]
-    # one that has changed, and still has the poll, is
+    # a changed file that still contains the poll is
     polls.write_text(polls.read_text().replace("7,inactive", "7,active"))
     assert run(instance, "ingest_job").success
     assert hours() == [9, 10, 11]
 
 
-def test_the_job_may_run_again(instance: dg.DagsterInstance, polls: Path) -> None:
+def test_job_is_idempotent(instance: dg.DagsterInstance, polls: Path) -> None:
     assert run(instance, "ingest_job").success
     for _ in range(2):
         assert remove(instance, store_id="7", **RANGE).success
@@ -63,7 +63,7 @@ def test_the_job_may_run_again(instance: dg.DagsterInstance, polls: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({"store_id": 7}, "store_id: 7 is not text: put the store id in quotes"),
         ({"store_id": "a b"}, "store_id: 'a b' is not a valid store id"),
@@ -71,8 +71,8 @@ def test_the_job_may_run_again(instance: dg.DagsterInstance, polls: Path) -> Non
         ({"end": RANGE["start"]}, "must be before end"),
     ],
 )
-def test_a_range_that_is_none_is_refused(
-    instance: dg.DagsterInstance, config: dict[str, Any], told: str
+def test_invalid_range_is_rejected(
+    instance: dg.DagsterInstance, config: dict[str, Any], message: str
 ) -> None:
-    refused = remove(instance, **({"store_id": "7"} | RANGE | config))
-    assert told in failure(refused, "remove_polls")
+    rejected = remove(instance, **({"store_id": "7"} | RANGE | config))
+    assert message in failure(rejected, "remove_polls")

@@ -1,4 +1,4 @@
-"""The table `report` says of each run that makes a report what was asked for and what became of it."""
+"""Rows of the table `report`: request and status of each run that makes a report."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ NEWEST_POLL = datetime(2023, 1, 25, 0, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("job", ["ingest_and_report_job", "report_job"])
-def test_a_run_that_succeeds_is_complete_with_its_request_stores_and_times(
+def test_successful_run_is_complete_with_its_request(
     job: str, instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -40,16 +40,14 @@ def test_a_run_that_succeeds_is_complete_with_its_request_stores_and_times(
     assert before <= row["requested_at"] <= row["finished_at"] <= after
 
 
-def test_ingest_job_alone_is_no_report(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_ingest_job_makes_no_report(instance: dg.DagsterInstance, two_stores: Path) -> None:
     assert run(instance, "ingest_job").success
     (two_stores / "store_status.csv").unlink()
     assert not run(instance, "ingest_job").success
     assert table("report") == []
 
 
-def test_an_ingestion_that_fails_fails_its_report(
-    instance: dg.DagsterInstance, two_stores: Path
-) -> None:
+def test_failed_ingest_fails_its_report(instance: dg.DagsterInstance, two_stores: Path) -> None:
     (two_stores / "store_status.csv").unlink()
     failed = run(instance, "ingest_and_report_job")
     row = report_row(failed.run_id)
@@ -59,14 +57,12 @@ def test_an_ingestion_that_fails_fails_its_report(
     assert row["finished_at"] >= row["requested_at"]
 
 
-def test_a_request_that_is_refused_fails_its_report(
-    instance: dg.DagsterInstance, two_stores: Path
-) -> None:
-    failed = run(instance, "ingest_and_report_job", as_of="morgen")
+def test_rejected_request_fails_its_report(instance: dg.DagsterInstance, two_stores: Path) -> None:
+    failed = run(instance, "ingest_and_report_job", as_of="tomorrow")
     row = report_row(failed.run_id)
     assert (row["status"], row["as_of"]) == ("Failed", None)
     assert row["error"] == failure(failed, "report_request")
-    assert "'morgen'" in row["error"]
+    assert "'tomorrow'" in row["error"]
 
 
 @pytest.mark.parametrize(
@@ -76,12 +72,12 @@ def test_a_request_that_is_refused_fails_its_report(
         ("report", "report.csv"),
     ],
 )
-def test_a_later_asset_that_fails_fails_the_report_but_not_what_was_asked_for(
+def test_failed_asset_fails_the_report_and_keeps_its_request(
     asset: str, file: str, instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     run_id = make_new_run_id()
-    # a directory where a file is to be
-    (report_dir(run_id) / file / "in_the_way").mkdir(parents=True)
+    # a directory blocks the file
+    (report_dir(run_id) / file / "blocker").mkdir(parents=True)
     failed = defs.resolve_job_def("ingest_and_report_job").execute_in_process(
         instance=instance, run_id=run_id, raise_on_error=False
     )
@@ -92,14 +88,14 @@ def test_a_later_asset_that_fails_fails_the_report_but_not_what_was_asked_for(
     assert row["request"]["windows"] == ["hour", "day", "week"]
 
 
-def test_the_reports_of_other_runs_stay_as_they_are(
+def test_reports_of_other_runs_are_unchanged(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_and_report_job").success
-    run(instance, as_of="morgen")
+    run(instance, as_of="tomorrow")
     before = table("report")
     run(instance, as_of="2023-01-24")
-    run(instance, as_of="gestern")
+    run(instance, as_of="yesterday")
     run(instance, "ingest_job")
     assert materialize(instance, "uptime_report").success
     after = table("report")
@@ -113,17 +109,17 @@ def test_the_reports_of_other_runs_stay_as_they_are(
     assert after[: len(before)] == before
 
 
-def test_a_complete_report_is_complete_for_other_processes_too(
+def test_complete_report_is_visible_to_other_processes(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
-    # a second SQLite library in the process would lose what was written after a bulk read
+    # a second SQLite library in the process could lose writes after a bulk read
     first, second = run(instance, "ingest_and_report_job"), run(instance)
-    look = (
+    code = (
         "import os, sqlite3\n"
         "path = os.environ['STOREMON_DATABASE_URL'].removeprefix('sqlite:///')\n"
         "path = path.removesuffix('.db') + '-registry.db'\n"
         "print(*sqlite3.connect(path).execute('SELECT report_id, status FROM report').fetchall())"
     )
-    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for made in (first, second):
-        assert f"('{made.run_id}', 'Complete')" in seen.stdout
+        assert f"('{made.run_id}', 'Complete')" in done.stdout

@@ -1,4 +1,4 @@
-"""The sensors that let no report be lost: what they decide, and what they do on a real instance."""
+"""report_request_sensor and report_status_sensor: decisions, and effects on a real instance."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,20 +32,23 @@ from storemon_pipeline_tests.helpers.runner import failure, report_dir, report_r
 
 Status = dg.DagsterRunStatus
 LONG_AGO = datetime(2023, 1, 25, 12, tzinfo=UTC)
-ASKED = ReportSpec(windows=("day",), store_ids=("s1",))
+SPEC = ReportSpec(windows=("day",), store_ids=("s1",))
 
 
-# What is decided
+# Decisions
 
 
 def request(request_id: str) -> StoredRequest:
-    return StoredRequest(request_id, "Pending", ASKED, LONG_AGO, None, None, None, None)
+    return StoredRequest(request_id, "Pending", SPEC, LONG_AGO, None, None, None, None)
 
 
-def test_a_request_is_launched_unless_it_has_a_run() -> None:
-    one, two, three = waiting = [request(each) for each in "123"]
+def test_request_without_run_is_launched() -> None:
+    first, second, third = waiting = [request(name) for name in "123"]
     assert partition_requests(waiting, {}) == (waiting, [])
-    assert partition_requests(waiting, {"2": "run", "9": "other"}) == ([one, three], [(two, "run")])
+    assert partition_requests(waiting, {"2": "run", "9": "other"}) == (
+        [first, third],
+        [(second, "run")],
+    )
     assert partition_requests([], {"2": "run"}) == ([], [])
 
 
@@ -64,7 +67,7 @@ def test_a_request_is_launched_unless_it_has_a_run() -> None:
         (Status.SUCCESS, ["all well"], "the run ended without its report"),
     ],
 )
-def test_how_a_report_ends_is_how_its_run_does(
+def test_outcome_follows_from_the_ended_run(
     status: Status, messages: list[str], error: str | None
 ) -> None:
     assert run_outcome("a-run", status, messages) == RunOutcome("a-run", error)
@@ -72,61 +75,68 @@ def test_how_a_report_ends_is_how_its_run_does(
 
 @pytest.mark.parametrize(
     "status",
-    [each for each in Status if each not in (Status.CANCELED, Status.FAILURE, Status.SUCCESS)],
+    [
+        status
+        for status in Status
+        if status not in (Status.CANCELED, Status.FAILURE, Status.SUCCESS)
+    ],
 )
-def test_a_run_that_has_not_ended_ends_no_report(status: Status) -> None:
-    assert run_outcome("a-run", status, ["whatever"]) is None
+def test_run_in_progress_has_no_outcome(status: Status) -> None:
+    assert run_outcome("a-run", status, ["a message"]) is None
 
 
-# What is done
+# Evaluations
 
 
-def keep(request_id: str, asked: ReportSpec = ASKED, *, now: datetime = LONG_AGO) -> StoredRequest:
+def add_request(
+    request_id: str, spec: ReportSpec = SPEC, *, now: datetime = LONG_AGO
+) -> StoredRequest:
     with StoremonResource().database.registry_transaction(lock="requests") as connection:
         return create_or_get_request(
-            connection, asked, request_id, now, max_queued=99, http_request_id=f"http-{request_id}"
+            connection, spec, request_id, now, max_queued=99, http_request_id=f"http-{request_id}"
         )
 
 
-def kept(request_id: str) -> StoredRequest:
+def stored_request(request_id: str) -> StoredRequest:
     with StoremonResource().database.read() as connection:
-        found = find_request(connection, request_id)
-    assert found is not None
-    return found
+        request = find_request(connection, request_id)
+    assert request is not None
+    return request
 
 
-def state(report_id: str) -> ReportRecord:
+def stored_report(report_id: str) -> ReportRecord:
     with StoremonResource().database.read() as connection:
-        found = find_report(connection, report_id)
-    assert found is not None
-    return found
+        report = find_report(connection, report_id)
+    assert report is not None
+    return report
 
 
-def looked_for_requests(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    """What the sensor asks to be launched."""
+def requested_runs(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    """Tick report_request_sensor; return the requested runs."""
     with dg.build_sensor_context(instance, resources={"storemon": StoremonResource()}) as context:
-        told = report_request_sensor(context)
-    if isinstance(told, dg.SkipReason):
+        result = report_request_sensor(context)
+    if isinstance(result, dg.SkipReason):
+        assert result.skip_message == "No pending requests"
         return []
-    assert isinstance(told, dg.SensorResult)
-    return list(told.run_requests or [])
+    assert isinstance(result, dg.SensorResult)
+    return list(result.run_requests or [])
 
 
-def looked_at_runs(instance: dg.DagsterInstance) -> str:
-    """What the sensor says to have noted."""
+def update_reports(instance: dg.DagsterInstance) -> str:
+    """Tick report_status_sensor; return its message."""
     with dg.build_sensor_context(instance, resources={"storemon": StoremonResource()}) as context:
-        told = report_status_sensor(context)
-    assert isinstance(told, dg.SkipReason)
-    return told.skip_message or ""
+        skipped = report_status_sensor(context)
+    assert isinstance(skipped, dg.SkipReason)
+    return skipped.skip_message or ""
 
 
-def put_run(
+def add_run(
     instance: dg.DagsterInstance,
     status: Status,
     *,
     job: str = "report_job",
     tags: dict[str, str] | None = None,
-    retries: str | None = None,
+    retry_of: str | None = None,
 ) -> str:
     run_id = make_new_run_id()
     instance.add_run(
@@ -135,68 +145,66 @@ def put_run(
             run_id=run_id,
             status=status,
             tags=tags or {},
-            root_run_id=retries,
-            parent_run_id=retries,
+            root_run_id=retry_of,
+            parent_run_id=retry_of,
         )
     )
     return run_id
 
 
-def test_a_request_that_waits_is_launched_as_it_was_asked_for(instance: dg.DagsterInstance) -> None:
-    keep("1")
-    keep("2", ReportSpec(), now=LONG_AGO + timedelta(seconds=1))
-    one, two = looked_for_requests(instance)
-    assert (one.run_key, one.run_config, two.run_key) == ("1", report_run_config(ASKED), "2")
-    assert one.tags == {REQUEST_TAG: "1", HTTP_REQUEST_TAG: "http-1"}
-    # until a run claims it, or is found, it waits
-    assert kept("1").status == "Pending"
+def test_pending_request_is_launched_with_its_parameters(instance: dg.DagsterInstance) -> None:
+    add_request("1")
+    add_request("2", ReportSpec(), now=LONG_AGO + timedelta(seconds=1))
+    first, second = requested_runs(instance)
+    assert (first.run_key, first.run_config, second.run_key) == ("1", report_run_config(SPEC), "2")
+    assert first.tags == {REQUEST_TAG: "1", HTTP_REQUEST_TAG: "http-1"}
+    # pending until a run claims it or is found
+    assert stored_request("1").status == "Pending"
 
 
-def test_what_nobody_waits_for_is_not_launched(instance: dg.DagsterInstance) -> None:
-    assert looked_for_requests(instance) == []
+def test_canceled_or_launched_request_is_not_launched(instance: dg.DagsterInstance) -> None:
+    assert requested_runs(instance) == []
     now = datetime.now(UTC)
-    keep("canceled")
-    keep("being launched", ReportSpec(), now=now)
-    has_one = keep("launched", ReportSpec(windows=("hour",)))
+    add_request("canceled")
+    add_request("being launched", ReportSpec(), now=now)
+    launched = add_request("launched", ReportSpec(windows=("hour",)))
     with StoremonResource().database.registry_transaction() as connection:
         cancel_request(connection, "canceled")
-        mark_launched(connection, has_one, "a-run")
-    assert looked_for_requests(instance) == []
+        mark_launched(connection, launched, "a-run")
+    assert requested_runs(instance) == []
     with StoremonResource().database.registry_transaction() as connection:
         release_request(connection, "being launched")
-    assert [each.run_key for each in looked_for_requests(instance)] == ["being launched"]
+    assert [run.run_key for run in requested_runs(instance)] == ["being launched"]
 
 
-def test_who_began_to_launch_and_did_not_come_back_is_not_waited_for(
-    instance: dg.DagsterInstance,
-) -> None:
-    keep("1", now=datetime.now(UTC) - timedelta(seconds=LAUNCH_TIMEOUT_SECONDS + 1))
-    assert [each.run_key for each in looked_for_requests(instance)] == ["1"]
+def test_launch_that_timed_out_is_repeated(instance: dg.DagsterInstance) -> None:
+    add_request("1", now=datetime.now(UTC) - timedelta(seconds=LAUNCH_TIMEOUT_SECONDS + 1))
+    assert [run.run_key for run in requested_runs(instance)] == ["1"]
 
 
-def test_a_run_that_was_launched_and_not_noted_is_found(instance: dg.DagsterInstance) -> None:
-    keep("1")
-    first = put_run(instance, Status.FAILURE, tags=report_run_tags("1", None))
-    put_run(instance, Status.NOT_STARTED, tags=report_run_tags("1", None))
-    assert looked_for_requests(instance) == []
-    assert (kept("1").status, kept("1").run_id) == ("Launched", first)
-    assert (state("1").report_id, state("1").requested_at) == (first, LONG_AGO)
+def test_launched_run_that_was_not_recorded_is_found(instance: dg.DagsterInstance) -> None:
+    add_request("1")
+    first = add_run(instance, Status.FAILURE, tags=report_run_tags("1", None))
+    add_run(instance, Status.NOT_STARTED, tags=report_run_tags("1", None))
+    assert requested_runs(instance) == []
+    assert (stored_request("1").status, stored_request("1").run_id) == ("Launched", first)
+    assert (stored_report("1").report_id, stored_report("1").requested_at) == (first, LONG_AGO)
 
 
-def test_a_run_that_is_queued_is_a_report_that_is(instance: dg.DagsterInstance) -> None:
-    by_hand = put_run(instance, Status.NOT_STARTED)
-    put_run(instance, Status.NOT_STARTED, job="ingest_job")
-    # what was asked for over REST is noted with its request, and a retry is of a report that is
-    put_run(instance, Status.NOT_STARTED, tags=report_run_tags("a-request", None))
-    put_run(instance, Status.NOT_STARTED, retries=put_run(instance, Status.FAILURE))
-    looked_at_runs(instance)
+def test_queued_run_becomes_a_queued_report(instance: dg.DagsterInstance) -> None:
+    manual = add_run(instance, Status.NOT_STARTED)
+    add_run(instance, Status.NOT_STARTED, job="ingest_job")
+    # REST requests and retries already have a report
+    add_run(instance, Status.NOT_STARTED, tags=report_run_tags("a-request", None))
+    add_run(instance, Status.NOT_STARTED, retry_of=add_run(instance, Status.FAILURE))
+    assert update_reports(instance) == "Updated 0 finished and 1 queued reports"
     (row,) = table("report")
-    assert (row["report_id"], row["status"]) == (by_hand, "Queued")
-    assert "1 reports are in progress" in looked_at_runs(instance)
+    assert (row["report_id"], row["status"]) == (manual, "Queued")
+    assert update_reports(instance) == "1 reports in progress"
 
 
 @pytest.mark.parametrize(
-    ("status", "becomes", "error"),
+    ("status", "expected", "error"),
     [
         (Status.FAILURE, "Failed", "the run failed"),
         (Status.CANCELED, "Canceled", None),
@@ -205,85 +213,83 @@ def test_a_run_that_is_queued_is_a_report_that_is(instance: dg.DagsterInstance) 
         (Status.CANCELING, "Running", None),
     ],
 )
-def test_a_report_ends_with_its_run(
-    instance: dg.DagsterInstance, status: Status, becomes: str, error: str | None
+def test_report_status_follows_its_run(
+    instance: dg.DagsterInstance, status: Status, expected: str, error: str | None
 ) -> None:
-    run_id = put_run(instance, status)
-    elsewhere = make_new_run_id()
-    for each in (run_id, elsewhere):
+    run_id = add_run(instance, status)
+    unknown = make_new_run_id()
+    for report_id in (run_id, unknown):
         with StoremonResource().database.registry_transaction() as connection:
-            start_report(connection, each, None, LONG_AGO)
-    looked_at_runs(instance)
+            start_report(connection, report_id, None, LONG_AGO)
+    update_reports(instance)
     row = report_row(run_id)
-    assert (row["status"], row["error"]) == (becomes, error)
-    assert (row["finished_at"] is None) is (becomes == "Running")
-    # what Dagster does not know, it says nothing of
-    assert report_row(elsewhere)["status"] == "Running"
+    assert (row["status"], row["error"]) == (expected, error)
+    assert (row["finished_at"] is None) is (expected == "Running")
+    # a run of another instance is unknown
+    assert report_row(unknown)["status"] == "Running"
 
 
-def test_the_reason_is_what_dagster_said_before_it_gave_the_run_up(
+def test_error_is_the_message_before_external_failure(
     instance: dg.DagsterInstance,
 ) -> None:
-    run_id = put_run(instance, Status.STARTED)
+    run_id = add_run(instance, Status.STARTED)
     with StoremonResource().database.registry_transaction() as connection:
         start_report(connection, run_id, None, LONG_AGO)
-    one = instance.get_run_by_id(run_id)
-    assert one is not None
-    instance.report_engine_event("the run's process was lost", one)
-    instance.report_run_failed(one)
-    looked_at_runs(instance)
+    stored = instance.get_run_by_id(run_id)
+    assert stored is not None
+    instance.report_engine_event("the run's process was lost", stored)
+    instance.report_run_failed(stored)
+    update_reports(instance)
     assert report_row(run_id)["error"] == "the run's process was lost"
 
 
-def test_a_report_that_is_complete_stays_so_whatever_becomes_of_its_run(
+def test_complete_report_ignores_a_later_run_failure(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     made = run(instance, "ingest_and_report_job")
     before = report_row(made.run_id)
-    one = instance.get_run_by_id(made.run_id)
-    assert one is not None
-    instance.report_run_failed(one)
-    looked_at_runs(instance)
+    stored = instance.get_run_by_id(made.run_id)
+    assert stored is not None
+    instance.report_run_failed(stored)
+    update_reports(instance)
     assert report_row(made.run_id) == before
 
 
-def make(instance: dg.DagsterInstance, request_id: str) -> dg.ExecuteInProcessResult:
-    """Run the job as the API and the sensor launch it."""
+def run_request(instance: dg.DagsterInstance, request_id: str) -> dg.ExecuteInProcessResult:
+    """Run report_job as the API and the sensor launch it."""
     return defs.resolve_job_def("report_job").execute_in_process(
         instance=instance,
-        run_config=report_run_config(ASKED),
+        run_config=report_run_config(SPEC),
         tags=report_run_tags(request_id, None),
         raise_on_error=False,
     )
 
 
-def test_of_two_runs_for_one_request_the_second_stops_and_leaves_nothing(
+def test_second_run_of_a_request_ends_without_report(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
-    keep("1")
-    first = make(instance, "1")
+    add_request("1")
+    first = run_request(instance, "1")
     assert first.success
     before = table("report")
-    second = make(instance, "1")
-    told = failure(second, "report_request")
-    assert "made by another run" in told
-    assert "this run stops" in told
+    second = run_request(instance, "1")
+    assert "is handled by another run: this run ends without" in failure(second, "report_request")
     assert table("report") == before
     assert not (report_dir(second.run_id) / "report.csv").exists()
-    assert (state("1").report_id, state("1").status) == (first.run_id, "Complete")
-    looked_at_runs(instance)
+    assert (stored_report("1").report_id, stored_report("1").status) == (first.run_id, "Complete")
+    update_reports(instance)
     assert table("report") == before
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_run_whose_request_was_canceled_or_removed_stops(
-    instance: dg.DagsterInstance, two_stores: Path, asked: bool
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_run_of_canceled_or_removed_request_ends(
+    instance: dg.DagsterInstance, two_stores: Path, is_stored: bool
 ) -> None:
     assert run(instance, "ingest_job").success
-    if asked:
-        keep("1")
+    if is_stored:
+        add_request("1")
         with StoremonResource().database.registry_transaction() as connection:
             cancel_request(connection, "1")
-    assert "canceled" in failure(make(instance, "1"), "report_request")
+    assert "canceled" in failure(run_request(instance, "1"), "report_request")
     assert table("report") == []

@@ -1,4 +1,4 @@
-"""retention_job drops what is older than the settings say, files and Dagster's runs included."""
+"""retention_job drops data older than the settings, with files and Dagster runs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ OPS = ("drop_old_polls", "drop_old_quarantined_rows", "drop_old_reports")
 
 @pytest.fixture
 def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with a home of its own, with all the files that a real one has."""
+    """Dagster instance in its own home, with all files of a real one."""
     home = isolated_environment / "dagster_home"
     home.mkdir()
     with dg.DagsterInstance.local_temp(
@@ -39,9 +39,9 @@ def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch):
-    """What retention_job takes for now."""
+    """Return a function that sets the current time of retention_job."""
 
-    def is_at(now: datetime) -> None:
+    def set_time(now: datetime) -> None:
         class Clock(datetime):
             @classmethod
             def now(cls, tz=None):  # noqa: ARG003
@@ -49,29 +49,29 @@ def clock(monkeypatch: pytest.MonkeyPatch):
 
         monkeypatch.setattr(retention, "datetime", Clock)
 
-    return is_at
+    return set_time
 
 
 @pytest.fixture
-def in_a_hundred_days(clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a hundred days later, and reports are kept for thirty."""
+def hundred_days_later(clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Move the time 100 days ahead, with reports retained for 30."""
     clock(datetime.now(UTC) + timedelta(days=100))
     monkeypatch.setenv("STOREMON_KEEP_REPORTS_DAYS", "30")
 
 
 def dropped(instance: dg.DagsterInstance) -> dict[str, dict[str, object]]:
-    """Run retention_job; the metadata of each op."""
+    """Run retention_job; return the metadata of each op."""
     result = run(instance, "retention_job")
     assert result.success
-    found = {}
+    by_op = {}
     for event in result.all_events:
         if event.is_successful_output:
             metadata = event.step_output_data.metadata
-            found[str(event.step_key)] = {
+            by_op[str(event.step_key)] = {
                 name: value.value for name, value in metadata.items() if name != "before"
             }
-    assert set(found) == set(OPS)
-    return found
+    assert set(by_op) == set(OPS)
+    return by_op
 
 
 def counts(reports: int, directories: int, runs: int, kept: int) -> dict[str, object]:
@@ -79,13 +79,13 @@ def counts(reports: int, directories: int, runs: int, kept: int) -> dict[str, ob
         "reports_dropped": reports,
         "directories_dropped": directories,
         "runs_dropped": runs,
-        "kept_for_others": kept,
+        "kept_as_inputs": kept,
         "alerts_dropped": 0,
     }
 
 
 def logged(instance: dg.DagsterInstance) -> list[str]:
-    """What the newest run of retention_job has logged."""
+    """Return the log lines of the newest run of retention_job."""
     (newest,) = instance.get_run_records(dg.RunsFilter(job_name="retention_job"), limit=1)
     entries = instance.all_logs(newest.dagster_run.run_id)
     return [entry.user_message for entry in entries if not entry.is_dagster_event]
@@ -95,7 +95,7 @@ def event_file(instance: dg.DagsterInstance, run_id: str) -> Path:
     return Path(instance.root_directory) / "history" / "runs" / f"{run_id}.db"
 
 
-def put_report(report_id: str, status: str) -> None:
+def add_report(report_id: str, status: str) -> None:
     with StoremonResource().database.registry_transaction() as connection:
         connection.execute(
             insert(schema.report).values(
@@ -104,23 +104,23 @@ def put_report(report_id: str, status: str) -> None:
         )
 
 
-def put_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> str:
-    """A run with a directory, at some point of its life."""
-    made = instance.create_run_for_job(
+def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> str:
+    """Add a run with a directory."""
+    created = instance.create_run_for_job(
         defs.resolve_job_def("report_job"), run_id=make_new_run_id(), status=status
     )
-    (report_dir(made.run_id) / "intermediate").mkdir(parents=True)
-    return made.run_id
+    (report_dir(created.run_id) / "intermediate").mkdir(parents=True)
+    return created.run_id
 
 
 def report_ids() -> set[str]:
     return {row["report_id"] for row in table("report")}
 
 
-# Nothing set
+# No settings
 
 
-def test_where_nothing_is_set_all_is_kept_and_the_log_says_so(
+def test_without_settings_nothing_is_dropped(
     instance: dg.DagsterInstance, two_stores: Path, clock
 ) -> None:
     made = [run(instance, "ingest_and_report_job").run_id for _ in range(2)]
@@ -128,13 +128,13 @@ def test_where_nothing_is_set_all_is_kept_and_the_log_says_so(
         name: table(name) for name in ("store_status", "polled_store", "quarantined_row", "report")
     }
     clock(datetime.now(UTC) + timedelta(days=9999))
-    assert dropped(instance) == {op: {"kept": "for ever"} for op in OPS}
+    assert dropped(instance) == {op: {"retention": "unlimited"} for op in OPS}
     assert {name: table(name) for name in before} == before
     assert all(len(report_files(run_id)) == 4 for run_id in made)
     assert all(instance.has_run(run_id) for run_id in made)
     assert logged(instance) == [
-        f"STOREMON_KEEP_{what}_DAYS is not set: nothing is dropped, all is kept for ever"
-        for what in ("POLLS", "QUARANTINED", "REPORTS")
+        f"STOREMON_KEEP_{kind}_DAYS is not set: nothing is dropped"
+        for kind in ("POLLS", "QUARANTINED", "REPORTS")
     ]
 
 
@@ -147,7 +147,7 @@ AS_OF = "2023-03-10T00:00:00Z"
 
 @pytest.fixture
 def three_months(data_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Polls of two stores by the hour, one that fell silent in January, and a bad row."""
+    """Hourly polls of two stores, one store silent since January, and a bad row."""
     monkeypatch.setenv("STOREMON_DATABASE_URL", database_url)
     polls = [
         f"{store},{'inactive' if (hour * 7 + number) % 5 == 0 else 'active'},"
@@ -164,12 +164,16 @@ def three_months(data_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPa
     return data_dir
 
 
-def test_old_months_go_and_the_figures_of_later_windows_stay_as_they_are(
+def test_old_months_are_dropped_and_later_metrics_unchanged(
     instance: dg.DagsterInstance, three_months: Path, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(instance, "ingest_job").success
-    asked = {"as_of": AS_OF, "windows": ["hour", "day", "week", "month"], "store_ids": ["s1", "s2"]}
-    before, with_silent = run(instance, **asked), run(instance, as_of=AS_OF)
+    request = {
+        "as_of": AS_OF,
+        "windows": ["hour", "day", "week", "month"],
+        "store_ids": ["s1", "s2"],
+    }
+    before, with_silent = run(instance, **request), run(instance, as_of=AS_OF)
     monkeypatch.setenv("STOREMON_KEEP_POLLS_DAYS", "20")
     clock(datetime(2023, 3, 10, tzinfo=UTC))
     january = 2 * 24 * 22 + 1
@@ -179,17 +183,17 @@ def test_old_months_go_and_the_figures_of_later_windows_stay_as_they_are(
         "stores_without_polls": 1,
     }
     assert (
-        "Dropped 1 month of polls (1,057 polls) before 2023-02-01; 1 store has no polls left"
-        in (logged(instance))
+        "Dropped 1,057 polls (1 month) before 2023-02-01, leaving 1 store without polls"
+        in logged(instance)
     )
     assert len(table("store_status")) == 2 * HOURS + 1 - january
-    after, without_silent = run(instance, **asked), run(instance, as_of=AS_OF)
+    after, without_silent = run(instance, **request), run(instance, as_of=AS_OF)
     assert report_files(after.run_id) == report_files(before.run_id)
     rows = {
-        each.run_id: {
-            line.split(b",")[0] for line in report_files(each.run_id)["report.csv"].split()
+        report.run_id: {
+            line.split(b",")[0] for line in report_files(report.run_id)["report.csv"].split()
         }
-        for each in (with_silent, without_silent)
+        for report in (with_silent, without_silent)
     }
     assert rows[with_silent.run_id] - rows[without_silent.run_id] == {b"silent"}
     assert dropped(instance)["drop_old_polls"] == {
@@ -197,12 +201,12 @@ def test_old_months_go_and_the_figures_of_later_windows_stay_as_they_are(
         "polls_dropped": 0,
         "stores_without_polls": 0,
     }
-    # the file is known: it is not read again, and what was dropped does not come back
+    # the unchanged file is not ingested again, so dropped polls do not come back
     assert run(instance, "ingest_job").success
     assert len(table("store_status")) == 2 * HOURS + 1 - january
 
 
-def test_old_quarantined_rows_go(
+def test_old_quarantined_rows_are_dropped(
     instance: dg.DagsterInstance, three_months: Path, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -212,7 +216,7 @@ def test_old_quarantined_rows_go(
     files = table("ingested_file")
     assert dropped(instance)["drop_old_quarantined_rows"] == {"quarantined_rows_dropped": 1}
     assert any(
-        said.startswith("Dropped 1 quarantined row, set aside before ") for said in logged(instance)
+        line.startswith("Dropped 1 quarantined row from before ") for line in logged(instance)
     )
     assert table("quarantined_row") == []
     assert table("ingested_file") == files
@@ -222,22 +226,22 @@ def test_old_quarantined_rows_go(
 # Reports
 
 
-def test_old_reports_go_with_files_and_runs_but_for_the_newest(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_old_reports_are_dropped_except_the_newest(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
     ingested = run(instance, "ingest_job").run_id
     old = run(instance).run_id
-    failed = run(instance, as_of="morgen").run_id
+    failed = run(instance, as_of="tomorrow").run_id
     newest = run(instance).run_id
     logs = Path(instance.storage_directory()) / old / "compute_logs"
     logs.mkdir(parents=True, exist_ok=True)
-    (logs / "step.out").write_text("told")
+    (logs / "step.out").write_text("output")
     assert event_file(instance, old).exists()
     files = report_files(newest)
-    # the two reports that have a directory; all runs that are over
+    # two reports with one directory, and all finished runs
     assert dropped(instance)["drop_old_reports"] == counts(2, 1, 3, 1)
-    assert next(said for said in logged(instance) if "reports" in said).startswith(
-        "Dropped 2 reports, 1 directory of files and 3 runs of Dagster, finished before "
+    assert next(line for line in logged(instance) if "reports" in line).startswith(
+        "Dropped 2 reports, 1 report folder, 3 Dagster runs and 0 alerts from before "
     )
     for run_id in (ingested, old, failed):
         assert not instance.has_run(run_id)
@@ -252,12 +256,12 @@ def test_old_reports_go_with_files_and_runs_but_for_the_newest(
     assert materialize(instance, "uptime_report").success
 
 
-def test_the_second_time_there_is_nothing_left_to_drop(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None, clock
+def test_second_run_has_nothing_to_drop(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None, clock
 ) -> None:
     for _ in range(3):
         run(instance, "ingest_and_report_job")
-    # the runs of retention_job itself are as old then as all others: not so in between
+    # runs of retention_job itself are dropped only when they are old too
     assert dropped(instance)["drop_old_reports"] == counts(2, 2, 2, 1)
     clock(datetime.now(UTC) + timedelta(minutes=1))
     assert dropped(instance)["drop_old_reports"] == counts(0, 0, 0, 0)
@@ -266,7 +270,7 @@ def test_the_second_time_there_is_nothing_left_to_drop(
     assert len(instance.get_runs()) == 2
 
 
-def test_what_is_recent_stays(
+def test_recent_reports_are_kept(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STOREMON_KEEP_REPORTS_DAYS", "1")
@@ -276,65 +280,65 @@ def test_what_is_recent_stays(
     assert all(instance.has_run(run_id) for run_id in made)
 
 
-def test_the_run_that_the_newest_one_continues_stays(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_parent_of_the_latest_run_is_kept(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
     old = run(instance, "ingest_and_report_job").run_id
-    continued = run(instance).run_id
+    parent = run(instance).run_id
     newest = materialize(instance, "open_hours").run_id
     alone = materialize(instance, "downtime_events").run_id
     assert dropped(instance)["drop_old_reports"] == counts(1, 2, 2, 2)
     assert not report_dir(old).exists()
     assert not report_dir(alone).exists()
-    assert report_ids() == {continued}
-    assert instance.has_run(continued)
+    assert report_ids() == {parent}
+    assert instance.has_run(parent)
     assert instance.has_run(newest)
     assert materialize(instance, "uptime_report").success
 
 
-def test_what_is_in_progress_stays_with_what_it_continues(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_runs_in_progress_and_their_parents_are_kept(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
-    continued = run(instance, "ingest_and_report_job").run_id
+    parent = run(instance, "ingest_and_report_job").run_id
     old = run(instance).run_id
     run(instance)
-    started = put_run(instance, dg.DagsterRunStatus.STARTED)
-    queued = put_run(instance, dg.DagsterRunStatus.STARTING)
-    (report_dir(started) / "intermediate" / "continues").write_text(continued)
-    put_report(started, "Running")
-    put_report(queued, "Queued")
-    # of a run that this Dagster knows nothing of
-    put_report("elsewhere", "Running")
+    started = add_run(instance, dg.DagsterRunStatus.STARTED)
+    queued = add_run(instance, dg.DagsterRunStatus.STARTING)
+    (report_dir(started) / "intermediate" / "continues").write_text(parent)
+    add_report(started, "Running")
+    add_report(queued, "Queued")
+    # a run of another Dagster instance
+    add_report("elsewhere", "Running")
     report_dir("elsewhere").mkdir()
     dropped(instance)
     assert not report_dir(old).exists()
-    for run_id in (continued, started, queued, "elsewhere"):
+    for run_id in (parent, started, queued, "elsewhere"):
         assert report_dir(run_id).exists()
         assert run_id in report_ids()
-    for run_id in (continued, started, queued):
+    for run_id in (parent, started, queued):
         assert instance.has_run(run_id)
 
 
-def test_a_report_that_is_complete_while_its_run_goes_on_stays(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_complete_report_of_a_run_in_progress_is_kept(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
-    going_on = put_run(instance, dg.DagsterRunStatus.STARTED)
-    put_report(going_on, "Complete")
+    started = add_run(instance, dg.DagsterRunStatus.STARTED)
+    add_report(started, "Complete")
     assert dropped(instance)["drop_old_reports"] == counts(0, 0, 0, 1)
-    assert report_ids() == {going_on}
+    assert report_ids() == {started}
 
 
-def test_a_report_whose_run_was_killed_is_not_running_for_ever(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_running_report_of_a_killed_run_is_dropped(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
-    killed = put_run(instance, dg.DagsterRunStatus.FAILURE)
-    put_report(killed, "Running")
+    killed = add_run(instance, dg.DagsterRunStatus.FAILURE)
+    add_report(killed, "Running")
     assert dropped(instance)["drop_old_reports"] == counts(1, 1, 1, 0)
     assert report_ids() == set()
 
 
-def test_a_report_of_another_dagster_goes_too(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_report_of_another_instance_is_dropped(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
     with dg.DagsterInstance.ephemeral() as other:
         old = run(other, "ingest_and_report_job").run_id
@@ -342,27 +346,27 @@ def test_a_report_of_another_dagster_goes_too(
     assert dropped(instance)["drop_old_reports"] == counts(1, 1, 0, 1)
     assert not report_dir(old).exists()
     assert old not in report_ids()
-    # nor does looking for its run make a file
+    # the lookup of its run creates no file
     assert not event_file(instance, old).exists()
 
 
-def test_an_id_that_leads_elsewhere_is_left_alone(
-    instance: dg.DagsterInstance, isolated_environment: Path, in_a_hundred_days: None
+def test_report_id_with_path_parts_is_skipped(
+    instance: dg.DagsterInstance, isolated_environment: Path, hundred_days_later: None
 ) -> None:
     (isolated_environment / "precious").mkdir()
     (isolated_environment / "reports").mkdir()
-    put_report("../precious", "Complete")
-    put_report("..", "Failed")
+    add_report("../precious", "Complete")
+    add_report("..", "Failed")
     assert dropped(instance)["drop_old_reports"] == counts(0, 0, 0, 0)
     assert (isolated_environment / "precious").is_dir()
     assert report_ids() == {"../precious", ".."}
-    assert "'..' is no id of a report: it is left alone" in logged(instance)
+    assert "'..' is not a valid report id: skipped" in logged(instance)
 
 
-def test_what_stopped_half_way_is_finished_the_next_time(
+def test_interrupted_deletion_is_finished_by_the_next_run(
     instance: dg.DagsterInstance,
     two_stores: Path,
-    in_a_hundred_days: None,
+    hundred_days_later: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old = run(instance, "ingest_and_report_job").run_id
@@ -382,30 +386,30 @@ def test_what_stopped_half_way_is_finished_the_next_time(
         assert not run(instance, "retention_job").success
     assert not instance.has_run(old)
     assert old in report_ids()
-    # the runs of retention_job that failed are over as well
+    # the failed runs of retention_job are finished too
     assert dropped(instance)["drop_old_reports"]["reports_dropped"] == 1
     assert old not in report_ids()
 
 
-def test_a_directory_that_cannot_be_removed_does_not_keep_the_others(
+def test_undeletable_directory_does_not_block_others(
     instance: dg.DagsterInstance,
     two_stores: Path,
-    in_a_hundred_days: None,
+    hundred_days_later: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stuck, other, newest = (run(instance, "ingest_and_report_job").run_id for _ in range(3))
     drop_directory = retention.delete_report_files
 
-    def refuses(reports_dir, report_id):
+    def refuse(reports_dir, report_id):
         if report_id == stuck:
-            raise PermissionError("not yours")
+            raise PermissionError("not permitted")
         return drop_directory(reports_dir, report_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "delete_report_files", refuses)
+        patch.setattr(retention, "delete_report_files", refuse)
         failed = run(instance, "retention_job")
     assert failure(failed, "drop_old_reports") == (
-        f"1 report could not be dropped, and will be tried again the next time: {stuck}: not yours"
+        f"1 report could not be dropped; the next run retries: {stuck}: not permitted"
     )
     assert report_ids() == {stuck, newest}
     assert instance.has_run(stuck)
@@ -414,7 +418,7 @@ def test_a_directory_that_cannot_be_removed_does_not_keep_the_others(
     assert report_ids() == {newest}
 
 
-# Whose runs
+# Runs of other projects
 
 
 @dg.op
@@ -426,51 +430,53 @@ def another_job() -> None:
     something()
 
 
-def test_the_runs_of_other_jobs_stay(
-    instance: dg.DagsterInstance, two_stores: Path, in_a_hundred_days: None
+def test_runs_of_other_jobs_are_kept(
+    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
     other = another_job.execute_in_process(instance=instance)
     assert dropped(instance)["drop_old_reports"] == counts(0, 0, 0, 0)
     assert instance.has_run(other.run_id)
 
 
-def test_the_runs_of_another_project_with_the_same_names_are_not_its_own() -> None:
-    def of(job: str, place: str | None = None, *assets: str) -> dg.DagsterRun:
+def test_runs_of_other_projects_with_equal_names_are_kept() -> None:
+    def run_of(job: str, repository: str | None = None, *assets: str) -> dg.DagsterRun:
         return dg.DagsterRun(
             job_name=job,
-            tags={".dagster/repository": place} if place else {},
+            tags={".dagster/repository": repository} if repository else {},
             asset_selection=frozenset(map(dg.AssetKey, assets)) if assets else None,
         )
 
-    this = of("retention_job", "__repository__@here")
-    assert retention._belongs_to_project(of("report_job", "__repository__@here"), this)
-    assert retention._belongs_to_project(of("report_job"), this)
-    assert not retention._belongs_to_project(of("report_job", "__repository__@there"), this)
+    this = run_of("retention_job", "__repository__@here")
+    assert retention._belongs_to_project(run_of("report_job", "__repository__@here"), this)
+    assert retention._belongs_to_project(run_of("report_job"), this)
+    assert not retention._belongs_to_project(run_of("report_job", "__repository__@there"), this)
     assert retention._belongs_to_project(
-        of("__ASSET_JOB", None, "open_hours", "uptime_report"), this
+        run_of("__ASSET_JOB", None, "open_hours", "uptime_report"), this
     )
-    assert not retention._belongs_to_project(of("__ASSET_JOB", None, "open_hours", "orders"), this)
-    assert not retention._belongs_to_project(of("__ASSET_JOB"), this)
+    assert not retention._belongs_to_project(
+        run_of("__ASSET_JOB", None, "open_hours", "orders"), this
+    )
+    assert not retention._belongs_to_project(run_of("__ASSET_JOB"), this)
 
 
-def test_its_own_assets_are_those_of_the_graph() -> None:
+def test_project_assets_match_the_graph() -> None:
     keys = defs.resolve_asset_graph().get_all_asset_keys()
     assert {key.to_user_string() for key in keys} == retention.PROJECT_ASSETS
 
 
-def test_more_runs_than_are_looked_at_together(
+def test_more_runs_than_one_batch_are_dropped(
     instance: dg.DagsterInstance,
     two_stores: Path,
-    in_a_hundred_days: None,
+    hundred_days_later: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "_BATCH", 2)
     for _ in range(5):
-        put_run(instance, dg.DagsterRunStatus.SUCCESS)
+        add_run(instance, dg.DagsterRunStatus.SUCCESS)
     assert dropped(instance)["drop_old_reports"] == counts(0, 5, 5, 0)
 
 
-def test_a_report_is_as_old_as_its_end(
+def test_age_of_a_report_counts_from_its_end(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STOREMON_KEEP_REPORTS_DAYS", "30")

@@ -1,4 +1,4 @@
-"""Every window can be asked for in a run, alone or with all others; what is told of it, and kept."""
+"""Reports with any windows: columns, stored metrics and summary."""
 
 from pathlib import Path
 
@@ -16,13 +16,15 @@ ALL = {
 
 
 def summary_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The lines at a run's end that tell its report."""
-    told = [entry.user_message for entry in instance.all_logs(run_id)]
-    (summary,) = [message for message in told if "down while open" in message]
+    """Return the lines of the report's summary in the log."""
+    messages = [entry.user_message for entry in instance.all_logs(run_id)]
+    (summary,) = [message for message in messages if "down while open" in message]
     return summary.splitlines()
 
 
-def test_all_windows_are_made_kept_and_told(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_all_windows_are_reported_stored_and_logged(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
     assert run(instance, "ingest_job").success
     made = run(instance, "report_job", **ALL)
     assert made.success
@@ -38,11 +40,11 @@ def test_all_windows_are_made_kept_and_told(instance: dg.DagsterInstance, two_st
         for window in columns:
             unit = 60 if window == "last_hour" else 1
             for row in full:
-                (kept,) = store_history(connection, row["store_id"], window).to_dict("records")
-                assert abs(kept["uptime_hours"] - float(row[f"uptime_{window}"]) / unit) < 0.01
-            (together,) = fleet_history(connection, window).to_dict("records")
+                (stored,) = store_history(connection, row["store_id"], window).to_dict("records")
+                assert abs(stored["uptime_hours"] - float(row[f"uptime_{window}"]) / unit) < 0.01
+            (fleet,) = fleet_history(connection, window).to_dict("records")
             downtime = sum(float(row[f"downtime_{window}"]) for row in full) / unit
-            assert abs(together["downtime_hours"] - downtime) < 0.02
+            assert abs(fleet["downtime_hours"] - downtime) < 0.02
 
     summary = summary_of(instance, made.run_id)
     assert summary[0].startswith("2 stores as of 2023-01-25T12:00:00+00:00, ")
@@ -53,7 +55,7 @@ def test_all_windows_are_made_kept_and_told(instance: dg.DagsterInstance, two_st
     )
 
 
-def test_a_report_of_some_stores_is_not_kept_for_trends(
+def test_report_of_some_stores_is_not_stored_for_trends(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
@@ -65,24 +67,26 @@ def test_a_report_of_some_stores_is_not_kept_for_trends(
         assert fleet_history(connection, "yesterday").empty
 
 
-def test_how_many_are_down_is_not_told_where_the_windows_end_before_as_of(
+def test_stores_down_are_logged_only_with_windows_until_as_of(
     instance: dg.DagsterInstance, two_stores: Path
 ) -> None:
     assert run(instance, "ingest_job").success
-    for windows, known in ((["yesterday"], False), (["yesterday", "hour"], True)):
+    for windows, has_status in ((["yesterday"], False), (["yesterday", "hour"], True)):
         made = run(instance, "report_job", windows=windows)
-        (shown,) = (
+        (metadata,) = (
             event.step_materialization_data.materialization.metadata
             for event in made.get_asset_materialization_events()
             if event.asset_key == dg.AssetKey("downtime_events")
         )
-        assert ("ongoing_events" in shown) is known
-        told = [entry.user_message for entry in instance.all_logs(made.run_id)]
-        assert any(" stores as of " in message for message in told)
-        assert any("down while open" in message for message in told) is known
+        assert ("ongoing_events" in metadata) is has_status
+        messages = [entry.user_message for entry in instance.all_logs(made.run_id)]
+        assert any(" stores as of " in message for message in messages)
+        assert any("down while open" in message for message in messages) is has_status
 
 
-def test_nothing_observed_is_told_as_such(instance: dg.DagsterInstance, two_stores: Path) -> None:
+def test_window_without_observations_is_logged(
+    instance: dg.DagsterInstance, two_stores: Path
+) -> None:
     assert run(instance, "ingest_job").success
     made = run(instance, "report_job", as_of="1990-01-01T00:00:00Z", windows=["today"])
     assert made.success

@@ -1,4 +1,4 @@
-"""The API as a process of its own, and how the tests speak to it."""
+"""The API as a separate process, and its client."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from typing import Any, Self
 
 import httpx
 
+from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 SECONDS = 60
-"""For how long anything is waited for."""
+"""Timeout of each wait."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -32,7 +33,7 @@ def free_port() -> int:
 
 @dataclass
 class Api:
-    """``python -m storemon_pipeline.api``, with settings of its own and its log in a file."""
+    """A process of ``python -m storemon_pipeline.api``, which logs to a file."""
 
     log: Path
     settings: Mapping[str, str]
@@ -54,7 +55,7 @@ class Api:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "storemon_pipeline.api"],
                 cwd=PROJECT,
-                env=kept | own | dict(self.settings),
+                env=kept | measured() | own | dict(self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -72,7 +73,7 @@ class Api:
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
-        # by SIGINT it ends by itself, and coverage is written down
+        # SIGINT shuts it down gracefully, which saves its coverage
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(SECONDS)
@@ -81,14 +82,14 @@ class Api:
             raise
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log, each line a JSON object."""
+        """Return the lines of the log as objects."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def line_of(self, request_id: str) -> dict[str, Any]:
-        """The log's line of a request; it is written once the answer is out."""
+        """Return the log line of a request, which is written after the response."""
         give_up_at = time.monotonic() + SECONDS
         while time.monotonic() < give_up_at:
-            # the last line may be written in this moment
+            # the last line may be incomplete
             for text in self.log.read_text().rpartition("\n")[0].splitlines():
                 line: dict[str, Any] = json.loads(text)
                 if (line["event"], line.get("request_id")) == ("request", request_id):
@@ -98,7 +99,7 @@ class Api:
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem document that an answer is."""
+    """Return the problem document of a response."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     told: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""A real browser that talks to this machine only."""
+"""A real browser that connects to this machine only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# it is to talk to this machine only, as root in a container too
+# no connections to other hosts; --no-sandbox for root in a container
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -24,10 +24,10 @@ QUIET = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium, without a window; where there is none, the test is skipped, or fails in CI."""
+    """Launch headless Chromium; without it, skip the test, or fail it in CI."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        missing = "there is no Chromium: apt-get install chromium"
+        missing = "Chromium is not installed: apt-get install chromium"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)

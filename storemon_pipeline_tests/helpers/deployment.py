@@ -1,4 +1,4 @@
-"""The parts of a deployment as processes of their own, and how the tests talk to them."""
+"""A deployment whose components are processes, and clients of its API and GraphQL endpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from storemon_pipeline_tests.helpers.runner import PROJECT, copy_data
 
 Found = TypeVar("Found")
 
-# generous: other tests may keep both cores busy
+# generous, since other tests may keep all cores busy
 START_SECONDS = 120
 REPORT_SECONDS = 120
 _STOP_SECONDS = 20
@@ -99,7 +99,7 @@ def wait_for(
     seconds: float = REPORT_SECONDS,
     every: float = _LOOK_SECONDS,
 ) -> Found:
-    """What ``look`` gives, once it gives something; says what was waited for if it never does."""
+    """Poll until a callable returns a true value, and return that value."""
     give_up_at = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}, saw {found!r}"
@@ -108,7 +108,7 @@ def wait_for(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; each is held until the last is found, so that they differ."""
+    """Return free ports; each is held until the last is found, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -117,14 +117,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
+    """Return whether a process listens on a port of this machine."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
 class Part:
-    """A process that can be stopped and started alone, and all that it started."""
+    """A process, with its child processes, that is started and stopped alone."""
 
     name: str
     command: list[str]
@@ -134,7 +134,7 @@ class Part:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """StartApi it, without waiting until it is ready."""
+        """Start the process without waiting until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -143,22 +143,22 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # a group of its own, so that all that it starts can be ended with it
+                # its own process group, so that its children are terminated with it
                 start_new_session=True,
             )
 
     def wait(self) -> None:
-        """Wait until it is ready."""
+        """Wait until the process is ready."""
         wait_for(f"{self.name} to be ready", self._has_come_up, START_SECONDS)
 
     def _has_come_up(self) -> bool:
         assert self._process is not None
         code = self._process.poll()
-        assert code is None, f"{self.name} ended with {code}:\n{self.told()}"
+        assert code is None, f"{self.name} ended with {code}:\n{self.log_tail()}"
         return self.is_ready()
 
     def stop(self) -> None:
-        """End it as an operator would, and whatever is left of it by force."""
+        """Terminate the process, and kill what remains of its group."""
         if self._process is None:
             return
         self._process.terminate()
@@ -171,7 +171,7 @@ class Part:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Do something while it is away."""
+        """Stop the process for the duration of a block."""
         self.stop()
         try:
             yield
@@ -179,14 +179,14 @@ class Part:
             self.start()
             self.wait()
 
-    def told(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of the log."""
         return self.log.read_text(errors="replace")[-_TAIL:]
 
 
 @dataclass
 class System:
-    """A deployment on this machine: its parts, and how the tests talk to them.
+    """A deployment on this machine, and clients of its API and GraphQL endpoint.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class System:
             directory.mkdir()
         copy_data(PROJECT / "data", data_dir)
         (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
-        # its tables, before two processes at once want to make them
+        # create its tables before two processes try to at once
         dg.DagsterInstance.from_config(str(home)).dispose()
         workspace = self.place / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": code_port, "location_name": _LOCATION}
@@ -251,7 +251,7 @@ class System:
             self._has_loaded,
         )
         self.daemon = self._part(
-            # what it does, its tests wait for
+            # it has no port; tests wait for the effects of its ticks
             "daemon",
             [f"{tools}/dagster-daemon", "run", "-w", str(workspace)],
             lambda: True,
@@ -265,7 +265,7 @@ class System:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run all parts, and end them whatever happens."""
+        """Run all components for the duration of a block."""
         parts = [self.code_server, self.webserver, self.daemon, self.api_server]
         with ExitStack() as ended:
             ended.callback(self.api.close)
@@ -287,19 +287,19 @@ class System:
         return any(each["location"]["name"] == _LOCATION for each in found.get("nodes", ()))
 
     def is_ready(self) -> bool:
-        """Whether the API finds everything that it needs."""
+        """Return whether the API is ready."""
         return self.api.get("/readyz").status_code == httpx.codes.OK
 
-    # the API's side
+    # REST API
 
-    def ask(self, **asked: Any) -> dict[str, Any]:
-        """Ask for a report over /v1."""
-        answer = self.api.post("/v1/reports", json=asked)
+    def submit(self, **spec: Any) -> dict[str, Any]:
+        """Submit a report request to /v1."""
+        answer = self.api.post("/v1/reports", json=spec)
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         return answer.json()
 
     def report(self, report_id: str) -> dict[str, Any]:
-        """What the API tells of a report."""
+        """Return a report of the API."""
         answer = self.api.get(f"/v1/reports/{report_id}")
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
@@ -311,7 +311,7 @@ class System:
         seconds: float = REPORT_SECONDS,
         every: float = _LOOK_SECONDS,
     ) -> dict[str, Any]:
-        """What the API tells of a report once it has a status, which it is to come to."""
+        """Wait until a report has a status, and return it; fail where it ends with another."""
 
         def look() -> dict[str, Any] | None:
             report = self.report(report_id)
@@ -323,26 +323,26 @@ class System:
         return wait_for(f"report {report_id} to be {status}", look, seconds, every)
 
     def until_known(self, report_id: str) -> None:
-        """Wait until a run that was started elsewhere is a report in the API."""
+        """Wait until the API lists a run that Dagster started as a report."""
         wait_for(
             f"run {report_id} to be a report",
             lambda: self.api.get(f"/v1/reports/{report_id}").status_code == httpx.codes.OK,
         )
 
     def file(self, report_id: str, name: str = "report.csv") -> bytes:
-        """A file of a report, over the API."""
+        """Download a file of a report."""
         answer = self.api.get(f"/v1/reports/{report_id}/{name}")
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.content
 
-    def figures(self, report_id: str) -> list[dict[str, str]]:
-        """The rows of a report, over the API."""
+    def report_rows(self, report_id: str) -> list[dict[str, str]]:
+        """Download report.csv, and return its rows."""
         return list(csv.DictReader(io.StringIO(self.file(report_id).decode())))
 
-    # Dagster's side, as its UI talks to it
+    # Dagster's GraphQL endpoint, used as its UI does
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Ask Dagster."""
+        """Execute a GraphQL operation, and return its data."""
         answer = self._graphql.post("/graphql", json={"query": query, "variables": variables})
         content = answer.json()
         assert "errors" not in content, content["errors"]
@@ -354,7 +354,7 @@ class System:
         config: Mapping[str, Any] | str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Launch a run as the UI's launchpad does, and give its id."""
+        """Launch a run as the UI's launchpad does, and return its id."""
         params = {
             "selector": {**_REPOSITORY, "jobName": job},
             "runConfigData": config or {},
@@ -365,24 +365,24 @@ class System:
         return _run_id(self.graphql(_LAUNCH, params=params)["launchRun"])
 
     def retry(self, run_id: str, strategy: str) -> str:
-        """Launch a run that retries another, as the UI does, and give its id."""
+        """Re-execute a run as the UI does, and return the new run's id."""
         params = {"parentRunId": run_id, "strategy": strategy}
         return _run_id(self.graphql(_RETRY, params=params)["launchRunReexecution"])
 
-    def scheduled(self, name: str) -> dict[str, Any]:
-        """The run that a schedule asks for at a tick: its run config and tags."""
+    def dry_run_schedule(self, name: str) -> dict[str, Any]:
+        """Return the run request of a schedule's tick: its run config and tags."""
         schedule = {**_REPOSITORY, "scheduleName": name}
         tick = self.graphql(_SCHEDULE, schedule=schedule, at=time.time())["scheduleDryRun"]
         (request,) = tick["evaluationResult"]["runRequests"]
         return request
 
     def runs(self, **tags: str) -> list[dict[str, Any]]:
-        """The runs that have all of these tags; ``__`` in a name is a slash."""
-        wanted = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
-        return self._runs(tags=wanted)
+        """Return the runs that have all of these tags; ``__`` in a name is a slash."""
+        filters = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
+        return self._runs(tags=filters)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """A run, with its tags by their names."""
+        """Return a run, with its tags as a dict."""
         (run,) = self._runs(runIds=[run_id])
         return run
 
@@ -391,7 +391,7 @@ class System:
         return [run | {"tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in runs]
 
     def until_succeeded(self, run_id: str) -> None:
-        """Wait until a run has succeeded, which is a moment after its report is Complete."""
+        """Wait until a run has succeeded, shortly after its report is Complete."""
 
         def look() -> bool:
             status = self.run(run_id)["status"]
@@ -401,37 +401,37 @@ class System:
         wait_for(f"run {run_id} to succeed", look)
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        """What Dagster has noted of a run, oldest first."""
+        """Return the events of a run, oldest first."""
         return self.graphql(_EVENTS, runId=run_id)["logsForRun"]["events"]
 
-    def begun_at(self, run_id: str) -> float:
-        """When a run was taken from the queue."""
+    def started_at(self, run_id: str) -> float:
+        """Return when a run left the queue, as a Unix timestamp."""
         (event,) = [event for event in self.events(run_id) if event["eventType"] == "RUN_STARTING"]
         return int(event["timestamp"]) / 1000
 
     def oldest_first(self, job: str) -> list[str]:
-        """The runs of a job, in the order they were launched."""
+        """Return the ids of a job's runs, in the order of their launch."""
         return [run["runId"] for run in reversed(self._runs(pipelineName=job))]
 
     def pid(self, run_id: str) -> int:
-        """The process of a run, as Dagster names it."""
+        """Return the process id of a run, from its events."""
         messages = " ".join(event["message"] for event in self.events(run_id))
         (found,) = set(re.findall(r"Started process for run \(pid: (\d+)\)", messages))
         return int(found)
 
-    def until_at_work(self, run_id: str, step: str) -> None:
-        """Wait until a run has begun a step."""
-        begun = {"eventType": "STEP_START", "stepKey": step}
+    def until_step_started(self, run_id: str, step: str) -> None:
+        """Wait until a run has started a step."""
+        started = {"eventType": "STEP_START", "stepKey": step}
         wait_for(
-            f"run {run_id} to begin {step}",
-            lambda: any(begun.items() <= event.items() for event in self.events(run_id)),
+            f"run {run_id} to start {step}",
+            lambda: any(started.items() <= event.items() for event in self.events(run_id)),
         )
 
-    # the database's side
+    # database
 
     @contextmanager
-    def holding(self, table: str = "business_hours") -> Iterator[None]:
-        """Let no run come past the step that reads a table: whatever is at work stays so."""
+    def reads_blocked(self, table: str = "business_hours") -> Iterator[None]:
+        """Block each run at the step that reads a table, for the duration of a block."""
         engine = create_engine(self.database_url, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
@@ -446,7 +446,7 @@ def _run_id(launched: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ByCommand:
-    """A report that ``dagster job execute`` made: its run, and its report.csv."""
+    """The run and the report.csv of a report by ``dagster job execute``."""
 
     run_id: str
     csv: bytes

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 # of everything that is started here, on a machine that may be busy
@@ -117,12 +118,16 @@ def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") ->
         # the .venv is there already, and not to be made anew
         f"make -o .venv/.installed dev BIN={Path(sys.executable).parent} DAGSTER_HOME={place}/home"
     )
-    env = os.environ | {
-        _MARK: str(place),
-        "PYTHONPATH": str(PROJECT),
-        "STOREMON_UI_PORT": str(ui_port),
-        "STOREMON_API_PORT": str(api_port),
-    }
+    env = (
+        os.environ
+        | measured()
+        | {
+            _MARK: str(place),
+            "PYTHONPATH": str(PROJECT),
+            "STOREMON_UI_PORT": str(ui_port),
+            "STOREMON_API_PORT": str(api_port),
+        }
+    )
     with (place / "output.txt").open("wb") as output:
         make = subprocess.Popen(
             ["sh", "-c", shell.format(f"exec {command}")],

@@ -1,4 +1,4 @@
-"""PostgreSQL databases of the tests."""
+"""Databases on the PostgreSQL server of the tests."""
 
 from __future__ import annotations
 
@@ -10,18 +10,35 @@ from sqlalchemy import create_engine, make_url, text
 
 from storemon_pipeline.settings import Settings
 
+# nothing on this server has to survive a crash
+UNSAFE_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def administer(server: str, *statements: str) -> None:
+    """Run statements on a server, each outside a transaction."""
+    engine = create_engine(Settings(database_url=server).database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
 
 @contextmanager
-def new_database(postgresql_server: str) -> Iterator[str]:
-    """Make a PostgreSQL database, give its URL, and drop it with whatever is connected to it."""
-    server = make_url(Settings(database_url=postgresql_server).database_url)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
+    """Create a PostgreSQL database, yield its URL, and drop it with all its connections.
+
+    Parameters
+    ----------
+    server : str
+        URL of any database of the server.
+    template : str, optional
+        URL of the database to copy, which nothing may be connected to.
+    """
     name = f"storemon_{uuid4().hex}"
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    source = make_url(template).database if template else "template1"
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {source}")
     try:
-        yield server.set(database=name).render_as_string(hide_password=False)
+        url = make_url(Settings(database_url=server).database_url)
+        yield url.set(database=name).render_as_string(hide_password=False)
     finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        engine.dispose()
+        administer(server, f"DROP DATABASE {name} WITH (FORCE)")

@@ -12,7 +12,8 @@ from storemon_pipeline.storage.report_history import (
     save_metrics,
 )
 from storemon_pipeline.storage.reports import complete_report, start_report
-from storemon_pipeline.uptime.fleet import FleetSummary, StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
+from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
 from storemon_pipeline.uptime.windows import Window
 

@@ -1,4 +1,4 @@
-"""How the tests run the pipeline, in this process or by Dagster's command, and read what came of it."""
+"""Run the pipeline in this process or with Dagster's command, and read the results."""
 
 import csv
 import os
@@ -25,45 +25,45 @@ GOLDEN = PROJECT / "storemon_pipeline_tests" / "golden"
 CSV_FILES = ("report.csv", "report_full.csv", "downtime_events.csv", "downtime_by_hour.csv")
 
 
-def request_config(**asked: Any) -> dict[str, Any]:
-    """Run config that asks for a report."""
-    return {"ops": {"report_request": {"config": asked}}}
+def request_config(**config: Any) -> dict[str, Any]:
+    """Return run config for a report."""
+    return {"ops": {"report_request": {"config": config}}}
 
 
 def run(
-    instance: dg.DagsterInstance, job: str = "report_job", **asked: Any
+    instance: dg.DagsterInstance, job: str = "report_job", **config: Any
 ) -> dg.ExecuteInProcessResult:
-    """Run a job in this process; a failure is for the test to look at."""
+    """Run a job in this process, without raising if it fails."""
     return defs.resolve_job_def(job).execute_in_process(
         instance=instance,
-        run_config=request_config(**asked) if asked else None,
+        run_config=request_config(**config) if config else None,
         raise_on_error=False,
     )
 
 
 def materialize(
-    instance: dg.DagsterInstance, *assets: str, **asked: Any
+    instance: dg.DagsterInstance, *assets: str, **config: Any
 ) -> dg.ExecuteInProcessResult:
-    """Materialize some assets, as Dagster's UI does."""
+    """Materialize some assets, as in Dagster's UI."""
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(asset) for asset in assets],
-        run_config=request_config(**asked) if asked else None,
+        run_config=request_config(**config) if config else None,
         raise_on_error=False,
     )
 
 
 def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
-    """What a person reads of a step that failed: the description of its Failure."""
+    """Return the description of the Failure of a step."""
     assert not result.success
-    told = result.failure_data_for_node(step)
-    assert told is not None, f"{step} did not fail"
-    assert told.user_failure_data is not None, f"not told as a Failure: {told.error}"
-    return told.user_failure_data.description or ""
+    data = result.failure_data_for_node(step)
+    assert data is not None, f"{step} did not fail"
+    assert data.user_failure_data is not None, f"not a Failure: {data.error}"
+    return data.user_failure_data.description or ""
 
 
 def copy_data(source: Path, data_dir: Path) -> None:
-    """Put the three raw files of a directory into the data directory."""
+    """Copy the raw files of a directory to the data directory."""
     for path in source.glob("*.csv"):
         if not path.name.startswith("expected"):
             shutil.copyfile(path, data_dir / path.name)
@@ -72,7 +72,7 @@ def copy_data(source: Path, data_dir: Path) -> None:
 def dagster(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Dagster's command, in a process of its own; its output and log together."""
+    """Run the ``dagster`` command; stdout includes stderr."""
     return subprocess.run(
         [Path(sys.executable).with_name("dagster"), *arguments],
         cwd=cwd,
@@ -87,42 +87,42 @@ def dagster(
 def execute(
     job: str, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """``dagster job execute`` of one of the project's jobs."""
+    """Run ``dagster job execute`` for one of the project's jobs."""
     module = ("-m", "storemon_pipeline.definitions")
     return dagster("job", "execute", *module, "-j", job, *arguments, cwd=cwd, env=env)
 
 
-def told_path(log: str) -> Path:
-    """The path of the report that a log names."""
+def report_path(log: str) -> Path:
+    """Return the path of the report in a log."""
     (path,) = set(re.findall(r"The report of .* is in (\S+?/report\.csv)", log))
     return Path(path)
 
 
 def report_dir(run_id: str) -> Path:
-    """Where the files of a run's report are."""
+    """Return the directory of a run's report."""
     return Path(Settings().reports_dir) / run_id
 
 
 def report_files(run_id: str) -> dict[str, bytes]:
-    """The CSV files of a run's report, by name."""
+    """Return the CSV files of a run's report: name -> content."""
     directory = report_dir(run_id)
     return {name: (directory / name).read_bytes() for name in CSV_FILES}
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, as text."""
+    """Read the rows of a CSV file as text."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def table(name: str, *, but: Collection[str] = ()) -> list[RowMapping]:
-    """All rows of a table of the database."""
-    columns = [column for column in metadata.tables[name].columns if column.name not in but]
+def table(name: str, *, exclude: Collection[str] = ()) -> list[RowMapping]:
+    """Return all rows of a database table."""
+    columns = [column for column in metadata.tables[name].columns if column.name not in exclude]
     with StoremonResource().database.read() as connection:
         return list(connection.execute(select(*columns)).mappings())
 
 
 def report_row(run_id: str) -> RowMapping:
-    """The row of ``report`` for a run."""
+    """Return the row of ``report`` for a run."""
     (row,) = [row for row in table("report") if row["report_id"] == run_id]
     return row

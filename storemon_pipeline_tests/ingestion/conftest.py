@@ -1,4 +1,4 @@
-"""Places to ingest at. What is read does not depend on the database; that it is stored does."""
+"""Workspaces to ingest in: on SQLite, or on each database where its behaviour matters."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,14 @@ from storemon_pipeline_tests.helpers.workspace import Workspace
 
 
 @pytest.fixture
-def workspace(isolated_environment: Path) -> Iterator[Workspace]:
-    """An empty data directory and an empty SQLite database."""
-    database = Database(f"sqlite:///{isolated_environment}/storemon.db")
-    yield Workspace(database, isolated_environment / "data")
+def workspace(migrated_sqlite: str, data_dir: Path) -> Iterator[Workspace]:
+    """Yield an empty data directory and an empty SQLite database."""
+    database = Database(migrated_sqlite)
+    yield Workspace(database, data_dir)
     database.close()
 
 
 @pytest.fixture
 def either_workspace(database: Database, data_dir: Path) -> Workspace:
-    """An empty data directory and an empty database, once of each kind."""
+    """Return an empty data directory and an empty database, once of each kind."""
     return Workspace(database, data_dir)

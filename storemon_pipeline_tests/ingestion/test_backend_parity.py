@@ -68,21 +68,23 @@ def messy_files() -> dict[str, bytes]:
     }
 
 
-def taken_in(database: Database, data_dir: Path, block_bytes: int) -> dict[str, list[tuple]]:
+def ingest_messy_files(
+    database: Database, data_dir: Path, block_bytes: int
+) -> dict[str, list[tuple]]:
     """All that the tables hold after the messy files were ingested."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(line_reader, "BLOCK_BYTES", block_bytes)
-        place = Workspace(database, data_dir)
+        workspace = Workspace(database, data_dir)
         for name, data in messy_files().items():
-            place.put_bytes(name, data)
-        place.ingest()
-        return place.dump()
+            workspace.put_bytes(name, data)
+        workspace.ingest()
+        return workspace.dump()
 
 
 @pytest.fixture
 def usual(workspace: Workspace) -> dict[str, list[tuple]]:
     """What SQLite holds when each file is read at once."""
-    tables = taken_in(workspace.database, workspace.data_dir, 2**20)
+    tables = ingest_messy_files(workspace.database, workspace.data_dir, 2**20)
     assert all(len(tables[name]) > 10 for name in ("store_status", "quarantined_row"))
     assert all(tables[name] for name in FROM_FILES)
     return tables
@@ -91,7 +93,7 @@ def usual(workspace: Workspace) -> dict[str, list[tuple]]:
 @pytest.mark.parametrize("block_bytes", [80, 500])
 def test_blocks_of_any_size_give_the_same_tables(workspace: Workspace, usual, block_bytes):
     workspace.empty()
-    tables = taken_in(workspace.database, workspace.data_dir, block_bytes)
+    tables = ingest_messy_files(workspace.database, workspace.data_dir, block_bytes)
     for name in ("store_status", "business_hours", "store_timezone"):
         assert tables[name] == usual[name]
     # without their ids, which go on counting
@@ -105,5 +107,5 @@ def test_blocks_of_any_size_give_the_same_tables(workspace: Workspace, usual, bl
 
 def test_both_databases_hold_the_same(postgresql_url: str, data_dir, usual):
     database = Database(postgresql_url)
-    assert taken_in(database, data_dir, 500) == usual
+    assert ingest_messy_files(database, data_dir, 500) == usual
     database.close()

@@ -33,18 +33,18 @@ def test_refusal_of_long_values_is_short(workspace: Workspace, lines):
 
 
 def test_long_bad_row_is_kept_whole_and_shown_cut(either_workspace: Workspace, caplog):
-    place = either_workspace
-    place.put_all()
+    workspace = either_workspace
+    workspace.put_all()
     row = f"{LONG},{LONG},{LONG}"
-    place.write("store_status.csv", POLLS, *poll_rows([1]), row)
-    place.add("store_status.csv", LONG)
-    place.write("timezones.csv", ZONES, f"1,{LONG}")
+    workspace.write("store_status.csv", POLLS, *poll_rows([1]), row)
+    workspace.add("store_status.csv", LONG)
+    workspace.write("timezones.csv", ZONES, f"1,{LONG}")
     with caplog.at_level(logging.INFO):
-        report = place.ingest()["store_status"].files[0]
-    assert (2 + 1, row) in place.bad_lines()
-    assert max(len(reason) for *_, reason in place.quarantined()) < MAX_MESSAGE
-    assert report.first_bad_rows["row_text"].str.len().tolist() == [SHOWN_CHARACTERS]
-    with place.database.read() as connection:
+        result = workspace.ingest()["store_status"].files[0]
+    assert (2 + 1, row) in workspace.bad_lines()
+    assert max(len(reason) for *_, reason in workspace.quarantined()) < MAX_MESSAGE
+    assert result.first_bad_rows["row_text"].str.len().tolist() == [SHOWN_CHARACTERS]
+    with workspace.database.read() as connection:
         shown = read_bad_rows(connection, "store_status.csv", 20)
     assert shown["row_text"].tolist() == [LONG[:SHOWN_CHARACTERS]]
     assert max(len(record.getMessage()) for record in caplog.records) < MAX_MESSAGE
@@ -52,7 +52,7 @@ def test_long_bad_row_is_kept_whole_and_shown_cut(either_workspace: Workspace, c
 
 def test_tables_in_the_ui_cut_long_values(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(POLLS, LONG))
-    report = workspace.take_in_polls()
-    rows = report.first_bad_rows.assign(row_text=LONG)
+    result = workspace.take_in_polls()
+    rows = result.first_bad_rows.assign(row_text=LONG)
     assert len(str(records_metadata(rows))) < 2 * MAX_MESSAGE
     assert len(str(preview(rows))) < 2 * MAX_MESSAGE

@@ -39,24 +39,24 @@ def log(monkeypatch: pytest.MonkeyPatch, request) -> logging.Logger:
     return log
 
 
-def replace_file(place: Workspace, name: str, data: bytes) -> None:
-    place.put_bytes("new", data).rename(place.data_dir / name)
+def replace_file(workspace: Workspace, name: str, data: bytes) -> None:
+    workspace.put_bytes("new", data).rename(workspace.data_dir / name)
 
 
-def stores(place: Workspace) -> list[str]:
-    return [store for store, _, _ in place.polls()]
+def stores(workspace: Workspace) -> list[str]:
+    return [store for store, _, _ in workspace.polls()]
 
 
 @pytest.mark.parametrize("how", ["put_bytes", "replace"])
 def test_file_changed_while_read_is_read_again(either_workspace: Workspace, log, how):
-    place = either_workspace
-    place.put_bytes("store_status.csv", OLD)
-    change = place.put_bytes if how == "put_bytes" else lambda *to: replace_file(place, *to)
+    workspace = either_workspace
+    workspace.put_bytes("store_status.csv", OLD)
+    change = workspace.put_bytes if how == "put_bytes" else lambda *to: replace_file(workspace, *to)
     log.addHandler(WhileReading(lambda: change("store_status.csv", NEW)))
-    (report,) = place.ingest(log=log)["store_status"].files
-    assert stores(place) == [str(store) for store in range(900, 910)]
-    assert report.bad_rows == 0
-    assert len(place.rows("ingested_file")) == 1
+    (result,) = workspace.ingest(log=log)["store_status"].files
+    assert stores(workspace) == [str(store) for store in range(900, 910)]
+    assert result.bad_rows == 0
+    assert len(workspace.rows("ingested_file")) == 1
 
 
 def test_rewrite_that_keeps_the_time_of_change_is_seen(workspace: Workspace, log):
@@ -111,23 +111,25 @@ def test_lines_appended_while_read_are_no_change(workspace: Workspace, log, capl
     )
     log.addHandler(caplog.handler)
     workspace.ingest(log=log)
-    assert "read again" not in caplog.text
+    assert "reading it again" not in caplog.text
     workspace.ingest()
     assert stores(workspace) == [*(str(store) for store in range(100, 110)), "7"]
 
 
 def test_name_that_is_not_utf8_is_named_and_not_read(either_workspace: Workspace):
-    place = either_workspace
-    place.put_all()
+    workspace = either_workspace
+    workspace.put_all()
     name = os.fsdecode(b"store_status_caf\xe9.csv")
     try:
-        place.put_bytes(name, text(POLLS, *poll_rows([2])))
+        workspace.put_bytes(name, text(POLLS, *poll_rows([2])))
     except OSError:
         pytest.skip("the file system takes names in UTF-8 alone")
-    place.ingest()
-    assert stores(place) == ["1"]
-    assert place.unread() == {r"store_status_caf\xe9.csv": "its name is not UTF-8: rename it"}
-    assert sorted(fingerprint(place.data_dir)) == [
+    workspace.ingest()
+    assert stores(workspace) == ["1"]
+    assert workspace.unread() == {
+        r"store_status_caf\xe9.csv": "its name is not valid UTF-8: rename it"
+    }
+    assert sorted(fingerprint(workspace.data_dir)) == [
         "menu_hours.csv",
         "store_status.csv",
         "timezones.csv",

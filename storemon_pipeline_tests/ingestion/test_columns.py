@@ -77,7 +77,7 @@ def test_extra_columns_are_ignored_whatever_is_in_them(workspace: Workspace):
     ]
 
 
-def test_names_and_values_may_be_in_quotes_and_names_between_spaces(workspace: Workspace):
+def test_quoted_names_and_values_are_accepted(workspace: Workspace):
     workspace.write(
         "store_status.csv",
         '"store_id", status ,"timestamp_utc"',

@@ -8,24 +8,22 @@ STORES = [f"{number:03}" for number in range(40)]
 MARK = b"\xef\xbb\xbf"
 
 
-def stores(place: Workspace) -> list[str]:
-    return [store for store, _, _ in place.polls()]
+def stores(workspace: Workspace) -> list[str]:
+    return [store for store, _, _ in workspace.polls()]
 
 
 @pytest.mark.parametrize(
     "name", ["store_status.csv", "store_status.csv.gz", "store_status.csv.zst"]
 )
 @pytest.mark.parametrize("packed", [bytes, gz, zst])
-def test_compression_is_recognised_by_content_whatever_the_file_is_called(
-    workspace: Workspace, name, packed
-):
+def test_compression_is_detected_by_content(workspace: Workspace, name, packed):
     workspace.put_bytes(name, packed(text(POLLS, *poll_rows(STORES))))
     assert workspace.take_in_polls().rows == len(STORES)
     assert stores(workspace) == STORES
 
 
 @pytest.mark.parametrize("packed", [gz, zst])
-def test_a_compressed_file_may_have_been_written_in_pieces(workspace: Workspace, packed):
+def test_concatenated_compressed_streams_are_read(workspace: Workspace, packed):
     pieces = [text(POLLS), text(*poll_rows(STORES[:7])), text(*poll_rows(STORES[7:]))]
     # gzip and zstd files put one after the other are one file
     workspace.put_bytes("store_status.csv.gz", b"".join(packed(piece) for piece in pieces))
@@ -36,9 +34,7 @@ def test_a_compressed_file_may_have_been_written_in_pieces(workspace: Workspace,
 @pytest.mark.parametrize("packed", [bytes, zst])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [b"", MARK])
-def test_a_byte_order_mark_and_the_kind_of_newline_change_nothing(
-    workspace: Workspace, packed, newline, mark
-):
+def test_byte_order_mark_and_newline_kind_are_ignored(workspace: Workspace, packed, newline, mark):
     lines = [POLLS, *poll_rows(STORES[:2]), "bad", "", *poll_rows(STORES[2:])]
     workspace.put_bytes("store_status.csv", packed(mark + text(*lines, newline=newline)))
     workspace.ingest()
@@ -47,18 +43,16 @@ def test_a_byte_order_mark_and_the_kind_of_newline_change_nothing(
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_compressed_file_ends_where_it_ends_with_a_newline_or_without(
-    workspace: Workspace, newline
-):
+def test_compressed_file_may_end_without_newline(workspace: Workspace, newline):
     content = text(POLLS, *poll_rows(["1", "2"]), "3,active,2023-01-25 10:00", newline=newline)
     workspace.put_bytes("store_status.csv.gz", gz(content.rstrip()))
-    report = workspace.take_in_polls()
-    assert (report.rows, report.partial_line) == (3, None)
+    result = workspace.take_in_polls()
+    assert (result.rows, result.partial_line) == (3, None)
     assert stores(workspace) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("row", ["", "1,active,2023-01-25 10:00:00 UTC", POLLS])
-def test_a_byte_order_mark_within_a_file_spoils_only_its_own_row(workspace: Workspace, row):
+def test_byte_order_mark_within_file_is_one_bad_row(workspace: Workspace, row):
     # as where two files were put together
     content = text(POLLS) + MARK + text(row, *poll_rows(["2", "3"]), "bad")
     workspace.put_bytes("store_status.csv", content)

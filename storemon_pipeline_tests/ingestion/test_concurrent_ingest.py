@@ -24,17 +24,17 @@ class Gate(logging.Handler):
         assert self.opened.wait(WAITS_SECONDS)
 
 
-def test_the_second_waits_and_finds_all_done(either_workspace: Workspace, database_url):
-    place = either_workspace
-    place.put_all()
-    place.add("store_status.csv", "bad\n")
-    other = Workspace(Database(database_url), place.data_dir)
+def test_second_ingest_waits_and_skips_all_files(either_workspace: Workspace, database_url):
+    workspace = either_workspace
+    workspace.put_all()
+    workspace.add("store_status.csv", "bad\n")
+    other = Workspace(Database(database_url), workspace.data_dir)
     gate = Gate()
     log = logging.getLogger("storemon_tests.gated")
     log.setLevel(logging.INFO)
     log.addHandler(gate)
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(place.ingest, log=log, run_id="first")
+        first = threads.submit(workspace.ingest, log=log, run_id="first")
         assert gate.reached.wait(WAITS_SECONDS)
         # who reads need not wait, and sees nothing of what is not done
         assert not any(other.dump().values())
@@ -43,14 +43,14 @@ def test_the_second_waits_and_finds_all_done(either_workspace: Workspace, databa
         threading.Event().wait(0.2)
         assert not second.done()
         gate.opened.set()
-        reports = [first.result(WAITS_SECONDS), second.result(WAITS_SECONDS)]
+        results = [first.result(WAITS_SECONDS), second.result(WAITS_SECONDS)]
     log.removeHandler(gate)
     other.database.close()
-    readings = [[file.reading for file in report["store_status"].files] for report in reports]
+    readings = [[file.reading for file in result["store_status"].files] for result in results]
     assert readings == [["new"], ["unchanged"]]
-    assert len(place.polls()) == 1
-    assert place.bad_lines() == [(3, "bad")]
-    assert [row[10] for row in place.rows("ingested_file")] == ["first"] * 3
+    assert len(workspace.polls()) == 1
+    assert workspace.bad_lines() == [(3, "bad")]
+    assert [row[10] for row in workspace.rows("ingested_file")] == ["first"] * 3
 
 
 INGEST = """
@@ -62,23 +62,21 @@ from storemon_pipeline.storage.database import Database
 
 print("ready", flush=True)
 sys.stdin.readline()
-reports = ingest_files(
+results = ingest_files(
     Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
     max_expansion=200, run_id="another-process",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
 )
-print(reports["store_status"].files[0].reading)
+print(results["store_status"].files[0].reading)
 """
 
 
-def test_of_two_processes_one_reads_and_the_other_finds_all_done(
-    either_workspace: Workspace, database_url
-):
-    place = either_workspace
-    place.put_all()
-    place.add("store_status.csv", "\n".join([*poll_rows(range(2_000)), "bad", ""]))
+def test_second_process_waits_and_skips_all_files(either_workspace: Workspace, database_url):
+    workspace = either_workspace
+    workspace.put_all()
+    workspace.add("store_status.csv", "\n".join([*poll_rows(range(2_000)), "bad", ""]))
     with subprocess.Popen(
-        [sys.executable, "-c", INGEST, database_url, str(place.data_dir)],
+        [sys.executable, "-c", INGEST, database_url, str(workspace.data_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -86,10 +84,10 @@ def test_of_two_processes_one_reads_and_the_other_finds_all_done(
         assert process.stdout.readline() == "ready\n"
         process.stdin.write("go\n")
         process.stdin.flush()
-        report = place.take_in_polls()
+        result = workspace.take_in_polls()
         said, _ = process.communicate(timeout=WAITS_SECONDS)
     assert process.returncode == 0
-    assert sorted([report.reading, said.strip()]) == ["new", "unchanged"]
-    assert len(place.polls()) == 2_001
-    assert len(place.quarantined()) == 1
-    assert len(place.rows("ingested_file")) == 3
+    assert sorted([result.reading, said.strip()]) == ["new", "unchanged"]
+    assert len(workspace.polls()) == 2_001
+    assert len(workspace.quarantined()) == 1
+    assert len(workspace.rows("ingested_file")) == 3

@@ -8,16 +8,16 @@ from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace, poll_row
 AT = "2023-01-25 10:00:00"
 
 
-def status(place: Workspace) -> str:
+def status(workspace: Workspace) -> str:
     """The status of store 1, which has one poll."""
-    ((at, status),) = [(at, status) for store, at, status in place.polls() if store == "1"]
+    ((at, status),) = [(at, status) for store, at, status in workspace.polls() if store == "1"]
     assert at == AT
     return status
 
 
-def test_of_two_rows_of_a_file_the_later_one_wins(either_workspace: Workspace):
-    place = either_workspace
-    place.write(
+def test_later_row_of_a_file_wins(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write(
         "store_status.csv",
         POLLS,
         f"1,active,{AT} UTC",
@@ -26,15 +26,15 @@ def test_of_two_rows_of_a_file_the_later_one_wins(either_workspace: Workspace):
         f"2,active,{AT} UTC",
         f"2,inactive,{AT}.000001 UTC",
     )
-    place.ingest()
-    assert place.polls() == [
+    workspace.ingest()
+    assert workspace.polls() == [
         ("1", AT, "inactive"),
         ("2", AT, "active"),
         ("2", f"{AT}.000001", "inactive"),
     ]
 
 
-def test_the_same_instant_is_the_same_however_it_is_written(workspace: Workspace):
+def test_notations_of_one_instant_are_one_poll(workspace: Workspace):
     stamps = [f"{AT} UTC", f"{AT}.000 UTC", "2023-01-25T10:00:00Z", "2023-01-25 15:30:00+05:30"]
     rows = [f"1,{said},{at}" for at in stamps for said in ("inactive", "active")]
     workspace.write("store_status.csv", POLLS, *rows, f"1,inactive,{AT}.0")
@@ -43,18 +43,16 @@ def test_the_same_instant_is_the_same_however_it_is_written(workspace: Workspace
 
 
 @pytest.mark.parametrize("between", [1, 20])
-def test_the_later_row_wins_across_blocks_of_a_file(
-    either_workspace: Workspace, monkeypatch, between: int
-):
-    place = either_workspace
+def test_later_row_wins_across_blocks(either_workspace: Workspace, monkeypatch, between: int):
+    workspace = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 64)
     others = poll_rows(f"other{n}" for n in range(between))
-    place.write("store_status.csv", POLLS, f"1,active,{AT}", *others, f"1,inactive,{AT}")
-    place.ingest()
-    assert status(place) == "inactive"
+    workspace.write("store_status.csv", POLLS, f"1,active,{AT}", *others, f"1,inactive,{AT}")
+    workspace.ingest()
+    assert status(workspace) == "inactive"
 
 
-def test_a_bad_row_corrects_nothing(workspace: Workspace):
+def test_bad_row_corrects_nothing(workspace: Workspace):
     workspace.write(
         "store_status.csv", POLLS, f"1,active,{AT}", f"1,closed,{AT}", f"1,inactive,{AT} EST"
     )
@@ -62,31 +60,31 @@ def test_a_bad_row_corrects_nothing(workspace: Workspace):
     assert status(workspace) == "active"
 
 
-def test_a_later_file_corrects_an_earlier_one_by_name(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status_2023-01-25T18.csv", POLLS, f"1,inactive,{AT}", f"2,inactive,{AT}")
-    place.write("store_status_2023-01-25T19.csv", POLLS, f"2,active,{AT}")
-    place.write("store_status.csv", POLLS, f"1,active,{AT}", f"2,active,{AT}")
-    place.ingest()
-    assert place.polls() == [("1", AT, "inactive"), ("2", AT, "active")]
+def test_later_file_name_corrects_earlier_one(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status_2023-01-25T18.csv", POLLS, f"1,inactive,{AT}", f"2,inactive,{AT}")
+    workspace.write("store_status_2023-01-25T19.csv", POLLS, f"2,active,{AT}")
+    workspace.write("store_status.csv", POLLS, f"1,active,{AT}", f"2,active,{AT}")
+    workspace.ingest()
+    assert workspace.polls() == [("1", AT, "inactive"), ("2", AT, "active")]
 
 
-def test_a_later_ingestion_corrects_an_earlier_one(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS, f"1,active,{AT}")
-    place.ingest()
-    place.add("store_status.csv", f"1,inactive,{AT}\n")
-    place.ingest()
-    assert status(place) == "inactive"
-    place.write("store_status_2.csv", POLLS, f"1,active,{AT}")
-    place.ingest()
-    assert status(place) == "active"
-    place.write("store_status_1.csv", POLLS, f"1,inactive,{AT}")
-    place.ingest()
-    assert status(place) == "inactive"
+def test_later_ingest_corrects_earlier_one(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS, f"1,active,{AT}")
+    workspace.ingest()
+    workspace.add("store_status.csv", f"1,inactive,{AT}\n")
+    workspace.ingest()
+    assert status(workspace) == "inactive"
+    workspace.write("store_status_2.csv", POLLS, f"1,active,{AT}")
+    workspace.ingest()
+    assert status(workspace) == "active"
+    workspace.write("store_status_1.csv", POLLS, f"1,inactive,{AT}")
+    workspace.ingest()
+    assert status(workspace) == "inactive"
 
 
-def test_a_file_that_is_put_back_as_it_was_undoes_its_corrections(workspace: Workspace):
+def test_restored_file_reverts_its_corrections(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, f"1,active,{AT}")
     workspace.ingest()
     workspace.write("store_status.csv", POLLS, f"1,inactive,{AT}")
@@ -97,7 +95,7 @@ def test_a_file_that_is_put_back_as_it_was_undoes_its_corrections(workspace: Wor
     assert status(workspace) == "active"
 
 
-def test_a_file_that_becomes_the_same_as_another_corrects_what_it_said_before(workspace: Workspace):
+def test_file_that_becomes_a_copy_corrects_its_old_content(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, f"1,active,{AT}")
     workspace.write("store_status_2.csv", POLLS, f"1,inactive,{AT}")
     workspace.ingest()

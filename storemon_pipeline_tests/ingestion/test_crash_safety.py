@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from storemon_pipeline.ingestion import ingest, line_reader, row_stream
+from storemon_pipeline.ingestion import file_ingestion, line_reader, row_stream
 from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     LOG,
@@ -24,13 +24,15 @@ BLOCK_BYTES = 2**14
 BLOCKS = 5  # of some twenty
 
 
-def put_many(place: Workspace) -> None:
+def put_many(workspace: Workspace) -> None:
     """Files of many blocks, with bad rows."""
     rows = [f"{n},active,2023-01-25 10:00:00 UTC" if n % 100 else "bad" for n in range(ROWS)]
-    place.put_bytes("store_status.csv", text(POLLS, *rows))
-    place.put_bytes("store_status_2.csv.gz", gz(text(POLLS, *rows[:10])))
-    place.write("menu_hours.csv", HOURS, *(f"{n},0,09:00:00,17:00:00" for n in range(10)), "bad")
-    place.write("timezones.csv", ZONES, *(f"{n},Asia/Tokyo" for n in range(10)), "bad")
+    workspace.put_bytes("store_status.csv", text(POLLS, *rows))
+    workspace.put_bytes("store_status_2.csv.gz", gz(text(POLLS, *rows[:10])))
+    workspace.write(
+        "menu_hours.csv", HOURS, *(f"{n},0,09:00:00,17:00:00" for n in range(10)), "bad"
+    )
+    workspace.write("timezones.csv", ZONES, *(f"{n},Asia/Tokyo" for n in range(10)), "bad")
 
 
 class KilledError(BaseException):
@@ -50,12 +52,12 @@ class Killer(logging.Handler):
             raise KilledError
 
 
-def killed(place: Workspace, *, at_message: int) -> bool:
+def killed(workspace: Workspace, *, at_message: int) -> bool:
     """Whether an ingestion was killed at a message of its log; else it had not so many."""
     killer = Killer(at_message)
     LOG.addHandler(killer)
     try:
-        place.ingest()
+        workspace.ingest()
     except KilledError:
         return True
     finally:
@@ -63,37 +65,35 @@ def killed(place: Workspace, *, at_message: int) -> bool:
     return False
 
 
-def test_wherever_it_is_killed_nothing_has_changed_and_the_next_one_does_all(
-    either_workspace: Workspace, monkeypatch
-):
-    place = either_workspace
+def test_killed_ingest_changes_nothing_and_next_succeeds(either_workspace: Workspace, monkeypatch):
+    workspace = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
-    place.put_all(store="old")
-    place.ingest()
-    before = place.dump()
-    place.put_all(store="new")
-    place.add("store_status.csv", "1,active,2023-01-25 10:00:00 UTC\nbad\n" * 10)
+    workspace.put_all(store="old")
+    workspace.ingest()
+    before = workspace.dump()
+    workspace.put_all(store="new")
+    workspace.add("store_status.csv", "1,active,2023-01-25 10:00:00 UTC\nbad\n" * 10)
     messages = 1
-    while killed(place, at_message=messages):
-        assert place.dump() == before
+    while killed(workspace, at_message=messages):
+        assert workspace.dump() == before
         messages += 1
     # blocks of three files, and a line about each table
     assert messages > 8
-    assert [row[0] for row in place.rows("store_status")] == ["1", "new", "old"]
-    assert [row[0] for row in place.rows("business_hours")] == ["new"]
-    assert len(place.quarantined()) == 10
+    assert [row[0] for row in workspace.rows("store_status")] == ["1", "new", "old"]
+    assert [row[0] for row in workspace.rows("business_hours")] == ["new"]
+    assert len(workspace.quarantined()) == 10
 
 
-def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_changed(
+def test_error_in_prefetch_thread_is_raised_without_changes(
     either_workspace: Workspace, monkeypatch
 ):
-    place = either_workspace
+    workspace = either_workspace
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", BLOCK_BYTES)
-    monkeypatch.setattr(ingest, "BATCH_ROWS", 1)
-    place.put_all(store="old")
-    place.ingest()
-    before = place.dump()
-    put_many(place)
+    monkeypatch.setattr(file_ingestion, "BATCH_ROWS", 1)
+    workspace.put_all(store="old")
+    workspace.ingest()
+    before = workspace.dump()
+    put_many(workspace)
     read_rows, threads = row_stream.parse_rows, threading.active_count()
 
     def read_rows_until_memory_ends(block, header):
@@ -104,11 +104,11 @@ def test_an_error_in_the_thread_that_reads_is_raised_as_itself_and_nothing_has_c
     with monkeypatch.context() as patched:
         patched.setattr(row_stream, "parse_rows", read_rows_until_memory_ends)
         with pytest.raises(MemoryError, match="no room"):
-            place.ingest()
-    assert place.dump() == before
+            workspace.ingest()
+    assert workspace.dump() == before
     assert threading.active_count() == threads
-    place.ingest()
-    assert len(place.polls()) == ROWS - ROWS // 100 + 1
+    workspace.ingest()
+    assert len(workspace.polls()) == ROWS - ROWS // 100 + 1
 
 
 INGEST = f"""
@@ -129,13 +129,11 @@ ingest_files(
 """
 
 
-def test_a_process_killed_while_it_ingests_leaves_nothing(
-    either_workspace: Workspace, database_url
-):
-    place = either_workspace
-    put_many(place)
+def test_killed_process_leaves_no_rows(either_workspace: Workspace, database_url):
+    workspace = either_workspace
+    put_many(workspace)
     with subprocess.Popen(
-        [sys.executable, "-c", INGEST, database_url, str(place.data_dir)],
+        [sys.executable, "-c", INGEST, database_url, str(workspace.data_dir)],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -146,9 +144,9 @@ def test_a_process_killed_while_it_ingests_leaves_nothing(
                 process.send_signal(signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL, "".join(said)
-    assert not any(place.dump().values())
+    assert not any(workspace.dump().values())
 
-    reports = place.ingest()
-    assert {file.reading for report in reports.values() for file in report.files} == {"new"}
-    assert len(place.polls()) == ROWS - ROWS // 100
-    assert len(place.quarantined()) == ROWS // 100 + 3
+    results = workspace.ingest()
+    assert {file.reading for result in results.values() for file in result.files} == {"new"}
+    assert len(workspace.polls()) == ROWS - ROWS // 100
+    assert len(workspace.quarantined()) == ROWS // 100 + 3

@@ -37,17 +37,17 @@ def test_file_with_few_bad_rows_is_read_to_its_end(workspace: Workspace):
 
 @pytest.mark.usefixtures("small")
 def test_bad_rows_of_many_blocks_are_all_kept(either_workspace: Workspace):
-    place = either_workspace
+    workspace = either_workspace
     rows = [f"bad {n}" for n in range(300)]
-    place.write("store_status.csv", POLLS, *rows)
-    report = place.take_in_polls()
-    assert place.bad_lines() == list(enumerate(rows, 2))
-    assert (report.bad_rows, report.total_bad_rows) == (300, 300)
-    assert report.first_bad_rows["row_text"].tolist() == rows[:20]
-    (reading,) = place.rows("ingested_file")
+    workspace.write("store_status.csv", POLLS, *rows)
+    result = workspace.take_in_polls()
+    assert workspace.bad_lines() == list(enumerate(rows, 2))
+    assert (result.bad_rows, result.total_bad_rows) == (300, 300)
+    assert result.first_bad_rows["row_text"].tolist() == rows[:20]
+    (reading,) = workspace.rows("ingested_file")
     assert (reading[7], reading[8]) == (300, 300)
-    place.add("store_status.csv", "bad too\n")
-    assert place.take_in_polls().total_bad_rows == 301
+    workspace.add("store_status.csv", "bad too\n")
+    assert workspace.take_in_polls().total_bad_rows == 301
 
 
 @pytest.mark.usefixtures("small")
@@ -66,9 +66,9 @@ def test_file_that_unpacks_to_too_much_is_refused(workspace: Workspace):
     with pytest.raises(IngestionError) as refusal:
         workspace.ingest(max_expansion=20)
     assert str(refusal.value) == (
-        "store_status.csv.gz is refused: unpacked it is more than 20 times its "
-        f"{len(packed):,} bytes, the most that STOREMON_MAX_EXPANSION accepts. If it is meant, set "
-        "that higher, or unpack the file. Nothing was changed."
+        "store_status.csv.gz is refused: uncompressed, it is more than 20 times its "
+        f"{len(packed):,} bytes, the maximum by STOREMON_MAX_EXPANSION. Increase it or uncompress "
+        "the file. Nothing was changed."
     )
     workspace.ingest(max_expansion=1000)
 

@@ -51,22 +51,22 @@ def test_first_known_name_wins_and_the_other_is_named(workspace: Workspace, capl
     for name, store in ((other, "other"), (first, "first")):
         packed = PACKED[name[name.index(".") :]]
         workspace.put_bytes(name, packed(text(HOURS, f"{store},0,09:00:00,17:00:00")))
-    report = workspace.ingest()["business_hours"]
-    assert [file.file for file in report.files] == [first]
-    assert f"{other} is not read: {first} was found first" in caplog.text
+    result = workspace.ingest()["business_hours"]
+    assert [file.file for file in result.files] == [first]
+    assert f"{other} is not read: {first} takes precedence" in caplog.text
     assert [row[0] for row in workspace.rows("business_hours")] == ["first"]
 
 
-def test_of_time_zones_too_the_first_name_wins(workspace: Workspace):
+def test_first_name_of_time_zones_wins(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("store_timezones.csv", ZONES, "1,Europe/Paris")
     workspace.write("timezones.csv", ZONES, "1,Asia/Tokyo")
     workspace.ingest()
-    assert workspace.unread() == {"store_timezones.csv": "timezones.csv was found first"}
+    assert workspace.unread() == {"store_timezones.csv": "timezones.csv takes precedence"}
     assert workspace.rows("store_timezone") == [("1", "Asia/Tokyo")]
 
 
-def test_every_file_of_polls_is_read_the_plain_name_first_then_by_name(workspace: Workspace):
+def test_all_poll_files_are_read_in_order_of_name(workspace: Workspace):
     names = [
         "store_status.csv",
         "store_status-old.csv.gz",
@@ -78,8 +78,8 @@ def test_every_file_of_polls_is_read_the_plain_name_first_then_by_name(workspace
         packed = PACKED[name[name.index(".") :]]
         content = text(POLLS, f"{store},active,2023-01-25 10:00:00 UTC")
         workspace.put_bytes(name, packed(content))
-    report = workspace.ingest()["store_status"]
-    assert [file.file for file in report.files] == names
+    result = workspace.ingest()["store_status"]
+    assert [file.file for file in result.files] == names
     assert [store for store, _, _ in workspace.polls()] == ["0", "1", "2", "3", "4"]
 
 
@@ -93,7 +93,7 @@ def test_file_of_another_name_is_read_by_its_header(workspace: Workspace, caplog
     workspace.put_bytes(name, packed(text(HOURS, "1,0,09:00:00,17:00:00")))
     workspace.ingest()
     assert workspace.rows("business_hours") == [("1", 0, "09:00:00", "17:00:00")]
-    assert f"{name} is read as menu_hours.csv, since its header has" in caplog.text
+    assert f"{name} is read as menu_hours.csv, because its header has" in caplog.text
     assert workspace.unread() == {}
 
 
@@ -101,7 +101,7 @@ def test_all_three_files_are_read_under_other_names(workspace: Workspace):
     workspace.write("Store Status.csv", POLLS, "1,active,2023-01-25 10:00:00 UTC")
     workspace.write("store_timezone.csv", ZONES, "1,Asia/Tokyo")
     workspace.write("Menu hours.csv", HOURS, "1,0,09:00:00,17:00:00")
-    assert [len(report.files) for report in workspace.ingest().values()] == [1, 1, 1, 0, 0]
+    assert [len(result.files) for result in workspace.ingest().values()] == [1, 1, 1, 0, 0]
     assert len(workspace.polls()) == 1
 
 
@@ -109,7 +109,9 @@ def test_two_files_that_fit_one_table_are_refused(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("timezone.csv", ZONES, "1,Asia/Tokyo")
     workspace.write("zones.csv", ZONES, "1,Europe/Paris")
-    with pytest.raises(IngestionError, match=r"the headers of timezone.csv and zones.csv all fit"):
+    with pytest.raises(
+        IngestionError, match=r"the headers of timezone.csv and zones.csv all match"
+    ):
         workspace.ingest()
     # so that the sensor starts a run, which says so
     assert {"timezone.csv", "zones.csv"} <= fingerprint(workspace.data_dir).keys()
@@ -125,7 +127,7 @@ def test_nearly_named_file_beside_a_named_one_is_named(workspace: Workspace, cap
     assert workspace.unread() == {
         "store_status (1).csv": "store_status.csv is read; to add its polls, rename it to "
         "store_status_….csv",
-        "timezone.csv": "timezones.csv is read in its place",
+        "timezone.csv": "timezones.csv is read in its workspace",
     }
     assert "store_status (1).csv is not read" in caplog.text
 
@@ -144,7 +146,7 @@ def test_files_that_look_like_data_are_named_with_the_reason(workspace: Workspac
     (workspace.data_dir / "store_status_2023.csv").mkdir()
     assert [file.file for file in workspace.ingest()["store_status"].files] == ["store_status.csv"]
     assert workspace.unread() == {
-        "x.csv": "its name and its header are those of no raw file",
+        "x.csv": "neither its name nor its header is that of a raw file",
         "hours.xlsx": "it is a spreadsheet: save it as CSV",
         "all.zip": "it is an archive: unpack it here",
     }
@@ -173,7 +175,7 @@ LFS_POINTER = ("version https://git-lfs.github.com/spec/v1", "oid sha256:0")
         ((HOURS.replace(",", ";"),), "its columns are separated by ';', not by commas"),
         (
             (f"{HOURS},date",),
-            "its header fits menu_hours.csv and special_hours.csv: rename it to the one it is",
+            "its header matches menu_hours.csv and special_hours.csv: rename it to one of them",
         ),
     ],
 )
@@ -190,7 +192,7 @@ def test_text_file_with_the_header_of_a_raw_file_is_named(workspace: Workspace):
     workspace.write("notes.txt", "of no concern")
     workspace.ingest()
     assert workspace.unread() == {
-        "menu_hours.txt": "its header fits menu_hours.csv: rename it to that"
+        "menu_hours.txt": "its header matches menu_hours.csv: rename it to that"
     }
 
 

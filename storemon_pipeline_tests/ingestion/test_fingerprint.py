@@ -9,7 +9,7 @@ from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline_tests.helpers.workspace import Workspace
 
 
-def test_it_changes_with_every_change_of_a_file_that_would_be_read(workspace: Workspace):
+def test_fingerprint_changes_with_every_raw_file(workspace: Workspace):
     seen = [fingerprint(workspace.data_dir)]
 
     def differs() -> bool:
@@ -31,7 +31,7 @@ def test_it_changes_with_every_change_of_a_file_that_would_be_read(workspace: Wo
     assert fingerprint(workspace.data_dir) == seen[-2]
 
 
-def test_it_stays_the_same_while_nothing_changes(workspace: Workspace):
+def test_fingerprint_is_stable_without_changes(workspace: Workspace):
     workspace.put_all()
     before = fingerprint(workspace.data_dir)
     assert list(before) == ["store_status.csv", "menu_hours.csv", "timezones.csv"]
@@ -41,12 +41,12 @@ def test_it_stays_the_same_while_nothing_changes(workspace: Workspace):
     assert fingerprint(workspace.data_dir) == before
 
 
-def test_it_is_empty_where_there_is_no_file(workspace: Workspace):
+def test_fingerprint_is_empty_without_files(workspace: Workspace):
     assert fingerprint(workspace.data_dir) == {}
 
 
 @pytest.mark.parametrize("what", ["missing", "a file", "a link to itself"])
-def test_a_directory_that_cannot_be_read_is_not_an_empty_one(workspace: Workspace, what):
+def test_fingerprint_of_invalid_directory_raises(workspace: Workspace, what):
     workspace.data_dir.rmdir()
     if what == "a file":
         workspace.data_dir.write_text("no directory")
@@ -57,7 +57,7 @@ def test_a_directory_that_cannot_be_read_is_not_an_empty_one(workspace: Workspac
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_directory_that_may_not_be_read_is_not_an_empty_one(workspace: Workspace):
+def test_fingerprint_of_forbidden_directory_raises(workspace: Workspace):
     workspace.put_all()
     workspace.data_dir.chmod(0)
     with pytest.raises(IngestionError, match="cannot be read: Permission denied"):

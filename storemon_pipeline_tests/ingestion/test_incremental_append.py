@@ -63,21 +63,21 @@ def grown_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
     return data, sorted(cuts)
 
 
-def ingested(place: Workspace, data: bytes, cuts: list[int]) -> tuple:
+def ingested(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
     """The polls, the bad rows and the counts, after a file has grown from cut to cut."""
-    place.empty()
+    workspace.empty()
     before = None
     for cut in [*cuts, len(data)]:
-        place.put_bytes("store_status.csv", data[:cut])
+        workspace.put_bytes("store_status.csv", data[:cut])
         if b"\n" not in data[:cut]:
             # while its header is not whole, a file may be refused, and then nothing changes
             try:
-                place.ingest()
+                workspace.ingest()
             except IngestionError:
-                assert place.polls() == place.quarantined() == []
+                assert workspace.polls() == workspace.quarantined() == []
             continue
-        before = place.take_in_polls()
-    return place.polls(), place.quarantined(), before.total_rows, before.total_bad_rows
+        before = workspace.take_in_polls()
+    return workspace.polls(), workspace.quarantined(), before.total_rows, before.total_bad_rows
 
 
 @settings(
@@ -90,9 +90,7 @@ def ingested(place: Workspace, data: bytes, cuts: list[int]) -> tuple:
 @example(file=(f"{POLLS}\n1,active,2023-01-25 10:00:00Z\r\r\n".encode(), [59, 60, 61]))
 @example(file=(f'{POLLS}\n"1","active","2023-01-25 10:00:00Z"\n'.encode(), [62, 63]))
 @given(file=grown_files())
-def test_in_the_end_the_tables_are_as_if_the_file_had_been_there_at_once(
-    workspace: Workspace, file
-):
+def test_incremental_ingest_equals_ingest_at_once(workspace: Workspace, file):
     data, cuts = file
     assert ingested(workspace, data, cuts) == ingested(workspace, data, [])
 
@@ -109,7 +107,7 @@ DATA = (
 )
 
 
-def test_byte_by_byte_and_in_small_blocks(workspace: Workspace, monkeypatch):
+def test_byte_by_byte_in_small_blocks_equals_ingest_at_once(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 50)
     begun = DATA.index(b"\n") + 1
     polls, bad, rows, bad_rows = ingested(workspace, DATA, list(range(begun, len(DATA))))
@@ -122,7 +120,7 @@ def test_byte_by_byte_and_in_small_blocks(workspace: Workspace, monkeypatch):
     assert (rows, bad_rows) == (5, 1)
 
 
-def test_step_by_step_into_either_database(database: Database, data_dir):
-    place = Workspace(database, data_dir)
+def test_incremental_ingest_works_on_both_databases(database: Database, data_dir):
+    workspace = Workspace(database, data_dir)
     steps = list(range(DATA.index(b"\n") + 1, len(DATA), 17))
-    assert ingested(place, DATA, steps) == ingested(place, DATA, [])
+    assert ingested(workspace, DATA, steps) == ingested(workspace, DATA, [])

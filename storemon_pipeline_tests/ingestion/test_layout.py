@@ -31,10 +31,10 @@ SPACES = {
 }
 
 
-def tables(place: Workspace) -> dict[str, list[tuple]]:
+def tables(workspace: Workspace) -> dict[str, list[tuple]]:
     """The rows that were read."""
     kinds = ("store_status", "business_hours", "store_timezone", "special_hours", "service_level")
-    return {table: place.rows(table) for table in kinds}
+    return {table: workspace.rows(table) for table in kinds}
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_ids_that_differ_by_spaces_are_one_store(workspace: Workspace):
 
 @pytest.mark.parametrize("end", [",", ", ", ",\t"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_comma_after_the_last_value_is_read(workspace: Workspace, plain, end, newline):
+def test_trailing_comma_is_ignored(workspace: Workspace, plain, end, newline):
     for name, (header, rows) in ROWS.items():
         workspace.put_bytes(name, text(header, *(row + end for row in rows), newline=newline))
     workspace.ingest()
@@ -76,7 +76,7 @@ def test_a_comma_after_the_last_value_is_read(workspace: Workspace, plain, end, 
     assert tables(workspace) == plain
 
 
-def test_only_one_empty_value_more_is_read(workspace: Workspace):
+def test_only_one_trailing_comma_is_ignored(workspace: Workspace):
     at = f"{AT} UTC"
     workspace.write(
         "store_status.csv",
@@ -99,7 +99,7 @@ def test_only_one_empty_value_more_is_read(workspace: Workspace):
 
 @pytest.mark.parametrize("first", ["sep=,", "SEP=,", "\ufeffsep=,"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_first_line_with_the_separator_is_passed_over(workspace: Workspace, first, newline):
+def test_separator_line_is_skipped(workspace: Workspace, first, newline):
     for name, (header, rows) in ROWS.items():
         workspace.put_bytes(name, text(first, header, *rows, "bad", newline=newline))
     workspace.ingest()
@@ -108,7 +108,7 @@ def test_a_first_line_with_the_separator_is_passed_over(workspace: Workspace, fi
     assert workspace.bad_lines() == [(3 + len(rows), "bad") for _, rows in ROWS.values()]
 
 
-def test_another_separator_in_the_first_line_is_refused(workspace: Workspace):
+def test_other_separator_in_separator_line_is_refused(workspace: Workspace):
     workspace.write("store_status.csv", "sep=;", POLLS.replace(",", ";"), f"1;active;{AT}")
     with pytest.raises(IngestionError, match="separated by commas, not by ';'"):
         workspace.ingest()
@@ -122,16 +122,16 @@ def test_another_separator_in_the_first_line_is_refused(workspace: Workspace):
         [f"sep=,\n{POLLS}\n1,active,{AT} UTC\n2,act", f"ive,{AT} UTC\nbad\n"],
     ],
 )
-def test_a_file_with_a_separator_line_is_read_as_it_grows(workspace: Workspace, parts):
+def test_file_with_separator_line_is_read_incrementally(workspace: Workspace, parts):
     path = workspace.put_bytes("store_status.csv", b"")
     for part in parts:
         workspace.add(path.name, part)
-        assert workspace.take_in_polls().reading in ("new", "grown", "unchanged")
+        assert workspace.take_in_polls().reading in ("new", "appended", "unchanged")
     assert workspace.polls() == [("1", AT, "active"), ("2", AT, "active")]
     assert workspace.bad_lines() == [(5, "bad")]
 
 
-def test_a_separator_line_alone_is_refused(workspace: Workspace):
+def test_separator_line_alone_is_refused(workspace: Workspace):
     workspace.write("store_status.csv", "sep=,")
     with pytest.raises(IngestionError, match="has no column store_id"):
         workspace.ingest()

@@ -16,20 +16,20 @@ FILES = {
 
 
 @pytest.mark.parametrize("refused", FILES)
-def test_above_the_accepted_share_no_table_changes_at_all(either_workspace: Workspace, refused):
-    place = either_workspace
-    place.put_all()
-    place.add("store_status.csv", "a bad row\n")
-    place.ingest()
-    before = place.dump()
+def test_bad_share_above_maximum_changes_no_table(either_workspace: Workspace, refused):
+    workspace = either_workspace
+    workspace.put_all()
+    workspace.add("store_status.csv", "a bad row\n")
+    workspace.ingest()
+    before = workspace.dump()
     for name, lines in FILES.items():
-        place.write(name, *lines, *(["bad"] * 6 if name == refused else []))
+        workspace.write(name, *lines, *(["bad"] * 6 if name == refused else []))
     with pytest.raises(TooManyBadRowsError):
-        place.ingest(max_bad_share=0.05)
-    assert place.dump() == before
+        workspace.ingest(max_bad_share=0.05)
+    assert workspace.dump() == before
 
 
-def test_the_message_names_file_counts_share_setting_and_first_bad_row(workspace: Workspace):
+def test_bad_share_error_names_counts_setting_and_first_row(workspace: Workspace):
     workspace.write("store_status.csv", *FILES["store_status.csv"], "", "no good", *["bad"] * 1_904)
     with pytest.raises(TooManyBadRowsError) as refusal:
         workspace.ingest(max_bad_share=0.05)
@@ -46,21 +46,21 @@ def test_the_message_names_file_counts_share_setting_and_first_bad_row(workspace
 
 
 @pytest.mark.parametrize(("good", "bad", "share"), [(95, 5, 0.05), (19, 1, 0.05), (57, 3, 0.05)])
-def test_exactly_the_accepted_share_is_accepted(workspace: Workspace, good, bad, share):
+def test_bad_share_equal_to_maximum_is_accepted(workspace: Workspace, good, bad, share):
     workspace.write("store_status.csv", POLLS, *poll_rows(range(good)), *["bad"] * bad)
-    report = workspace.ingest(max_bad_share=share)["store_status"]
-    assert (report.total_rows, report.total_bad_rows) == (good + bad, bad)
+    result = workspace.ingest(max_bad_share=share)["store_status"]
+    assert (result.total_rows, result.total_bad_rows) == (good + bad, bad)
     assert len(workspace.polls()) == good
     assert len(workspace.quarantined()) == bad
 
 
-def test_blank_lines_are_no_rows(workspace: Workspace):
+def test_blank_lines_do_not_count_as_rows(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(range(19)), *[""] * 50, "bad", "bad")
     with pytest.raises(TooManyBadRowsError, match="2 of its 21 rows"):
         workspace.ingest(max_bad_share=0.05)
 
 
-def test_a_share_of_0_refuses_every_bad_row_and_of_1_none(workspace: Workspace):
+def test_bad_share_of_0_refuses_any_and_of_1_accepts_all(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(range(999)), "bad")
     with pytest.raises(TooManyBadRowsError):
         workspace.ingest(max_bad_share=0)
@@ -69,7 +69,7 @@ def test_a_share_of_0_refuses_every_bad_row_and_of_1_none(workspace: Workspace):
     assert len(workspace.quarantined()) == 2
 
 
-def test_the_share_is_that_of_the_whole_file_however_many_readings_it_took(workspace: Workspace):
+def test_bad_share_is_that_of_the_whole_file(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(range(95)))
     workspace.ingest(max_bad_share=0.05)
     workspace.add("store_status.csv", "bad\n" * 5)
@@ -82,12 +82,12 @@ def test_the_share_is_that_of_the_whole_file_however_many_readings_it_took(works
     assert workspace.dump() == before
 
 
-def test_a_refused_file_is_taken_in_once_it_is_mended(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS, *poll_rows("123"), "bad")
+def test_refused_file_is_ingested_once_corrected(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS, *poll_rows("123"), "bad")
     with pytest.raises(TooManyBadRowsError):
-        place.ingest(max_bad_share=0.05)
-    place.write("store_status.csv", POLLS, *poll_rows("123"))
-    place.ingest(max_bad_share=0.05)
-    assert [store for store, _, _ in place.polls()] == ["1", "2", "3"]
-    assert place.quarantined() == []
+        workspace.ingest(max_bad_share=0.05)
+    workspace.write("store_status.csv", POLLS, *poll_rows("123"))
+    workspace.ingest(max_bad_share=0.05)
+    assert [store for store, _, _ in workspace.polls()] == ["1", "2", "3"]
+    assert workspace.quarantined() == []

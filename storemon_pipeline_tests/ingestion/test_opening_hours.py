@@ -39,13 +39,15 @@ NOT_TIMES = [
 ]
 
 
-def test_wall_times_are_kept_with_their_seconds_and_fraction(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
-    place.write("menu_hours.csv", HOURS, *(f"{n},0,{said},{said}" for n, said in enumerate(TIMES)))
-    place.ingest()
-    assert place.quarantined() == []
-    assert place.rows("business_hours") == [
+def test_wall_times_keep_seconds_and_fraction(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
+    workspace.write(
+        "menu_hours.csv", HOURS, *(f"{n},0,{said},{said}" for n, said in enumerate(TIMES))
+    )
+    workspace.ingest()
+    assert workspace.quarantined() == []
+    assert workspace.rows("business_hours") == [
         (str(n), 0, time, time) for n, time in enumerate(TIMES.values())
     ]
 
@@ -68,7 +70,7 @@ def test_midnight_as_24_is_an_end_but_not_a_start(workspace: Workspace):
     )
 
 
-def test_what_is_no_wall_time_is_a_bad_row_as_a_start_and_as_an_end(workspace: Workspace):
+def test_invalid_wall_time_is_a_bad_row(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write(
         "menu_hours.csv",
@@ -88,7 +90,7 @@ def test_what_is_no_wall_time_is_a_bad_row_as_a_start_and_as_an_end(workspace: W
         assert all("must be a time of day" in reason for reason in some)
 
 
-def test_an_end_at_or_before_the_start_is_no_fault(workspace: Workspace):
+def test_end_at_or_before_start_is_accepted(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("menu_hours.csv", HOURS, "1,0,22:00:00,02:00:00", "1,1,00:00:00,00:00:00")
     workspace.ingest()
@@ -108,27 +110,27 @@ def test_weekdays_are_0_to_6(workspace: Workspace):
     assert all(reason.endswith("must be 0 (Monday) to 6 (Sunday)") for reason in reasons)
 
 
-def test_several_openings_of_a_day_are_kept_and_the_same_one_twice_is_one(
+def test_openings_of_a_day_are_stored_without_duplicates(
     either_workspace: Workspace,
 ):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
-    place.write(
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
+    workspace.write(
         "menu_hours.csv",
         HOURS,
         "1,0,09:00:00,12:00:00",
         "1,0,13:00:00,17:00:00",
         "1,0,09:00,12:00",
     )
-    report = place.ingest()["business_hours"]
-    assert place.rows("business_hours") == [
+    result = workspace.ingest()["business_hours"]
+    assert workspace.rows("business_hours") == [
         ("1", 0, "09:00:00", "12:00:00"),
         ("1", 0, "13:00:00", "17:00:00"),
     ]
-    assert (report.total_rows, report.table_rows) == (3, 2)
+    assert (result.total_rows, result.table_rows) == (3, 2)
 
 
-def test_a_row_with_several_faults_has_one_reason_that_names_them_all(workspace: Workspace):
+def test_row_with_several_faults_has_one_combined_reason(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("menu_hours.csv", HOURS, "-1,9,,25:00")
     workspace.ingest()
@@ -141,10 +143,10 @@ def test_a_row_with_several_faults_has_one_reason_that_names_them_all(workspace:
     ]
 
 
-def test_of_several_zones_of_a_store_the_last_known_counts(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
-    place.write(
+def test_last_known_zone_of_a_store_wins(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
+    workspace.write(
         "timezones.csv",
         ZONES,
         "1,America/Nowhere",
@@ -153,14 +155,14 @@ def test_of_several_zones_of_a_store_the_last_known_counts(either_workspace: Wor
         "4, ",
         "2,America/New_York",
     )
-    place.ingest()
-    assert place.rows("store_timezone") == [("2", "America/New_York")]
-    assert place.bad_lines() == [(2, "1,America/Nowhere"), (4, "3,"), (5, "4, ")]
-    for *_, reason in place.quarantined()[1:]:
+    workspace.ingest()
+    assert workspace.rows("store_timezone") == [("2", "America/New_York")]
+    assert workspace.bad_lines() == [(2, "1,America/Nowhere"), (4, "3,"), (5, "4, ")]
+    for *_, reason in workspace.quarantined()[1:]:
         assert reason == "timezone_str is empty and must name a time zone, such as America/New_York"
 
 
-def test_days_from_1_to_7_are_refused_with_a_hint(workspace: Workspace):
+def test_days_from_1_to_7_are_refused_with_hint(workspace: Workspace):
     rows = [f"1,{day},09:00:00,17:00:00" for day in (2, 3, 4, 5, 6, 7, 1)]
     workspace.write("store_status.csv", POLLS)
     workspace.write("menu_hours.csv", HOURS, *rows * 9)
@@ -169,7 +171,7 @@ def test_days_from_1_to_7_are_refused_with_a_hint(workspace: Workspace):
     assert workspace.rows("business_hours") == []
 
 
-def test_a_7_beside_a_0_is_but_a_bad_row(workspace: Workspace):
+def test_day_7_beside_day_0_is_a_bad_row(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("menu_hours.csv", HOURS, *(f"1,{day},09:00:00,17:00:00" for day in (7, 1, 0)))
     workspace.ingest()

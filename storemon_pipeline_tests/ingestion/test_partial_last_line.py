@@ -51,17 +51,17 @@ CUT = [
 ]
 
 
-def begun(place: Workspace, header: str) -> None:
+def begun(workspace: Workspace, header: str) -> None:
     """Take in a file of one row."""
     row = f"1,active,{AT} UTC" if header == POLLS else f"1,{AT},active"
-    place.write(
+    workspace.write(
         "store_status.csv", header, row if header in (POLLS, STATUS_LAST) else f"active,{AT},1"
     )
-    place.ingest()
+    workspace.ingest()
 
 
-def stores(place: Workspace) -> list[str]:
-    return [store for store, _, _ in place.polls()]
+def stores(workspace: Workspace) -> list[str]:
+    return [store for store, _, _ in workspace.polls()]
 
 
 @pytest.mark.parametrize(
@@ -74,73 +74,69 @@ def stores(place: Workspace) -> list[str]:
         (*WHOLE[5], " \t\r\n"),
     ],
 )
-def test_a_whole_last_line_is_read_at_once_and_not_twice(
-    workspace: Workspace, header, line, newline
-):
+def test_complete_last_line_is_read_once(workspace: Workspace, header, line, newline):
     begun(workspace, header)
     workspace.add("store_status.csv", line)
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, None)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.partial_line) == ("appended", 1, None)
     assert stores(workspace) == ["1", "9"]
     assert workspace.take_in_polls().reading == "unchanged"
 
     workspace.add("store_status.csv", newline)
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("grown", 0, 2)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("appended", 0, 2)
 
     workspace.add("store_status.csv", "\n" * (newline == "\r") + "bad\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("grown", 1, 3)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("appended", 1, 3)
     assert workspace.bad_lines() == [(4, "bad")]
 
 
 @pytest.mark.parametrize(("header", "line"), WHOLE)
-def test_a_whole_last_line_is_not_read_twice_when_its_newline_comes_with_more(
-    workspace: Workspace, header, line
-):
+def test_complete_last_line_is_read_once_when_lines_follow(workspace: Workspace, header, line):
     begun(workspace, header)
     workspace.add("store_status.csv", line)
     workspace.ingest()
     workspace.add("store_status.csv", "\nbad\nbad")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, "bad")
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.partial_line) == ("appended", 1, "bad")
     assert workspace.bad_lines() == [(4, "bad")]
 
 
 @pytest.mark.parametrize(("header", "line", "missing"), CUT)
-def test_a_cut_last_line_waits_until_it_is_whole(
+def test_partial_last_line_waits_until_complete(
     workspace: Workspace, caplog, header, line, missing
 ):
     begun(workspace, header)
     workspace.add("store_status.csv", line)
     for _ in range(2):
         caplog.clear()
-        report = workspace.take_in_polls()
-        assert (report.reading, report.rows, report.partial_line) == ("unchanged", 0, line)
+        result = workspace.take_in_polls()
+        assert (result.reading, result.rows, result.partial_line) == ("unchanged", 0, line)
         (warning,) = [
             record.getMessage()
             for record in caplog.records
             if record.levelno == logging.WARNING and "store_status.csv" in record.getMessage()
         ]
         assert warning == (
-            f"store_status.csv ends with {line!r}, which has no newline and may be cut: it will be "
-            "read once it has one"
+            f"store_status.csv ends with {line!r}, which has no newline and may be incomplete; "
+            "it is read once a newline follows"
         )
         assert stores(workspace) == ["1"]
 
     workspace.add("store_status.csv", missing + "\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.partial_line) == ("grown", 1, None)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.partial_line) == ("appended", 1, None)
     assert len(workspace.polls()) + len(workspace.quarantined()) == 2
     for bad in workspace.bad_lines():
         assert bad == (3, line + missing)
 
 
-def test_a_cut_line_is_read_also_where_it_would_have_been_one_without_its_end(workspace: Workspace):
+def test_partial_line_that_would_be_valid_waits(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(POLLS) + b"1,active,2023-01-25 10:00:00.12")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows) == ("new", 0)
-    assert report.partial_line == "1,active,2023-01-25 10:00:00.12"
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows) == ("new", 0)
+    assert result.partial_line == "1,active,2023-01-25 10:00:00.12"
     workspace.add("store_status.csv", "3456\n")
     workspace.ingest()
     assert workspace.instants() == {"1": "2023-01-25 10:00:00.123456"}
@@ -149,18 +145,18 @@ def test_a_cut_line_is_read_also_where_it_would_have_been_one_without_its_end(wo
 @pytest.mark.parametrize(
     "line", ["bad", '"', "a\rb", "\r", "1,2,3,4,5", f"1,open,{AT}", "x" * 200_000]
 )
-def test_a_bad_last_line_waits_too(workspace: Workspace, line):
+def test_bad_last_line_waits(workspace: Workspace, line):
     begun(workspace, POLLS)
     workspace.add("store_status.csv", line)
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.partial_line) == ("unchanged", 0, line)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.partial_line) == ("unchanged", 0, line)
     workspace.add("store_status.csv", "\n" + poll_rows("2")[0] + "\n")
     workspace.ingest()
     assert stores(workspace) == ["1", "2"]
     assert workspace.bad_lines() == ([(3, line)] if line != "\r" else [])
 
 
-def test_a_line_cut_within_a_letter_waits(workspace: Workspace):
+def test_line_cut_within_a_character_waits(workspace: Workspace):
     begun(workspace, POLLS)
     whole = "Caf\u00e9".encode()
     path = workspace.data_dir / "store_status.csv"
@@ -171,37 +167,37 @@ def test_a_line_cut_within_a_letter_waits(workspace: Workspace):
     assert workspace.bad_lines() == [(3, "Caf\u00e9")]
 
 
-def test_a_line_that_goes_on_where_it_seemed_whole_is_read_again_with_the_file(
+def test_continued_complete_line_rereads_the_file(
     workspace: Workspace,
 ):
     begun(workspace, STATUS_LAST)
     workspace.add("store_status.csv", f"9,{AT},active")
     workspace.ingest()
     workspace.add("store_status.csv", "ly\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("changed", 2, 2)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("changed", 2, 2)
     assert workspace.bad_lines() == [(3, f"9,{AT},actively")]
 
 
 @pytest.mark.parametrize("rest", ["ly\n", "\r\r\n", "\r \n", ",,\n", '"\n', b"\x97", "\r\r"])
-def test_line_that_goes_on_leaves_no_poll_behind(either_workspace: Workspace, rest):
-    place = either_workspace
-    begun(place, STATUS_LAST)
+def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
+    workspace = either_workspace
+    begun(workspace, STATUS_LAST)
     # the line that is cut corrects an earlier one, which must count again
     start = f"bad\n9,{AT},inactive\n9,{AT},active"
-    place.add("store_status.csv", start)
-    place.ingest()
-    assert place.polls()[1:] == [("9", AT, "active")]
-    path = place.data_dir / "store_status.csv"
+    workspace.add("store_status.csv", start)
+    workspace.ingest()
+    assert workspace.polls()[1:] == [("9", AT, "active")]
+    path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + (rest if isinstance(rest, bytes) else rest.encode()))
-    assert place.take_in_polls().reading == "changed"
-    assert place.polls()[1:] == [("9", AT, "inactive")]
-    assert len(place.quarantined()) == len(set(place.bad_lines()))
-    assert [str(row[2].replace(tzinfo=None)) for row in place.rows("polled_store")] == [AT, AT]
+    assert workspace.take_in_polls().reading == "changed"
+    assert workspace.polls()[1:] == [("9", AT, "inactive")]
+    assert len(workspace.quarantined()) == len(set(workspace.bad_lines()))
+    assert [str(row[2].replace(tzinfo=None)) for row in workspace.rows("polled_store")] == [AT, AT]
 
 
 @pytest.mark.parametrize("rest", [" \n", "\t\r\n", "\r\n", "\r\r\n"])
-def test_bad_last_line_keeps_its_text_word_for_word(workspace: Workspace, rest):
+def test_bad_last_line_keeps_its_text_verbatim(workspace: Workspace, rest):
     begun(workspace, STATUS_LAST)
     workspace.add("store_status.csv", f"no id,{AT},active")
     assert workspace.take_in_polls().partial_line == f"no id,{AT},active"
@@ -211,23 +207,23 @@ def test_bad_last_line_keeps_its_text_word_for_word(workspace: Workspace, rest):
     assert workspace.bad_lines() == [(3, f"no id,{AT},active{text}")]
 
 
-def test_line_broken_within_a_letter_waits_in_a_note(workspace: Workspace):
+def test_line_cut_within_a_character_of_a_note_waits(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}Z,caf".encode())
     path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + b"\xc3")
-    report = workspace.take_in_polls()
-    assert (report.rows, report.partial_line) == (0, f"1,active,{AT}Z,caf\ufffd")
+    result = workspace.take_in_polls()
+    assert (result.rows, result.partial_line) == (0, f"1,active,{AT}Z,caf\ufffd")
     path.write_bytes(path.read_bytes() + b"\xa9\n")
     assert workspace.take_in_polls().rows == 1
 
 
-def test_what_follows_an_unneeded_last_column_is_not_waited_for(workspace: Workspace):
+def test_partial_unused_last_column_does_not_delay_the_row(workspace: Workspace):
     workspace.put_bytes(
         "store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}.1,a no".encode()
     )
-    report = workspace.take_in_polls()
-    assert (report.rows, report.partial_line) == (1, None)
+    result = workspace.take_in_polls()
+    assert (result.rows, result.partial_line) == (1, None)
     workspace.add("store_status.csv", "te\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.total_rows) == ("changed", 1)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.total_rows) == ("changed", 1)
     assert workspace.instants() == {"1": f"{AT}.100000"}

@@ -21,13 +21,13 @@ ID = "must be a letter or digit followed by at most 63 letters, digits or ._:-"
 INSTANT = "must be an instant like 2023-01-22 12:09:39.388884 UTC"
 
 
-def stores(place: Workspace) -> list[str]:
-    return [store for store, _, _ in place.polls()]
+def stores(workspace: Workspace) -> list[str]:
+    return [store for store, _, _ in workspace.polls()]
 
 
-def test_bad_rows_are_kept_with_file_line_text_and_reason(either_workspace: Workspace):
-    place = either_workspace
-    place.write(
+def test_bad_rows_have_file_line_text_and_reason(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write(
         "store_status.csv",
         POLLS,
         *poll_rows(["1"]),
@@ -35,11 +35,11 @@ def test_bad_rows_are_kept_with_file_line_text_and_reason(either_workspace: Work
         *poll_rows(["3"]),
         "4,active",
     )
-    place.write("store_status_2.csv.gz", POLLS, "5,Active,tomorrow", f"\t,?,{AT}")
-    place.write("menu_hours.csv", HOURS, "1,0,09:00:00,17:00:00", "1,8,09:00:00,17:00:00")
-    place.write("timezones.csv", ZONES, "1, ", "2,Asia/Tokyo")
-    place.ingest()
-    assert place.quarantined() == [
+    workspace.write("store_status_2.csv.gz", POLLS, "5,Active,tomorrow", f"\t,?,{AT}")
+    workspace.write("menu_hours.csv", HOURS, "1,0,09:00:00,17:00:00", "1,8,09:00:00,17:00:00")
+    workspace.write("timezones.csv", ZONES, "1, ", "2,Asia/Tokyo")
+    workspace.ingest()
+    assert workspace.quarantined() == [
         (
             "store_status.csv",
             3,
@@ -72,20 +72,20 @@ def test_bad_rows_are_kept_with_file_line_text_and_reason(either_workspace: Work
             "timezone_str is empty and must name a time zone, such as America/New_York",
         ),
     ]
-    assert stores(place) == ["1", "3"]
+    assert stores(workspace) == ["1", "3"]
 
 
-def test_each_bad_row_belongs_to_the_reading_that_found_it(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS, "bad")
-    place.ingest(run_id="first")
-    place.add("store_status.csv", "worse\n")
-    place.write("menu_hours.csv", HOURS, "bad")
-    place.ingest(run_id="second")
-    readings = {row[0]: row for row in place.rows("ingested_file")}
+def test_bad_row_references_its_ingest(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS, "bad")
+    workspace.ingest(run_id="first")
+    workspace.add("store_status.csv", "worse\n")
+    workspace.write("menu_hours.csv", HOURS, "bad")
+    workspace.ingest(run_id="second")
+    readings = {row[0]: row for row in workspace.rows("ingested_file")}
     found = {
         row_text: (file, *(readings[reading][index] for index in (1, 10)), at)
-        for _, reading, file, _, row_text, _, at in place.rows("quarantined_row")
+        for _, reading, file, _, row_text, _, at in workspace.rows("quarantined_row")
         if file == "store_status.csv"
     }
     assert found == {
@@ -96,21 +96,21 @@ def test_each_bad_row_belongs_to_the_reading_that_found_it(either_workspace: Wor
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("block_bytes", [64, 2**20])
-def test_line_numbers_count_every_line_also_blank_ones_and_in_any_block(
+def test_line_numbers_count_blank_lines_across_blocks(
     workspace: Workspace, monkeypatch, newline, block_bytes
 ):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", block_bytes)
     lines = [POLLS, "", "bad 3", "", "", *poll_rows(["1"]), "bad 7", "", *poll_rows("23456"), ""]
     lines += ["bad 15", "bad 16", *poll_rows(["7"]), "x,y,z", "a,b,c,d", "", "bad 21"]
     workspace.put_bytes("store_status.csv", text(*lines, newline=newline))
-    report = workspace.take_in_polls()
+    result = workspace.take_in_polls()
     numbered = [(n, line) for n, line in enumerate(lines, 1)]
     assert workspace.bad_lines() == [numbered[n - 1] for n in (3, 7, 15, 16, 18, 19, 21)]
-    assert (report.rows, report.bad_rows) == (14, 7)
+    assert (result.rows, result.bad_rows) == (14, 7)
     assert stores(workspace) == list("1234567")
 
 
-def test_line_numbers_go_on_in_what_a_file_has_grown_by(workspace: Workspace):
+def test_line_numbers_continue_in_appended_lines(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(["1"]), "", "bad 4")
     workspace.ingest()
     workspace.add("store_status.csv", "\nbad 6\r\n" + poll_rows(["2"])[0] + "\nbad 8\n")
@@ -121,14 +121,14 @@ def test_line_numbers_go_on_in_what_a_file_has_grown_by(workspace: Workspace):
 
 
 QUOTES = {
-    f'"2,active,{AT}': "a quote is opened and not closed",
-    f'2,"active,{AT}': "a quote is opened and not closed",
-    f'2,active,"{AT}': "a quote is opened and not closed",
+    f'"2,active,{AT}': "unclosed quote",
+    f'2,"active,{AT}': "unclosed quote",
+    f'2,active,"{AT}': "unclosed quote",
     f'"2",active,{AT}"': f"timestamp_utc is '{AT}\"' and {INSTANT}",
     f'2,act"ive,{AT}': "status is 'act\"ive' and must be active or inactive",
-    f'2,"act"ive,{AT}': "a quote is opened and not closed",
-    '"': "a quote is opened and not closed",
-    '"""': "a quote is opened and not closed",
+    f'2,"act"ive,{AT}': "unclosed quote",
+    '"': "unclosed quote",
+    '"""': "unclosed quote",
     '""': "1 values, where the header names 3",
     f'"2,active,{AT}"': "1 values, where the header names 3",
     f'2,active,{AT},""': "4 values, where the header names 3",
@@ -136,7 +136,7 @@ QUOTES = {
 
 
 @pytest.mark.parametrize("row", QUOTES)
-def test_a_stray_or_unclosed_quote_is_one_bad_row(workspace: Workspace, row):
+def test_stray_or_unclosed_quote_is_one_bad_row(workspace: Workspace, row):
     workspace.write("store_status.csv", POLLS, *poll_rows(["1"]), row, *poll_rows("345"), row)
     workspace.ingest()
     assert stores(workspace) == ["1", "3", "4", "5"]
@@ -147,7 +147,7 @@ def test_a_stray_or_unclosed_quote_is_one_bad_row(workspace: Workspace, row):
 @pytest.mark.parametrize(
     "row", ["2", "2,active", ",", f"2,active,{AT},,", f"2,active,{AT},5,6,7", " "]
 )
-def test_too_few_or_too_many_fields_are_one_bad_row(workspace: Workspace, row):
+def test_wrong_number_of_fields_is_one_bad_row(workspace: Workspace, row):
     workspace.write("store_status.csv", POLLS, row, *poll_rows("13"), row, *poll_rows("45"))
     workspace.ingest()
     assert stores(workspace) == ["1", "3", "4", "5"]
@@ -161,7 +161,7 @@ def test_too_few_or_too_many_fields_are_one_bad_row(workspace: Workspace, row):
     "row", ["a\rb", f"2,active\r,{AT}", "\r", "\ra", f"2\r3,active,{AT}", "\r\r", '"a\rb"']
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_carriage_return_within_a_line_is_one_bad_row(workspace: Workspace, row, newline):
+def test_carriage_return_within_line_is_one_bad_row(workspace: Workspace, row, newline):
     lines = [POLLS, *poll_rows(["1"]), row, *poll_rows("345"), "bad"]
     workspace.put_bytes("store_status.csv", text(*lines, newline=newline))
     workspace.ingest()
@@ -171,8 +171,8 @@ def test_a_carriage_return_within_a_line_is_one_bad_row(workspace: Workspace, ro
     assert workspace.bad_lines() == [*([(3, kept)] if kept else []), (7, "bad")]
 
 
-def test_odd_characters_are_kept_as_they_are(either_workspace: Workspace):
-    place = either_workspace
+def test_special_characters_are_stored_verbatim(either_workspace: Workspace):
+    workspace = either_workspace
     odd = [
         "\x01\x1f\x7f",
         "\x85",
@@ -184,13 +184,13 @@ def test_odd_characters_are_kept_as_they_are(either_workspace: Workspace):
         "\\N",
         "\\.",
     ]
-    place.write("store_status.csv", POLLS, *odd, *poll_rows(["1"]))
-    place.ingest()
-    assert place.bad_lines() == list(enumerate(odd, 2))
-    assert stores(place) == ["1"]
+    workspace.write("store_status.csv", POLLS, *odd, *poll_rows(["1"]))
+    workspace.ingest()
+    assert workspace.bad_lines() == list(enumerate(odd, 2))
+    assert stores(workspace) == ["1"]
 
 
-def test_a_very_long_bad_row_is_kept_whole_and_told_of_in_short(workspace: Workspace):
+def test_long_bad_row_is_stored_whole_with_short_reason(workspace: Workspace):
     row = f"{'x' * 500_000},active,{AT}"
     workspace.write("store_status.csv", POLLS, row)
     workspace.ingest()
@@ -221,7 +221,7 @@ nearly_rows = st.builds(
     lines=st.lists(garbage | nearly_rows, max_size=12),
     block_bytes=st.sampled_from([200, 2**20]),
 )
-def test_whatever_is_between_good_rows_they_are_stored_and_it_is_set_aside(
+def test_arbitrary_lines_between_valid_rows_are_quarantined(
     workspace: Workspace, monkeypatch, lines, block_bytes
 ):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", block_bytes)

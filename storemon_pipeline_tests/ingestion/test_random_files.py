@@ -80,23 +80,23 @@ def random_file(chance: random.Random) -> bytes:
     return data
 
 
-def outcome(place: Workspace, data: bytes, cuts: list[int]) -> tuple:
+def outcome(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
     """What the tables hold after a file has grown from cut to cut, or that it is refused."""
-    place.empty()
+    workspace.empty()
     for cut in [*cuts, len(data)]:
-        place.put_bytes("store_status.csv", data[:cut])
+        workspace.put_bytes("store_status.csv", data[:cut])
         try:
-            report = place.take_in_polls()
+            result = workspace.take_in_polls()
         except IngestionError:
-            report = None
-    if report is None:
+            result = None
+    if result is None:
         return ("refused",)
     return (
-        place.polls(),
-        sorted(place.quarantined()),
-        report.total_rows,
-        report.total_bad_rows,
-        report.partial_line,
+        workspace.polls(),
+        sorted(workspace.quarantined()),
+        result.total_rows,
+        result.total_bad_rows,
+        result.partial_line,
     )
 
 
@@ -111,10 +111,10 @@ def lines_of_rows(data: bytes, waiting: str | None) -> dict[int, str]:
     return {number: line for number, line in texts.items() if number > first and line}
 
 
-def check_file(place: Workspace, seed: int) -> None:
+def check_file(workspace: Workspace, seed: int) -> None:
     chance = random.Random(seed)
     data = random_file(chance)
-    whole = outcome(place, data, [])
+    whole = outcome(workspace, data, [])
     if whole != ("refused",):
         _, quarantined, rows, bad_rows, waiting = whole
         lines = lines_of_rows(data, waiting)
@@ -123,7 +123,7 @@ def check_file(place: Workspace, seed: int) -> None:
         for _, number, text, _ in quarantined:
             assert lines[number] == text, (seed, data)
     cuts = sorted(chance.sample(range(1, len(data) + 1), chance.choice([1, 1, 2, 3])))
-    assert outcome(place, data, cuts) == whole, (seed, data, cuts)
+    assert outcome(workspace, data, cuts) == whole, (seed, data, cuts)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -14,33 +14,33 @@ from storemon_pipeline_tests.helpers.workspace import (
 )
 
 
-def stores(place: Workspace) -> list[str]:
-    return [store for store, _, _ in place.polls()]
+def stores(workspace: Workspace) -> list[str]:
+    return [store for store, _, _ in workspace.polls()]
 
 
-def readings(place: Workspace) -> dict[str, tuple[str, int]]:
+def readings(workspace: Workspace) -> dict[str, tuple[str, int]]:
     """Ingest; how each file was read and how many rows that were."""
-    reports = place.ingest().values()
-    return {file.file: (file.reading, file.rows) for report in reports for file in report.files}
+    results = workspace.ingest().values()
+    return {file.file: (file.reading, file.rows) for result in results for file in result.files}
 
 
-def test_the_same_files_again_are_skipped_and_nothing_changes(either_workspace: Workspace, caplog):
-    place = either_workspace
-    place.put_all()
-    place.add("store_status.csv", "bad\n")
-    assert readings(place) == {
+def test_unchanged_files_are_skipped(either_workspace: Workspace, caplog):
+    workspace = either_workspace
+    workspace.put_all()
+    workspace.add("store_status.csv", "bad\n")
+    assert readings(workspace) == {
         "store_status.csv": ("new", 2),
         "menu_hours.csv": ("new", 1),
         "timezones.csv": ("new", 1),
     }
-    before = place.dump()
-    for path in place.data_dir.iterdir():
+    before = workspace.dump()
+    for path in workspace.data_dir.iterdir():
         path.write_bytes(path.read_bytes())
-    reports = place.ingest()
-    assert {file.reading for report in reports.values() for file in report.files} == {"unchanged"}
-    assert place.dump() == before
-    assert "store_status.csv is unchanged and was skipped" in caplog.text
-    assert (reports["store_status"].total_rows, reports["store_status"].total_bad_rows) == (2, 1)
+    results = workspace.ingest()
+    assert {file.reading for result in results.values() for file in result.files} == {"unchanged"}
+    assert workspace.dump() == before
+    assert "store_status.csv is unchanged: skipped" in caplog.text
+    assert (results["store_status"].total_rows, results["store_status"].total_bad_rows) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,7 @@ def test_the_same_files_again_are_skipped_and_nothing_changes(either_workspace: 
     ],
 )
 @pytest.mark.parametrize("packed", [bytes, zst])
-def test_the_same_content_under_another_name_is_skipped_however_it_is_packed(
-    workspace: Workspace, old, new, packed
-):
+def test_same_content_under_another_name_is_skipped(workspace: Workspace, old, new, packed):
     workspace.put_all()
     workspace.add("store_status.csv", "bad\n")
     workspace.ingest()
@@ -70,64 +68,62 @@ def test_the_same_content_under_another_name_is_skipped_however_it_is_packed(
         assert after == before
 
 
-def test_a_renamed_file_of_polls_is_still_read_on_from_where_it_ended(workspace: Workspace):
+def test_renamed_poll_file_is_resumed(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
     workspace.ingest()
     (workspace.data_dir / "store_status.csv").rename(workspace.data_dir / "store_status_1.csv")
     workspace.ingest()
     workspace.add("store_status_1.csv", poll_rows("3")[0] + "\nbad\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("grown", 2, 5)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("appended", 2, 5)
     assert workspace.bad_lines() == [(4, "bad"), (6, "bad")]
 
 
 @pytest.mark.parametrize("packed", [bytes, gz, zst])
-def test_of_a_file_that_has_only_grown_only_its_new_rows_are_read(
-    either_workspace: Workspace, packed
-):
-    place = either_workspace
+def test_only_appended_rows_are_read(either_workspace: Workspace, packed):
+    workspace = either_workspace
     rows = [*poll_rows("12"), "bad 4", *poll_rows("34"), "bad 7", *poll_rows("567")]
-    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
-    report = place.take_in_polls()
-    assert (report.reading, report.rows, report.bad_rows) == ("new", 3, 1)
+    workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.bad_rows) == ("new", 3, 1)
 
-    place.put_bytes("store_status.csv", packed(text(POLLS, *rows[:6])))
-    report = place.take_in_polls()
-    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 1)
-    assert (report.total_rows, report.total_bad_rows) == (6, 2)
-    assert report.first_bad_rows["line_number"].tolist() == [7]
+    workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows[:6])))
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.bad_rows) == ("appended", 3, 1)
+    assert (result.total_rows, result.total_bad_rows) == (6, 2)
+    assert result.first_bad_rows["line_number"].tolist() == [7]
 
-    place.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
-    report = place.take_in_polls()
-    assert (report.reading, report.rows, report.bad_rows) == ("grown", 3, 0)
-    assert (report.total_rows, report.total_bad_rows) == (9, 2)
-    assert stores(place) == list("1234567")
-    assert place.bad_lines() == [(4, "bad 4"), (7, "bad 7")]
+    workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.bad_rows) == ("appended", 3, 0)
+    assert (result.total_rows, result.total_bad_rows) == (9, 2)
+    assert stores(workspace) == list("1234567")
+    assert workspace.bad_lines() == [(4, "bad 4"), (7, "bad 7")]
 
 
-def test_a_gzip_file_grows_also_where_more_gzip_is_put_after_it(workspace: Workspace):
+def test_gzip_stream_appended_to_gzip_file_is_resumed(workspace: Workspace):
     workspace.put_bytes("store_status.csv.gz", gz(text(POLLS, *poll_rows("12"))))
     workspace.ingest()
     with (workspace.data_dir / "store_status.csv.gz").open("ab") as file:
         file.write(gz(text(*poll_rows("345"))))
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows) == ("grown", 3)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows) == ("appended", 3)
     assert stores(workspace) == list("12345")
 
 
-def test_packing_a_file_that_has_grown_is_growing(workspace: Workspace):
+def test_compressed_file_with_appended_rows_is_resumed(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(POLLS, *poll_rows("12")))
     workspace.ingest()
     workspace.put_bytes("store_status.csv", gz(text(POLLS, *poll_rows("123"))))
-    assert readings(workspace) == {"store_status.csv": ("grown", 1)}
+    assert readings(workspace) == {"store_status.csv": ("appended", 1)}
 
 
-def test_growing_by_blank_lines_is_growing_by_no_row(workspace: Workspace):
+def test_appended_blank_lines_add_no_rows(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows("1"))
     workspace.ingest()
     workspace.add("store_status.csv", "\n\r\n")
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("grown", 0, 1)
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("appended", 0, 1)
     workspace.add("store_status.csv", "bad\n")
     workspace.ingest()
     assert workspace.bad_lines() == [(5, "bad")]
@@ -143,17 +139,17 @@ def test_growing_by_blank_lines_is_growing_by_no_row(workspace: Workspace):
     ],
 )
 @pytest.mark.parametrize("packed", [bytes, gz])
-def test_a_file_that_has_changed_or_shrunk_is_read_whole(workspace: Workspace, rows, packed):
+def test_changed_or_shorter_file_is_read_whole(workspace: Workspace, rows, packed):
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *poll_rows("123"))))
     workspace.ingest()
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
-    report = workspace.take_in_polls()
-    assert (report.reading, report.rows, report.total_rows) == ("changed", len(rows), len(rows))
+    result = workspace.take_in_polls()
+    assert (result.reading, result.rows, result.total_rows) == ("changed", len(rows), len(rows))
     # polls add up
     assert set(stores(workspace)) == {*"123", *(row[0] for row in rows)}
 
 
-def test_a_header_that_changed_is_read_anew(workspace: Workspace):
+def test_changed_header_rereads_the_file(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows("1"))
     workspace.ingest()
     workspace.write(
@@ -170,19 +166,19 @@ def test_a_header_that_changed_is_read_anew(workspace: Workspace):
         ("timezones", "store_timezones", "store_timezone", ZONES, "{},Asia/Tokyo"),
     ],
 )
-def test_a_snapshot_that_is_put_back_replaces_the_newer_one(
+def test_restored_snapshot_replaces_the_newer_one(
     either_workspace: Workspace, name, other_name, table, header, row
 ):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
 
     def take_in(file: str, store: str) -> str:
         for known in (name, other_name):
-            (place.data_dir / f"{known}.csv").unlink(missing_ok=True)
-        place.write(file + ".csv", header, row.format(store))
-        (report,) = place.ingest()[table].files
-        assert [known[0] for known in place.rows(table)] == [store]
-        return report.reading
+            (workspace.data_dir / f"{known}.csv").unlink(missing_ok=True)
+        workspace.write(file + ".csv", header, row.format(store))
+        (result,) = workspace.ingest()[table].files
+        assert [known[0] for known in workspace.rows(table)] == [store]
+        return result.reading
 
     assert take_in(name, "old") == "new"
     assert take_in(name, "newer") == "changed"
@@ -195,7 +191,7 @@ def test_a_snapshot_that_is_put_back_replaces_the_newer_one(
     assert take_in(name, "newer") == "unchanged"
 
 
-def test_a_snapshot_that_has_grown_replaces_the_old_one_whole(workspace: Workspace):
+def test_longer_snapshot_replaces_the_whole_table(workspace: Workspace):
     workspace.put_all()
     workspace.ingest()
     workspace.add("menu_hours.csv", "2,0,09:00:00,17:00:00\n")
@@ -203,7 +199,7 @@ def test_a_snapshot_that_has_grown_replaces_the_old_one_whole(workspace: Workspa
     assert [row[0] for row in workspace.rows("business_hours")] == ["1", "2"]
 
 
-def test_a_last_line_without_newline_of_a_snapshot_is_read_and_then_known(workspace: Workspace):
+def test_snapshot_without_final_newline_is_read_once(workspace: Workspace):
     workspace.put_all()
     path = workspace.data_dir / "timezones.csv"
     path.write_bytes(path.read_bytes() + b"2,Asia/Tokyo")
@@ -212,15 +208,15 @@ def test_a_last_line_without_newline_of_a_snapshot_is_read_and_then_known(worksp
     assert readings(workspace)["timezones.csv"] == ("unchanged", 0)
 
 
-def test_every_reading_is_on_record(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
-    place.ingest(run_id="first")
-    place.add("store_status.csv", poll_rows("3")[0] + "\n")
-    place.ingest(run_id="second")
-    place.ingest(run_id="third")
-    size = (place.data_dir / "store_status.csv").stat().st_size
-    table = place.rows("ingested_file")
+def test_every_ingest_is_recorded(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS, *poll_rows("12"), "bad")
+    workspace.ingest(run_id="first")
+    workspace.add("store_status.csv", poll_rows("3")[0] + "\n")
+    workspace.ingest(run_id="second")
+    workspace.ingest(run_id="third")
+    size = (workspace.data_dir / "store_status.csv").stat().st_size
+    table = workspace.rows("ingested_file")
     assert [(row[1], row[2], row[4], *row[6:9], row[10]) for row in table] == [
         ("store_status.csv", "store_status", 1, 4, 3, 1, "first"),
         ("store_status.csv", "store_status", 5, 5, 4, 1, "second"),

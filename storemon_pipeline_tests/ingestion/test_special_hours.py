@@ -41,16 +41,16 @@ NOT_TARGETS = [
 
 
 @pytest.fixture
-def open_place(workspace: Workspace) -> Workspace:
-    """A place with a file of polls, without which nothing is taken in."""
+def open_workspace(workspace: Workspace) -> Workspace:
+    """A workspace with a file of polls, without which nothing is taken in."""
     workspace.write("store_status.csv", POLLS)
     return workspace
 
 
-def test_special_hours_are_openings_of_dates(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
-    place.write(
+def test_special_hours_are_stored_by_date(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
+    workspace.write(
         "special_hours.csv",
         SPECIAL,
         "1,2024-02-29,10:00,14:00:00",
@@ -59,9 +59,9 @@ def test_special_hours_are_openings_of_dates(either_workspace: Workspace):
         "2,1900-01-01,22:00,02:00",
         "2,2200-12-31, , ",
     )
-    place.ingest()
-    assert place.quarantined() == []
-    assert place.rows("special_hours") == [
+    workspace.ingest()
+    assert workspace.quarantined() == []
+    assert workspace.rows("special_hours") == [
         ("1", "2024-02-29", "10:00:00", "14:00:00"),
         ("1", "2024-02-29", "18:00:00.500000", "24:00:00"),
         ("1", "2024-12-25", "", ""),
@@ -70,12 +70,12 @@ def test_special_hours_are_openings_of_dates(either_workspace: Workspace):
     ]
 
 
-def test_a_date_that_is_none_is_set_aside_with_the_reason(open_place: Workspace):
+def test_invalid_date_is_quarantined_with_reason(open_workspace: Workspace):
     rows = [f"1,{said},09:00,17:00" for said in NOT_DATES]
-    open_place.write("special_hours.csv", SPECIAL, *rows)
-    open_place.ingest()
-    assert open_place.rows("special_hours") == []
-    bad = open_place.quarantined()
+    open_workspace.write("special_hours.csv", SPECIAL, *rows)
+    open_workspace.ingest()
+    assert open_workspace.rows("special_hours") == []
+    bad = open_workspace.quarantined()
     assert [(file, line, row) for file, line, row, _ in bad] == [
         ("special_hours.csv", 2 + at, row) for at, row in enumerate(rows)
     ]
@@ -105,29 +105,33 @@ def test_a_date_that_is_none_is_set_aside_with_the_reason(open_place: Workspace)
         ),
     ],
 )
-def test_one_time_alone_or_a_wrong_one_is_set_aside(open_place: Workspace, times: str, reason: str):
-    open_place.write("special_hours.csv", SPECIAL, f"1,2024-12-25,{times}", "2,2024-12-25,,")
-    open_place.ingest()
-    assert [told for *_, told in open_place.quarantined()] == [reason]
-    assert open_place.rows("special_hours") == [("2", "2024-12-25", "", "")]
+def test_single_or_invalid_special_time_is_quarantined(
+    open_workspace: Workspace, times: str, reason: str
+):
+    open_workspace.write("special_hours.csv", SPECIAL, f"1,2024-12-25,{times}", "2,2024-12-25,,")
+    open_workspace.ingest()
+    assert [told for *_, told in open_workspace.quarantined()] == [reason]
+    assert open_workspace.rows("special_hours") == [("2", "2024-12-25", "", "")]
 
 
-def test_targets_are_percentages_with_three_decimals_at_most(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
+def test_targets_have_at_most_three_decimals(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
     said = {"a": "99", "b": "99.999", "c": "0", "d": "100", "e": " 95.5 ", "f": "100.000"}
-    place.write("service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in said.items()))
-    place.ingest()
-    assert place.quarantined() == []
-    assert place.rows("service_level") == [(store, float(pct)) for store, pct in said.items()]
+    workspace.write(
+        "service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in said.items())
+    )
+    workspace.ingest()
+    assert workspace.quarantined() == []
+    assert workspace.rows("service_level") == [(store, float(pct)) for store, pct in said.items()]
 
 
-def test_a_target_that_is_none_is_set_aside_with_the_reason(open_place: Workspace):
+def test_invalid_target_is_quarantined_with_reason(open_workspace: Workspace):
     quoted = [f'1,"{said}"' if "," in said else f"1,{said}" for said in NOT_TARGETS]
-    open_place.write("service_levels.csv", LEVELS, *quoted, "2,98")
-    open_place.ingest()
-    assert open_place.rows("service_level") == [("2", 98.0)]
-    for said, (*_, reason) in zip(NOT_TARGETS, open_place.quarantined(), strict=True):
+    open_workspace.write("service_levels.csv", LEVELS, *quoted, "2,98")
+    open_workspace.ingest()
+    assert open_workspace.rows("service_level") == [("2", 98.0)]
+    for said, (*_, reason) in zip(NOT_TARGETS, open_workspace.quarantined(), strict=True):
         shown = f"is {said!r}" if said.strip() else "is empty"
         assert reason == (
             f"target_pct {shown} and must be a percentage from 0 to 100, "
@@ -135,10 +139,10 @@ def test_a_target_that_is_none_is_set_aside_with_the_reason(open_place: Workspac
         )
 
 
-def test_of_two_targets_of_a_store_the_later_row_counts(open_place: Workspace):
-    open_place.write("service_levels.csv", LEVELS, "1,90", "1,95")
-    open_place.ingest()
-    assert open_place.rows("service_level") == [("1", 95.0)]
+def test_later_target_of_a_store_wins(open_workspace: Workspace):
+    open_workspace.write("service_levels.csv", LEVELS, "1,90", "1,95")
+    open_workspace.ingest()
+    assert open_workspace.rows("service_level") == [("1", 95.0)]
 
 
 @pytest.mark.parametrize(
@@ -148,20 +152,20 @@ def test_of_two_targets_of_a_store_the_later_row_counts(open_place: Workspace):
         ("service_levels.csv", "service_level", LEVELS, "1,90", "2,95"),
     ],
 )
-def test_a_new_file_replaces_the_old_one_whole_and_without_one_nothing_changes(
-    open_place: Workspace, name: str, table: str, header: str, first: str, second: str
+def test_new_file_replaces_table_and_missing_one_does_not(
+    open_workspace: Workspace, name: str, table: str, header: str, first: str, second: str
 ):
-    open_place.ingest(min_snapshot_share=0)
-    assert open_place.rows(table) == []
-    open_place.write(name, header, first)
-    open_place.ingest(min_snapshot_share=0)
-    assert [row[0] for row in open_place.rows(table)] == ["1"]
-    path = open_place.write(name, header, second)
-    open_place.ingest(min_snapshot_share=0)
-    assert [row[0] for row in open_place.rows(table)] == ["2"]
+    open_workspace.ingest(min_snapshot_share=0)
+    assert open_workspace.rows(table) == []
+    open_workspace.write(name, header, first)
+    open_workspace.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_workspace.rows(table)] == ["1"]
+    path = open_workspace.write(name, header, second)
+    open_workspace.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_workspace.rows(table)] == ["2"]
     path.unlink()
-    open_place.ingest(min_snapshot_share=0)
-    assert [row[0] for row in open_place.rows(table)] == ["2"]
-    open_place.write(name, header)
-    open_place.ingest(min_snapshot_share=0)
-    assert open_place.rows(table) == []
+    open_workspace.ingest(min_snapshot_share=0)
+    assert [row[0] for row in open_workspace.rows(table)] == ["2"]
+    open_workspace.write(name, header)
+    open_workspace.ingest(min_snapshot_share=0)
+    assert open_workspace.rows(table) == []

@@ -3,7 +3,7 @@
 from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 
-def test_case_and_surrounding_spaces_are_forgiven(workspace: Workspace):
+def test_status_ignores_case_and_spaces(workspace: Workspace):
     said = ["active", "Active", "ACTIVE", " active", "active ", "  aCtIvE\t", '" active "']
     workspace.write(
         "store_status.csv",
@@ -24,7 +24,7 @@ def test_case_and_surrounding_spaces_are_forgiven(workspace: Workspace):
     }
 
 
-def test_any_other_word_is_a_bad_row(workspace: Workspace):
+def test_unknown_status_is_a_bad_row(workspace: Workspace):
     words = ["", " ", "activ", "actived", "in active", "in-active", "open", "1", "true", "null"]
     workspace.write(
         "store_status.csv",

@@ -50,18 +50,18 @@ NOT_IDS = [
 ]
 
 
-def test_every_id_survives_digit_for_digit_in_every_table(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS, *poll_rows(IDS))
-    place.write("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in IDS))
-    place.write("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in IDS))
-    place.ingest()
-    assert place.quarantined() == []
+def test_ids_are_stored_exactly_in_every_table(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS, *poll_rows(IDS))
+    workspace.write("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in IDS))
+    workspace.write("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in IDS))
+    workspace.ingest()
+    assert workspace.quarantined() == []
     for table in ("store_status", "business_hours", "store_timezone"):
-        assert [row[0] for row in place.rows(table)] == sorted(IDS)
+        assert [row[0] for row in workspace.rows(table)] == sorted(IDS)
 
 
-def test_what_is_no_id_is_a_bad_row_in_every_file(workspace: Workspace):
+def test_invalid_id_is_a_bad_row_in_every_file(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(NOT_IDS))
     workspace.write("menu_hours.csv", HOURS, *(f"{store},0,09:00:00,17:00:00" for store in NOT_IDS))
     workspace.write("timezones.csv", ZONES, *(f"{store},Asia/Tokyo" for store in NOT_IDS))
@@ -74,7 +74,7 @@ def test_what_is_no_id_is_a_bad_row_in_every_file(workspace: Workspace):
         assert "must be a letter or digit followed by at most 63" in reason
 
 
-def test_id_in_scientific_notation_gets_the_cause_and_remedy(workspace: Workspace):
+def test_id_in_scientific_notation_gets_cause_and_remedy(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("timezones.csv", ZONES, "2.57E+14,Asia/Tokyo", "8.13993E+18,x", "-1,Asia/Tokyo")
     workspace.ingest()
@@ -83,7 +83,7 @@ def test_id_in_scientific_notation_gets_the_cause_and_remedy(workspace: Workspac
     assert [hint in reason for reason in reasons] == [True, True, False]
 
 
-def test_what_can_be_asked_for_is_what_can_be_in_a_file():
+def test_requests_and_files_accept_the_same_ids():
     assert ReportSpec(store_ids=tuple(IDS)).store_ids == tuple(IDS)
     for store_id in (*NOT_IDS, "1\n"):
         with pytest.raises(ValidationError, match="a letter or digit followed by at most 63"):

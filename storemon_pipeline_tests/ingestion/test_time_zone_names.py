@@ -54,17 +54,17 @@ HINTS = {
 }
 
 
-def test_a_zone_is_stored_by_its_iana_name(either_workspace: Workspace):
-    place = either_workspace
-    place.write("store_status.csv", POLLS)
-    place.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
-    place.ingest()
-    assert place.quarantined() == []
-    stored = dict(place.rows("store_timezone"))
+def test_time_zone_is_stored_by_its_iana_name(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write("store_status.csv", POLLS)
+    workspace.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
+    workspace.ingest()
+    assert workspace.quarantined() == []
+    stored = dict(workspace.rows("store_timezone"))
     assert {said: stored[f"{n:02}"] for n, said in enumerate(SPELLINGS)} == SPELLINGS
 
 
-def test_a_zone_no_list_has_is_a_bad_row_with_a_hint(workspace: Workspace):
+def test_unknown_time_zone_is_a_bad_row_with_hint(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write(
         "timezones.csv", ZONES, *(f"{n},{said}" for n, said in enumerate(HINTS)), "a,UTC"

@@ -103,25 +103,25 @@ REFUSED = [
 ]
 
 
-def test_instants_are_read_to_the_microsecond_and_kept_in_utc(either_workspace: Workspace):
-    place = either_workspace
-    place.write(
+def test_timestamps_are_stored_in_utc_microseconds(either_workspace: Workspace):
+    workspace = either_workspace
+    workspace.write(
         "store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(ACCEPTED))
     )
-    place.ingest()
-    assert place.quarantined() == []
-    read = place.instants()
+    workspace.ingest()
+    assert workspace.quarantined() == []
+    read = workspace.instants()
     assert {said: read[str(n)] for n, said in enumerate(ACCEPTED)} == ACCEPTED
 
 
 @pytest.mark.parametrize("said", list(ACCEPTED)[:7])
-def test_an_instant_is_read_alone_as_among_others(workspace: Workspace, said):
+def test_timestamp_is_parsed_alone_as_among_others(workspace: Workspace, said):
     workspace.write("store_status.csv", POLLS, f"1,active,{said}")
     workspace.ingest()
     assert workspace.instants() == {"1": ACCEPTED[said]}
 
 
-def test_how_an_instant_is_read_does_not_depend_on_those_beside_it():
+def test_timestamp_parsing_is_independent_of_other_rows():
     all_of_them = [*ACCEPTED, *TOO_OLD, *REFUSED]
     said = pd.Series(all_of_them, index=range(7, 7 + len(all_of_them)))
     together = parse_timestamps(said.astype("str"))
@@ -130,7 +130,7 @@ def test_how_an_instant_is_read_does_not_depend_on_those_beside_it():
     assert together.isna().sum() == len(REFUSED)
 
 
-def test_what_is_no_instant_is_a_bad_row(workspace: Workspace):
+def test_invalid_timestamp_is_a_bad_row(workspace: Workspace):
     workspace.write(
         "store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(REFUSED))
     )
@@ -143,7 +143,7 @@ def test_what_is_no_instant_is_a_bad_row(workspace: Workspace):
         assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
 
 
-def test_a_poll_before_2000_is_a_bad_row(workspace: Workspace):
+def test_poll_before_2000_is_a_bad_row(workspace: Workspace):
     rows = [f"{n},active,{said}" for n, said in enumerate(TOO_OLD)]
     workspace.write("store_status.csv", POLLS, *rows, f"a,active,{NOW:%Y-%m-%d}T00:00:00Z")
     workspace.ingest()
@@ -155,7 +155,7 @@ def test_a_poll_before_2000_is_a_bad_row(workspace: Workspace):
     )
 
 
-def test_a_poll_up_to_ten_minutes_after_now_is_accepted_and_a_later_one_is_not(
+def test_poll_over_ten_minutes_in_the_future_is_a_bad_row(
     workspace: Workspace,
 ):
     microsecond = timedelta(microseconds=1)

@@ -29,57 +29,57 @@ def snapshot(name: str, stores: str) -> list[str]:
     return [header, *(f"{store},{values}" for store in stores)]
 
 
-def begun(place: Workspace, name: str, stores: str = "abcd") -> None:
+def begun(workspace: Workspace, name: str, stores: str = "abcd") -> None:
     """Ingest polls of the stores a to h, and a snapshot."""
-    place.write("store_status.csv", POLLS, *poll_rows("abcdefgh"))
-    place.write(name, *snapshot(name, stores))
-    place.ingest()
+    workspace.write("store_status.csv", POLLS, *poll_rows("abcdefgh"))
+    workspace.write(name, *snapshot(name, stores))
+    workspace.ingest()
 
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("content", ["header", "header without newline", "bad rows"])
-def test_a_snapshot_without_a_row_is_refused(either_workspace: Workspace, name, content):
-    place = either_workspace
+def test_snapshot_without_rows_is_refused(either_workspace: Workspace, name, content):
+    workspace = either_workspace
     table, header, _ = KINDS[name]
-    begun(place, name)
+    begun(workspace, name)
     rest = {"header": "\n", "header without newline": "", "bad rows": "\n?\n?\n"}[content]
-    place.put_bytes(name, (header + rest).encode())
-    place.add("store_status.csv", poll_rows("z")[0] + "\n")
-    before = place.dump()
+    workspace.put_bytes(name, (header + rest).encode())
+    workspace.add("store_status.csv", poll_rows("z")[0] + "\n")
+    before = workspace.dump()
     with pytest.raises(IngestionError) as refusal:
-        place.ingest()
+        workspace.ingest()
     assert str(refusal.value) == (
-        f"{name} is refused: it has no good row, where {table} has 4. Did its export break off? If "
-        "it is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
+        f"{name} is refused: it has no valid row, but {table} has 4. It may be truncated. If it "
+        "is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
     )
-    assert place.dump() == before
+    assert workspace.dump() == before
 
-    place.ingest(min_snapshot_share=0)
-    assert place.rows(table) == []
+    workspace.ingest(min_snapshot_share=0)
+    assert workspace.rows(table) == []
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_snapshot_of_less_than_half_the_stores_is_refused(either_workspace: Workspace, name):
-    place = either_workspace
+def test_snapshot_of_less_than_half_the_stores_is_refused(either_workspace: Workspace, name):
+    workspace = either_workspace
     table, *_ = KINDS[name]
-    begun(place, name)
-    before = place.dump()
-    place.write(name, *snapshot(name, "axyz"))
+    begun(workspace, name)
+    before = workspace.dump()
+    workspace.write(name, *snapshot(name, "axyz"))
     with pytest.raises(IngestionError) as refusal:
-        place.ingest()
+        workspace.ingest()
     assert str(refusal.value) == (
-        f"{name} is refused: it has 1 of the stores that are polled, where {table} has 4: less "
-        "than the 50.0% that STOREMON_MIN_SNAPSHOT_SHARE asks for. Did its export break off? If it "
+        f"{name} is refused: it has 1 polled stores, but {table} has 4: less "
+        "than the 50.0% that STOREMON_MIN_SNAPSHOT_SHARE requires. It may be truncated. If it "
         "is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
     )
-    assert place.dump() == before
+    assert workspace.dump() == before
 
-    place.write(name, *snapshot(name, "ae"))
-    assert place.ingest()[table].files[0].reading == "changed"
-    assert {row[0] for row in place.rows(table)} == {"a", "e"}
+    workspace.write(name, *snapshot(name, "ae"))
+    assert workspace.ingest()[table].files[0].reading == "changed"
+    assert {row[0] for row in workspace.rows(table)} == {"a", "e"}
 
 
-def test_stores_that_were_never_polled_do_not_count(workspace: Workspace):
+def test_never_polled_stores_do_not_count(workspace: Workspace):
     begun(workspace, "timezones.csv", "abuvwxyz")
     workspace.write("timezones.csv", *snapshot("timezones.csv", "a"))
     workspace.ingest()
@@ -87,7 +87,7 @@ def test_stores_that_were_never_polled_do_not_count(workspace: Workspace):
 
 
 @pytest.mark.parametrize("stores", ["a", "abc"])
-def test_the_share_is_that_of_the_setting(workspace: Workspace, stores):
+def test_snapshot_share_is_that_of_the_setting(workspace: Workspace, stores):
     begun(workspace, "menu_hours.csv", "abcd")
     workspace.write("menu_hours.csv", *snapshot("menu_hours.csv", stores))
     least = (len(stores)) / 4
@@ -97,28 +97,28 @@ def test_the_share_is_that_of_the_setting(workspace: Workspace, stores):
     assert len(workspace.rows("business_hours")) == len(stores)
 
 
-def test_bad_rows_do_not_make_a_snapshot_complete(workspace: Workspace):
+def test_bad_rows_do_not_count_for_the_snapshot_share(workspace: Workspace):
     begun(workspace, "timezones.csv", "abcd")
     workspace.write("timezones.csv", ZONES, "a,UTC", "b,EDT", "c,EDT", "d,EDT")
-    with pytest.raises(IngestionError, match="it has 1 of the stores"):
+    with pytest.raises(IngestionError, match="it has 1 polled stores"):
         workspace.ingest()
 
 
-def test_a_packed_snapshot_without_a_row_is_refused_too(workspace: Workspace):
+def test_compressed_snapshot_without_rows_is_refused(workspace: Workspace):
     begun(workspace, "menu_hours.csv")
     (workspace.data_dir / "menu_hours.csv").unlink()
     workspace.put_bytes("menu_hours.csv.gz", gz(text(HOURS)))
-    with pytest.raises(IngestionError, match="no good row"):
+    with pytest.raises(IngestionError, match="no valid row"):
         workspace.ingest()
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_first_snapshot_may_have_no_row(workspace: Workspace, name):
+def test_first_snapshot_may_be_empty(workspace: Workspace, name):
     table, header, _ = KINDS[name]
     workspace.write("store_status.csv", POLLS, *poll_rows("ab"))
     workspace.write(name, header)
-    report = workspace.ingest()[table]
-    assert (report.files[0].reading, report.table_rows) == ("new", 0)
+    result = workspace.ingest()[table]
+    assert (result.files[0].reading, result.table_rows) == ("new", 0)
     # and may have rows later
     workspace.write(name, *snapshot(name, "a"))
     assert workspace.ingest()[table].table_rows == 1

@@ -8,7 +8,7 @@ from storemon_pipeline_tests.helpers.pages import hours_of
 DASH = "\N{EN DASH}"
 
 
-def test_a_week_is_told_day_by_day():
+def test_weekly_hours_list_each_weekday():
     hours = hours_of(
         weekly=[
             (0, "08:00:00", "21:00:00"),
@@ -27,13 +27,13 @@ def test_a_week_is_told_day_by_day():
         ("Wed", "open all day"),
         ("Thu", "open all day"),
         ("Fri", f"09:00{DASH}09:00 (Sat)"),
-        ("Sat", "none given: open all day"),
+        ("Sat", "not given: open all day"),
         ("Sun", f"18:00{DASH}24:00"),
     ]
     assert weekly_hours(hours_of()) == []
 
 
-def test_dates_are_told_from_one_on():
+def test_special_dates_start_at_the_first_date():
     hours = hours_of(
         special=[
             ("2022-12-25", "", ""),

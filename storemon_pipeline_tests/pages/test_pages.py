@@ -1,4 +1,4 @@
-"""Pages as text: what is on them, that nothing gets out of its place, that they load nothing."""
+"""Content, escaping and self-containedness of the pages."""
 
 import re
 from collections import Counter
@@ -38,26 +38,26 @@ EVIL = "</script><img src=x onerror=alert(1)>&'\""
 
 
 class Attributes(HTMLParser):
-    """The values of a page's attributes, as a browser reads them."""
+    """Collect the attributes of a page."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: list[tuple[str, str | None]] = []
+        self._attributes: list[tuple[str, str | None]] = []
 
     def handle_starttag(
         self,
         tag: str,  # noqa: ARG002
         attrs: list[tuple[str, str | None]],
     ) -> None:
-        self._found += attrs
+        self._attributes += attrs
 
     def of(self, *names: str) -> set[str]:
-        return {value or "" for name, value in self._found if name in names}
+        return {value or "" for name, value in self._attributes if name in names}
 
 
-def request(**asked: object) -> ReportRequest:
-    whole = {"windows": ("day", "week")} | asked
-    return resolve_spec(ReportSpec.model_validate(whole), newest_poll=AS_OF, now=AS_OF)
+def request(**spec: object) -> ReportRequest:
+    fields = {"windows": ("day", "week")} | spec
+    return resolve_spec(ReportSpec.model_validate(fields), newest_poll=AS_OF, now=AS_OF)
 
 
 def written_page(fleet: FleetSummary, report_id: str, *, bad_rows: dict[str, int]) -> str:
@@ -70,10 +70,10 @@ def fleet_of(
     *,
     down_now: int = 0,
     before_span: bool = False,
-    asked: ReportRequest | None = None,
+    report_request: ReportRequest | None = None,
 ) -> FleetSummary:
-    """A fleet of stores with so many hours up and down, of which the first are down now."""
-    asked = asked or request()
+    """Return a fleet with these hours up and down; the first `down_now` stores are down now."""
+    report_request = report_request or request()
     ids = sorted(stores)
     up, down = (np.array([stores[store][side] for store in ids]) for side in (0, 1))
     figures = {"store_id": ids}
@@ -81,7 +81,7 @@ def fleet_of(
     totals = {}
     with np.errstate(invalid="ignore"):
         share = np.round(100 * up / (up + down), 2)
-    for window in (each.suffix for each in asked.windows):
+    for window in (each.suffix for each in report_request.windows):
         left = (up + down) / 10 - down
         levels |= {f"met_{window}": left >= 0, f"budget_left_{window}": left}
         levels |= {f"outages_{window}": np.full(len(ids), 3)}
@@ -99,7 +99,7 @@ def fleet_of(
             "end_utc": pd.Series([pd.Timestamp(AS_OF)] * down_now, dtype="datetime64[us, UTC]"),
             "start_offset": pd.Series([-timedelta(hours=6)] * down_now, dtype="timedelta64[us]"),
             "minutes": pd.Series([120.0] * down_now, dtype="float64"),
-            # it was down before it closed for the night, too
+            # down also before closing time
             "down_since_utc": pd.Series([before] * down_now, dtype="datetime64[us, UTC]"),
             "down_since_offset": pd.Series([-timedelta(hours=6)] * down_now).astype(
                 "timedelta64[us]"
@@ -110,34 +110,34 @@ def fleet_of(
         }
     )
     fleet = FleetSummary(
-        asked,
+        report_request,
         metrics=[pd.DataFrame(figures)],
         events=[events],
         slo=[pd.DataFrame(levels)],
         down_now=[events],
         stores_now=Counter(down=down_now, up=len(ids) - down_now),
     )
-    # the last window is the wider of two
-    totals[f"open_time_{asked.windows[0].suffix}"] /= len(asked.windows)
+    # the last window is the widest
+    totals[f"open_time_{report_request.windows[0].suffix}"] /= len(report_request.windows)
     fleet._totals = pd.Series(totals)
     return fleet
 
 
-def test_a_report_s_page_tells_its_figures_and_its_stores():
+def test_report_page_shows_figures_and_stores():
     page = written_page(
         fleet_of({"a": (150, 10), "b": (30, 10), "c": (0, 0)}, down_now=1),
         "the-run",
         bad_rows={"store_status.csv": 1},
     )
-    told = text_of(page)
+    text = text_of(page)
     # 180 of 200 hours
-    assert "90.00 % up" in told
-    assert "20.0 h down" in told
-    assert "stores down now, while open 1 of 3" in told
+    assert "90.00 % up" in text
+    assert "20.0 h down" in text
+    assert "stores down now 1 of 3" in text
     # since before it closed for the night: at 22:00 UTC it was 16:00 in Chicago
-    assert "a Tue 24 Jan 16:00 5 h" in told
-    assert "1 store without observed open time, last week: c" in told
-    assert "In store_status.csv, 1 row was set aside" in told
+    assert "a Tue 24 Jan 16:00 5 h" in text
+    assert "1 store without observed open time, last week: c" in text
+    assert "store_status.csv: 1 row rejected" in text
     table = page.split('id="worst-stores"')[1]
     worst = re.findall(r"<tr>(<th scope=.row.*?)</tr>", table, re.DOTALL)
     # % up in the day and the week, down, unobserved, target, met, budget left, outages
@@ -156,14 +156,17 @@ def test_tile_bar_below_an_hour_is_filled():
     assert shares == pytest.approx([66.67, 33.33, 0], abs=0.01)
 
 
-def test_worst_stores_at_100_pct_are_left_out():
+def test_worst_stores_omit_stores_at_100_pct():
     page = written_page(fleet_of({"a": (15, 1), "b": (16, 0)}), "the-run", bad_rows={})
     table = page.split('id="worst-stores"')[1]
     assert re.findall(r'<th scope="row"><span class="store">(\w+)', table) == ["a"]
-    assert "1 of 2 stores: those below 100 %; all are in report_full.csv" in text_of(table)
+    assert (
+        "Showing 1 of 2 stores (those below 100 %). See report_full.csv for all stores"
+        in text_of(table)
+    )
 
 
-def test_worst_stores_all_at_100_pct_are_replaced_by_a_note():
+def test_worst_stores_all_at_100_pct_show_a_note():
     fleet = fleet_of({"a": (16, 0), "b": (16, 0)})
     page = written_page(fleet, "the-run", bad_rows={})
     assert 'id="worst-stores"' not in page
@@ -172,53 +175,55 @@ def test_worst_stores_all_at_100_pct_are_replaced_by_a_note():
     assert "worst in last_week: no store is below 100 %\n" in summary
 
 
-def test_summary_leaves_out_stores_at_100_pct():
+def test_summary_omits_stores_at_100_pct():
     summary = report_summary(fleet_of({"a": (15, 1), "b": (16, 0)}), UPath("/"), [], DataQuality())
     assert "worst in last_week: a 93.75 %\n" in summary
 
 
-def test_service_levels_and_silent_stores_are_told():
+def test_report_page_shows_slo_and_silent_stores():
     fleet = fleet_of({"a": (150, 10), "b": (30, 10)})
     fleet.metrics[0].loc[1, "last_poll_utc"] -= pd.Timedelta(hours=25)
     fleet.targets_met["last_week"], fleet.targets_known["last_week"] = 1, 2
-    told = text_of(written_page(fleet, "the-run", bad_rows={}))
+    text = text_of(written_page(fleet, "the-run", bad_rows={}))
     # in the tile of the window
-    assert "last week 90.00 % up 20.0 h down 1 of 2 stores met their target" in told
-    assert told.count("met their target") == 1
-    assert "1 store not polled in the last day, whose last status is kept: b" in told
-    assert "No row was set aside" in told
+    assert "last week 90.00 % up 20.0 h down 1 of 2 stores met their SLO target" in text
+    assert text.count("met their SLO target") == 1
+    assert "1 store not polled in the last day; the last status is carried forward: b" in text
+    assert "No rows rejected" in text
 
 
-def test_a_report_of_no_stores_has_a_page():
-    told = text_of(written_page(fleet_of({}), "the-run", bad_rows={}))
-    assert "No store is down as of 25 Jan 2023 18:00 UTC." in told
-    assert "no stores with open time that was observed" in told
-    assert "The report has no stores" in told
-    # nothing is good about none
-    assert "their target" not in told
-    assert "polled within a day" not in told
+def test_report_page_without_stores_renders():
+    text = text_of(written_page(fleet_of({}), "the-run", bad_rows={}))
+    assert "No store is down as of 25 Jan 2023 18:00 UTC." in text
+    assert "No store has observed open time" in text
+    assert "The report contains no stores" in text
+    # no good news about an empty report
+    assert "their SLO target" not in text
+    assert "polled in the last day" not in text
 
 
-def test_a_report_whose_windows_end_earlier_does_not_tell_how_it_is_now():
-    fleet = fleet_of({"a": (15, 1)}, asked=request(windows=["yesterday"]))
+def test_report_page_of_past_windows_hides_current_status():
+    fleet = fleet_of({"a": (15, 1)}, report_request=request(windows=["yesterday"]))
     assert fleet.stores_down is None
-    told = text_of(written_page(fleet, "the-run", bad_rows={}))
-    assert "not known: the windows end before 25 Jan 2023 18:00 UTC" in told
-    assert "it does not tell which stores are down then" in told
-    assert "No store is down" not in told
+    text = text_of(written_page(fleet, "the-run", bad_rows={}))
+    assert "not available: the windows end before 25 Jan 2023 18:00 UTC" in text
+    assert "it does not show which stores were down then" in text
+    assert "No store is down" not in text
     assert "1 store as of 2023-01-25T18:00:00+00:00\n" in report_summary(
         fleet, UPath("/"), [], DataQuality()
     )
     # one window that ends with the report is enough
-    fleet = fleet_of({"a": (15, 1)}, down_now=1, asked=request(windows=["yesterday", "day"]))
+    fleet = fleet_of(
+        {"a": (15, 1)}, down_now=1, report_request=request(windows=["yesterday", "day"])
+    )
     assert fleet.stores_down == 1
     assert "1 store as of 2023-01-25T18:00:00+00:00, 1 of them" in report_summary(
         fleet, UPath("/"), [], DataQuality()
     )
 
 
-def test_stores_down_are_drawn_over_the_time_that_was_looked_at():
-    fleet = fleet_of({"a": (15, 1)}, asked=request(windows=["yesterday"]))
+def test_stores_down_span_follows_the_windows():
+    fleet = fleet_of({"a": (15, 1)}, report_request=request(windows=["yesterday"]))
     # in Chicago
     assert fleet.span == (
         datetime(2023, 1, 24, 6, tzinfo=UTC),
@@ -227,21 +232,23 @@ def test_stores_down_are_drawn_over_the_time_that_was_looked_at():
     assert fleet_of({}).span == (AS_OF - timedelta(days=7), AS_OF)
 
 
-def test_a_range_is_told_from_when_to_when():
-    asked = request(start="2023-01-20T00:00", end=AS_OF, windows=["range"], store_ids=["a"])
-    told = text_of(written_page(fleet_of({"a": (15, 1)}, asked=asked), "the-run", bad_rows={}))
+def test_report_page_of_a_range_shows_start_and_end():
+    ranged = request(start="2023-01-20T00:00", end=AS_OF, windows=["range"], store_ids=["a"])
+    text = text_of(
+        written_page(fleet_of({"a": (15, 1)}, report_request=ranged), "the-run", bad_rows={})
+    )
     assert (
-        "1 store within its opening hours; "
-        "range from 20 Jan 2023 00:00 UTC to 25 Jan 2023 18:00 UTC; report the-run of chosen stores"
-    ) in told
+        "1 store (selected stores), within its opening hours; "
+        "range from 20 Jan 2023 00:00 UTC to 25 Jan 2023 18:00 UTC"
+    ) in text
 
 
-def test_a_page_has_only_the_worst_of_many_stores():
+def test_report_page_of_many_stores_lists_the_worst():
     stores = {f"store-{number:05}": (100.0, number / 100) for number in range(3000)}
     page = written_page(fleet_of(stores, down_now=2000), "the-run", bad_rows={})
     assert len(page) < 400_000
     assert f"{MOST_STORES} of 3,000 stores" in text_of(page)
-    assert f"The {MOST_DOWN} longest of 2,000" in text_of(page)
+    assert f"Showing the {MOST_DOWN} longest of 2,000" in text_of(page)
     assert "store-02999" in page
     assert "store-02500" not in page.split('id="worst-stores"')[1]
 
@@ -259,15 +266,15 @@ def pages() -> dict[str, str]:
         "shown": report_page(written, files={EVIL: EVIL}, frame=frame),
         "fleet": fleet_page(written, EVIL, notices, NO_HISTORY, frame=frame),
         "stores": stores_page(
-            [(EVIL, AS_OF)], found=1, further="q=x&after=y", asked=EVIL, frame=frame
+            [(EVIL, AS_OF)], total=1, next_query="q=x&after=y", query=EVIL, frame=frame
         ),
         "problem": problem_page(404, "Not Found", EVIL, frame=frame),
-        "login": login_page(way="./", leads_to=EVIL, problem=EVIL),
+        "login": login_page(root="./", next_path=EVIL, problem=EVIL),
     }
 
 
 @pytest.mark.parametrize("name", pages())
-def test_what_is_shown_stays_text(name: str):
+def test_page_escapes_values(name: str):
     page = pages()[name]
     assert "<img" not in page
     assert page.count("</script>") == 1
@@ -275,12 +282,12 @@ def test_what_is_shown_stays_text(name: str):
 
 
 @pytest.mark.parametrize("name", pages())
-def test_a_page_loads_nothing(name: str):
+def test_page_loads_no_external_resource(name: str):
     page = pages()[name]
     attributes = Attributes()
     attributes.feed(page)
     assert not attributes.of("src", "srcset", "xlink:href", "data", "poster", "background")
-    links = attributes.of("href", "action", "data-ask", "data-follow")
+    links = attributes.of("href", "action", "data-submit", "data-follow")
     assert all(link.startswith(("data:,", "#", "./", "../")) for link in links - {"", EVIL})
     assert "url(" not in page
     assert "@import" not in page
@@ -290,7 +297,7 @@ def test_a_page_loads_nothing(name: str):
     }
 
 
-def test_stores_are_links_where_there_are_pages_of_stores():
+def test_link_stores_links_each_name():
     content = '<span class="store">a&amp;b/c d</span>'
     assert (
         link_stores(content, "../")
@@ -298,34 +305,34 @@ def test_stores_are_links_where_there_are_pages_of_stores():
     )
 
 
-def test_the_content_of_a_page_is_what_is_within_its_frame():
+def test_extract_main_returns_the_main_element():
     page = written_page(fleet_of({"a": (1, 1)}), "the-run", bad_rows={})
     content = extract_main(page)
     assert content.strip().startswith("<h1>")
-    assert content.strip().endswith("</section>")
+    assert content.strip().endswith("</details>")
     assert extract_main("something else") == ""
 
 
-def test_an_outage_that_was_there_before_the_span_is_not_told_to_begin_with_it():
+def test_outage_from_before_the_span_starts_before_it():
     page = written_page(fleet_of({"a": (1, 1)}, down_now=1, before_span=True), "a-run", bad_rows={})
     assert "a before Tue 24 Jan 16:00 over 5 h" in text_of(page)
 
 
-def test_a_share_at_a_limit_has_the_colour_that_goes_up_to_it():
+def test_heat_map_share_at_a_limit_has_the_lower_colour():
     opened, down = np.full((7, 24), 60.0), np.zeros((7, 24))
     # 5, 10 and 25 %: colours change at 5, 10, 15 and 20
     down[0, :3] = 3, 6, 15
-    svg = charts.heat_map(opened, down, of="last week").svg
+    svg = charts.heat_map(opened, down, subject="last week").svg
     shares = re.findall(r'aria-label="Mon 0[0-3]-0\d: ([\d.]+) %[^"]*"[^>]*--heat-(\d)', svg)
     assert shares == [("5.0", "1"), ("10.0", "2"), ("25.0", "5"), ("0.0", "0")]
 
 
-def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
+def test_heat_map_names_the_worst_hour_and_skips_closed():
     opened, down = np.zeros((7, 24)), np.zeros((7, 24))
     opened[1, 9:12] = 60
     down[1, 10] = 15
-    svg = Markup(charts.heat_map(opened, down, of="last week"))
-    assert "Worst: Tue from 10:00 to 11:00, 25.0 % of the open time." in svg
+    svg = Markup(charts.heat_map(opened, down, subject="last week"))
+    assert "Worst: Tue from 10:00 to 11:00, 25.0 % of open time." in svg
     assert re.findall(r"<title>(.*?)</title>", svg) == [
         "Tue 09-10: 0.0 % of 1 h open",
         "Tue 10-11: 25.0 % of 1 h open",
@@ -337,26 +344,26 @@ def test_the_heat_map_says_when_it_is_worst_and_leaves_closed_hours_empty():
     assert [colour for *_, colour in cells] == ["0", "5", "0"]
 
 
-def test_of_reports_as_of_one_time_the_newest_is_in_the_trend():
+def test_trend_of_equal_as_of_uses_the_newest_report():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-25T00:00Z"])
     chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.5, 90.0, 99.25]}))
     assert chart is not None
     assert "in 2 reports" in chart.title
     assert chart.description.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
-    # of one, there is none
+    # one report makes no trend
     assert charts.trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
     assert charts.trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
     assert charts.trend(NO_HISTORY) is None
 
 
-def test_the_trend_goes_from_the_first_report_to_the_last():
+def test_trend_describes_first_and_last_report():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-26T00:00Z"])
     history = pd.DataFrame({"as_of": at, "uptime_pct": [97.5, np.nan, 99.25]})
     svg = Markup(charts.trend(history))
     assert "From 24 Jan 2023 00:00 UTC: 97.50 % to 26 Jan 2023 00:00 UTC: 99.25 %." in svg
     page = fleet_page(None, None, [], history, frame=PageContext("./"))
-    assert "Uptime over the last week, in 2 reports" in page
-    assert "No report of all stores is complete yet" in page
+    assert "Last-week uptime in 2 reports" in page
+    assert "No report on all stores has completed yet" in page
 
 
 @pytest.mark.parametrize(
@@ -367,22 +374,22 @@ def test_the_trend_goes_from_the_first_report_to_the_last():
         (24 * 400, ["Apr 2023", "Jul 2023", "Oct 2023", "Jan 2024"]),
     ],
 )
-def test_the_labels_of_time_are_all_of_one_kind(hours: int, labels: list[str]):
+def test_time_axis_labels_share_one_format(hours: int, labels: list[str]):
     start = pd.Timestamp("2023-01-24T00:00Z")
     at = pd.DatetimeIndex([start, start + pd.Timedelta(hours=hours)])
     chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]}))
     assert chart is not None
-    told = texts(chart)
-    assert [each for each in told if each in labels] == labels
-    assert len([each for each in told if re.match(r"\w+ \w", each)]) == len(labels)
+    labels_shown = texts(chart)
+    assert [each for each in labels_shown if each in labels] == labels
+    assert len([each for each in labels_shown if re.match(r"\w+ \w", each)]) == len(labels)
 
 
 def texts(chart: Chart) -> list[str]:
-    # labels that would overlap are there, but not seen
+    # overlapping labels have opacity 0
     return re.findall(r'<text[^>]*(?<!opacity="0")>([^<>]+)</text>', chart.svg)
 
 
-def test_how_many_stores_were_down_at_once():
+def test_stores_down_shows_the_peak():
     start = pd.Timestamp("2023-01-24T00:00Z")
     events = pd.DataFrame(
         {
@@ -391,17 +398,17 @@ def test_how_many_stores_were_down_at_once():
         }
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
-    # what goes on at the end has not ended by then
+    # an ongoing event has not ended at the end of the span
     assert re.search(
-        r"At most 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
+        r"Peak: 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
     )
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
-    # it is drawn from 0 to 2, and half way up at its end
+    # the line spans 0 to 2 and ends at 1
     assert (max(heights) + min(heights)) / 2 == heights[-1]
 
 
-def test_an_outage_that_is_shorter_than_a_pixel_is_drawn_and_counted():
+def test_stores_down_counts_outages_below_a_pixel():
     start = pd.Timestamp("2024-01-01T00:00Z")
     minutes = [12 * 60 + 10, 12 * 60 + 11, 12 * 60 + 12]
     events = pd.DataFrame(
@@ -411,7 +418,7 @@ def test_an_outage_that_is_shorter_than_a_pixel_is_drawn_and_counted():
         }
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))
-    assert chart.description == "At most 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
+    assert chart.description == "Peak: 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     assert len(set(re.findall(r",([\d.]+)", line))) == 2
 
@@ -427,37 +434,37 @@ def test_an_outage_that_is_shorter_than_a_pixel_is_drawn_and_counted():
         (3000, ["0", "10", "100", "1,000"]),
     ],
 )
-def test_stores_are_counted_in_whole_numbers(stores: int, ticks: list[str]):
+def test_count_axis_has_whole_numbers(stores: int, ticks: list[str]):
     chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
-    told = texts(chart)
-    assert told[told.index("uptime, % of observed open time") + 1 : -1] == ticks
+    labels_shown = texts(chart)
+    assert labels_shown[labels_shown.index("uptime, % of observed open time") + 1 : -1] == ticks
     assert (
         f"{stores:,} of {stores:,} store{'' if stores == 1 else 's'} were up" in chart.description
     )
 
 
 @pytest.mark.parametrize(("stores", "logarithmic"), [(100, False), (101, True)])
-def test_histogram_on_a_logarithmic_scale_says_so(stores: int, logarithmic: bool):
+def test_histogram_with_logarithmic_scale_says_so(stores: int, logarithmic: bool):
     chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
     title = "stores (logarithmic scale)" if logarithmic else "stores"
     assert title in texts(chart)
-    assert ("The scale of stores is logarithmic." in chart.description) == logarithmic
+    assert ("The store axis is logarithmic." in chart.description) == logarithmic
 
 
-def test_failed_ingest_is_told_in_a_bounded_sentence():
+def test_ingest_failed_notice_shortens_the_error():
     notice = ingest_failed(2, AS_OF, "x" * 10_000)
-    assert notice.text.startswith("The last 2 ingests failed, since ")
+    assert notice.text.startswith("The last 2 ingests failed (since ")
     assert len(notice.text) < 500
-    assert ingest_failed(1, AS_OF, "no polls").text.startswith("The last ingest failed, since ")
+    assert ingest_failed(1, AS_OF, "no polls").text.startswith("The last ingest failed (since ")
 
 
-def test_old_data_are_told_to_be_old():
+def test_data_notices_of_old_data_warn():
     newest = AS_OF - timedelta(days=2)
     old = data_notices(now=AS_OF, newest_poll=newest, stores=5, silent=0, quality=DataQuality())
     assert [(notice.kind, notice.text) for notice in old] == [
         ("warn", "The newest poll is 2 d old"),
-        ("good", "0 of 5 stores not polled in the day before it"),
-        ("good", "No row was set aside"),
+        ("good", "0 of 5 stores not polled in the 24 h before that"),
+        ("good", "No rows rejected"),
     ]
     (empty,) = data_notices(now=AS_OF, newest_poll=None, stores=0, silent=0, quality=DataQuality())
     assert empty.kind == "warn"
@@ -475,14 +482,14 @@ QUALITY = DataQuality(
 )
 SENTENCES = [
     "0 of 5",
-    "1 of 58 stores without opening hours, taken as always open",
-    "3 of 58 stores with weekdays without hours, taken as open all day",
-    "2,000 of 58 stores without a known time zone, taken as America/Chicago",
+    "1 of 58 stores without opening hours, assumed always open",
+    "3 of 58 stores with weekdays without hours, assumed open all day",
+    "2,000 of 58 stores without a known time zone, assumed America/Chicago",
     "x.csv is not read: it is not one of ours",
 ]
 
 
-def test_assumptions_are_shown_where_the_figures_are():
+def test_assumptions_appear_on_pages_and_in_the_log():
     fleet = fleet_of({"a": (1, 1)})
     page = text_of(render_report_html(fleet, ReportCharts(fleet), "a-run", quality=QUALITY))
     now = data_notices(now=AS_OF, newest_poll=AS_OF, stores=1, silent=0, quality=QUALITY)
@@ -493,17 +500,17 @@ def test_assumptions_are_shown_where_the_figures_are():
         assert sentence in log
 
 
-def test_weekdays_without_hours_are_closed_by_the_rule():
+def test_weekdays_without_hours_follow_the_rule():
     closed = DataQuality(assumptions=replace(ASSUMED, missing_day=MissingDay.CLOSED))
-    assert "3 of 58 stores with weekdays without hours, taken as closed" in quality_lines(closed)
+    assert "3 of 58 stores with weekdays without hours, assumed closed" in quality_lines(closed)
 
 
-def test_nothing_assumed_is_not_mentioned():
+def test_quality_lines_without_assumptions_are_empty():
     none = Assumptions(5, 0, 0, 0, MissingDay.OPEN)
     assert quality_lines(DataQuality(assumptions=none)) == []
 
 
-def test_stores_with_assumptions_are_counted():
+def test_summarize_assumptions_counts_stores():
     stores = pd.DataFrame(
         {"store_id": ["a", "b", "c", "d"], "timezone_str": ["Asia/Tokyo", "Nowhere", None, "UTC"]}
     )

@@ -1,4 +1,4 @@
-"""The page of a store: what is told of a store that is down, and of budgets of seconds."""
+"""The page of a store: current status and error budget."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,7 @@ import pandas as pd
 
 from storemon_pipeline.pages.rendering import PageContext
 from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page
-from storemon_pipeline.uptime.fleet import store_results
-from storemon_pipeline.uptime.metrics import observe_open_time
+from storemon_pipeline.uptime.evaluate import observe_tables, store_results
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.report_request import ReportSpec, resolve_spec
 from storemon_pipeline_tests.helpers.pages import NO_HISTORY, hours_of, text_of
@@ -26,9 +25,9 @@ def page_of(
     now: str | None = None,
     first_poll: datetime = AS_OF - timedelta(days=37),
 ) -> str:
-    """What is told of a store that is always open, and down at these times.
+    """Return the page text of a store that is always open, and down at these times.
 
-    `now` is its status at as_of itself, where that is not the one before it.
+    `now` is its status at as_of itself, where it differs from the status before.
     """
     request = resolve_spec(ReportSpec(), newest_poll=AS_OF, now=AS_OF)
     start, end = request.span
@@ -41,7 +40,7 @@ def page_of(
             "target_pct": [target_pct],
         }
     )
-    edges = [start, *(edge for one in down for edge in one), end]
+    edges = [start, *itertools.chain.from_iterable(down), end]
     pieces = [
         (since, until, "inactive" if number % 2 else "active")
         for number, (since, until) in enumerate(itertools.pairwise(edges))
@@ -60,61 +59,63 @@ def page_of(
     )
     week = StoreWeek(
         request,
-        observe_open_time(stores, opened, status, request),
+        observe_tables(stores, opened, status, request),
         store_results(stores, opened, status, current, request),
     )
     facts = StoreView("s", "UTC", True, 99, first_poll, end, ALWAYS_OPEN, alerts=())  # noqa: FBT003
     return text_of(store_page(facts, week, NO_HISTORY, frame=PageContext("./")))
 
 
-def test_a_store_that_has_been_down_all_week_was_down_before():
+def test_store_down_all_week_is_down_since_before():
     week = timedelta(days=7)
-    told = page_of((AS_OF - week, AS_OF))
-    assert "Down since before Wed 18 Jan 18:00 its time, for over 7 d of its open time" in told
+    text = page_of((AS_OF - week, AS_OF))
+    assert "Down since before Wed 18 Jan 18:00 local time, for over 7 d of open time" in text
 
 
-def test_a_store_that_is_down_since_it_was_up_is_told_of_that_moment():
-    told = page_of((AS_OF - timedelta(hours=30), AS_OF))
-    assert "Down since Tue 24 Jan 12:00 its time, for 1 d 6 h of its open time" in told
+def test_store_down_shows_the_start_of_the_outage():
+    text = page_of((AS_OF - timedelta(hours=30), AS_OF))
+    assert "Down since Tue 24 Jan 12:00 local time, for 1 d 6 h of open time" in text
 
 
-def test_a_store_whose_poll_at_as_of_says_down_is_down():
-    told = page_of(now="down")
-    assert "Down since Wed 25 Jan 18:00 its time, for under 1 min of its open time" in told
+def test_store_with_down_poll_at_as_of_is_down():
+    text = page_of(now="down")
+    assert "Down since Wed 25 Jan 18:00 local time, for under 1 min of open time" in text
 
 
-def test_a_store_whose_poll_at_as_of_says_up_is_up_again():
-    told = page_of((AS_OF - timedelta(hours=1), AS_OF), now="up")
-    assert "Up since Wed 25 Jan 18:00 its time, as of" in told
-    # its last outage is over
-    assert "goes on" not in told
+def test_store_with_up_poll_at_as_of_has_recovered():
+    text = page_of((AS_OF - timedelta(hours=1), AS_OF), now="up")
+    assert "Up since Wed 25 Jan 18:00 local time, as of" in text
+    # the last outage is over
+    assert "Ongoing" not in text
 
 
-def test_a_store_that_closes_at_as_of_is_closed():
-    told = page_of((AS_OF - timedelta(hours=1), AS_OF), now="closed")
-    assert "Closed since Wed 25 Jan 18:00 its time, as of" in told
-    assert "goes on" not in told
+def test_store_closing_at_as_of_is_closed():
+    text = page_of((AS_OF - timedelta(hours=1), AS_OF), now="closed")
+    assert "Closed since Wed 25 Jan 18:00 local time, as of" in text
+    assert "Ongoing" not in text
 
 
-def test_a_store_without_a_recent_poll_is_neither_up_nor_down():
-    told = page_of((AS_OF - timedelta(hours=9), AS_OF), now="no data")
-    assert "No data open, but its newest poll in its open time is too old to say" in told
-    assert "goes on" in told
+def test_store_without_a_recent_poll_has_no_data():
+    text = page_of((AS_OF - timedelta(hours=9), AS_OF), now="no data")
+    assert (
+        "No data open, but the latest poll during open time is too old to show its status" in text
+    )
+    assert "Ongoing" in text
 
 
-def test_a_store_says_since_when_it_is_known():
-    told = page_of(first_poll=AS_OF - timedelta(minutes=30))
-    assert "First polled 25 Jan 2023 17:30 UTC" in told
+def test_store_first_polled_in_the_week_says_so():
+    text = page_of(first_poll=AS_OF - timedelta(minutes=30))
+    assert "First polled 25 Jan 2023 17:30 UTC" in text
     assert "First polled" not in page_of()
 
 
-def test_seconds_count_in_a_small_budget():
-    # 0.01 % of a week are a minute and half a second
+def test_small_error_budget_is_shown_in_seconds():
+    # 0.01 % of a week is a minute and half a second
     seconds = timedelta(seconds=1)
     begun = AS_OF - timedelta(hours=30)
-    told = page_of((begun, begun + 12 * seconds), target_pct=99.99)
-    assert "Met 48 s of 1 min downtime left" in told
+    text = page_of((begun, begun + 12 * seconds), target_pct=99.99)
+    assert "Met 48 s of 1 min error budget left" in text
     over = page_of((begun, begun + 75 * seconds), target_pct=99.99)
-    assert "Missed 15 s over the 1 min it may be down" in over
+    assert "Missed over budget by 15 s (error budget 1 min)" in over
     never = page_of((begun, begun + 12 * seconds), target_pct=100)
-    assert "Missed 12 s down; its target lets it be down for no time" in never
+    assert "Missed 12 s down; no error budget" in never

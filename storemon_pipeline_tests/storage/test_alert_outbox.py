@@ -1,4 +1,4 @@
-"""Alerts on record: what is told follows from the polls, however and whenever one looks."""
+"""Alerts: those created follow from the polls, however evaluations are timed; the outbox."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -81,17 +81,18 @@ def put_polls(database: Database, polls: list[tuple[str, datetime, bool]]) -> No
         upsert_polls(connection, frame)
 
 
-def look(database: Database, as_of: datetime, seen: datetime | None) -> list[Alert]:
+def evaluate(database: Database, as_of: datetime, until: datetime | None) -> list[Alert]:
+    """Evaluate the polls up to an instant and insert the alerts that are due."""
     with database.read() as connection:
-        found = read_store_states(database, as_of, latest_alerts(connection), seen, NO_DATA_AFTER)
+        states = read_store_states(database, as_of, latest_alerts(connection), until, NO_DATA_AFTER)
     with database.registry_transaction(lock="alerts") as connection:
-        on_record = latest_alerts(connection)
-        told = new_alerts(found, on_record, as_of=as_of, evaluated_until=seen, threshold=AFTER)
-        insert_alerts(connection, told, as_of)
-    return told
+        latest = latest_alerts(connection)
+        alerts = new_alerts(states, latest, as_of=as_of, evaluated_until=until, threshold=AFTER)
+        insert_alerts(connection, alerts, as_of)
+    return alerts
 
 
-polls_by_the_hour = st.lists(
+hourly_polls = st.lists(
     st.tuples(
         st.sampled_from(sorted(HOURS)),
         st.integers(0, 24 * 21).map(lambda hours: FIRST + hours * HOUR),
@@ -103,53 +104,53 @@ polls_by_the_hour = st.lists(
 )
 
 
-@given(polls=polls_by_the_hour, data=st.data())
+@given(polls=hourly_polls, data=st.data())
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_was_told_last_is_how_it_is(
+def test_latest_alerts_match_current_states(
     three_stores: Database, polls: list[tuple[str, datetime, bool]], data: st.DataObject
 ) -> None:
     database = three_stores
     clear(database)
     polls.sort(key=lambda poll: poll[1])
-    seen: datetime | None = None
+    until: datetime | None = None
     while polls:
-        # now and then many polls come between two looks, and what was seen is forgotten
+        # evaluations may be far apart, and the cursor may be lost
         count = data.draw(st.integers(3, 15))
         put_polls(database, polls[:count])
         as_of, polls = polls[:count][-1][1], polls[count:]
         if data.draw(st.integers(0, 4)) == 0:
-            seen = None
-        told = look(database, as_of, seen)
-        seen = as_of
-        assert look(database, as_of, data.draw(st.sampled_from([None, as_of]))) == []
+            until = None
+        alerts = evaluate(database, as_of, until)
+        until = as_of
+        assert evaluate(database, as_of, data.draw(st.sampled_from([None, as_of]))) == []
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store_states, "LOOKBACK", pd.Timedelta(days=30))
-            whole = read_store_states(database, as_of, NOTHING, None, NO_DATA_AFTER)
+            states = read_store_states(database, as_of, NOTHING, None, NO_DATA_AFTER)
         with database.read() as connection:
-            last = latest_alerts(connection).set_index("store_id")
-        for now in whole.itertuples():
-            kind = last["kind"].get(now.store_id)
-            if now.runs == 0:
+            latest = latest_alerts(connection).set_index("store_id")
+        for state in states.itertuples():
+            kind = latest["kind"].get(state.store_id)
+            if state.runs == 0:
                 assert kind is None
-            elif not now.is_down:
+            elif not state.is_down:
                 assert kind != "down"
-            elif now.down_now and now.length >= AFTER / timedelta(microseconds=1):
+            elif state.down_now and state.length >= AFTER / timedelta(microseconds=1):
                 assert kind == "down"
-                assert last["down_since"][now.store_id] == now.since
-        assert all(each.as_of == as_of for each in told)
+                assert latest["down_since"][state.store_id] == state.since
+        assert {alert.as_of for alert in alerts} <= {as_of}
     with database.read() as connection:
         rows = connection.execute(select(alert).order_by(alert.c.id)).all()
     for store in HOURS:
         kinds = [row.kind for row in rows if row.store_id == store]
         assert kinds == [("down", "recovered")[number % 2] for number in range(len(kinds))]
-        begun = [row.down_since for row in rows if row.store_id == store and row.kind == "down"]
-        assert begun == sorted(set(begun))
+        starts = [row.down_since for row in rows if row.store_id == store and row.kind == "down"]
+        assert starts == sorted(set(starts))
 
 
-@given(polls=polls_by_the_hour)
+@given(polls=hourly_polls)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_few_polls_say_of_an_outage_what_all_would(
+def test_short_lookback_finds_the_same_outages(
     three_stores: Database, polls: list[tuple[str, datetime, bool]]
 ) -> None:
     clear(three_stores)
@@ -159,9 +160,9 @@ def test_few_polls_say_of_an_outage_what_all_would(
     def outages(length: int) -> pd.DataFrame:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store_states, "LOOKBACK", pd.Timedelta(days=length))
-            found = read_store_states(three_stores, as_of, NOTHING, None, NO_DATA_AFTER)
-        found = found[found["down_now"]].sort_values("store_id")
-        return found.drop(columns=["runs", "up_since"]).reset_index(drop=True)
+            states = read_store_states(three_stores, as_of, NOTHING, None, NO_DATA_AFTER)
+        down = states[states["down_now"]].sort_values("store_id")
+        return down.drop(columns=["runs", "up_since"]).reset_index(drop=True)
 
     assert_frame_equal(outages(1), outages(30))
 
@@ -169,11 +170,11 @@ def test_few_polls_say_of_an_outage_what_all_would(
 # The outbox
 
 
-def made(number: int, store: str = "s1", kind: str = "down") -> Alert:
+def make_alert(number: int, store: str = "s1", kind: str = "down") -> Alert:
     return Alert(f"{number}", store, kind, FIRST, FIRST, {"number": number})
 
 
-def keep(database: Database, *alerts: Alert, at: datetime = FIRST) -> None:
+def add_alerts(database: Database, *alerts: Alert, at: datetime = FIRST) -> None:
     with database.registry_transaction(lock="alerts") as connection:
         insert_alerts(connection, alerts, at)
 
@@ -182,8 +183,8 @@ def clear(database: Database) -> None:
     with database.registry_transaction() as connection:
         connection.execute(delete(alert))
     with database.data_transaction() as connection:
-        for each in (store_status, polled_store):
-            connection.execute(delete(each))
+        for table in (store_status, polled_store):
+            connection.execute(delete(table))
 
 
 def claimed_number(database: Database, now: datetime) -> int | None:
@@ -192,24 +193,23 @@ def claimed_number(database: Database, now: datetime) -> int | None:
     return claimed.payload["number"] if claimed else None
 
 
-def test_an_alert_is_put_on_record_once(database: Database) -> None:
-    keep(database, made(1))
+def test_insert_duplicate_alert_fails_whole_batch(database: Database) -> None:
+    add_alerts(database, make_alert(1))
     with pytest.raises(Exception, match=r"alert_by_id|alert\.alert_id"):
-        keep(database, made(2), made(1))
-    # all of them or none
+        add_alerts(database, make_alert(2), make_alert(1))
     with database.read() as connection:
         assert count_pending(connection) == 1
 
 
-def test_a_claimed_alert_is_nobody_elses_until_it_is_due_again(database: Database) -> None:
-    keep(database, made(1), made(2, "s2"))
+def test_claimed_alert_is_not_claimed_again_until_due(database: Database) -> None:
+    add_alerts(database, make_alert(1), make_alert(2, "s2"))
     assert [claimed_number(database, FIRST) for _ in range(3)] == [1, 2, None]
     later = FIRST + timedelta(seconds=30)
     assert [claimed_number(database, later) for _ in range(3)] == [1, 2, None]
 
 
-def test_the_alerts_of_a_store_come_in_order(database: Database) -> None:
-    keep(database, made(1), made(2, kind="recovered"), made(3, "s2"))
+def test_alerts_of_a_store_are_claimed_in_order(database: Database) -> None:
+    add_alerts(database, make_alert(1), make_alert(2, kind="recovered"), make_alert(3, "s2"))
     with database.registry_transaction(lock="alerts") as connection:
         first = claim_next_alert(connection, FIRST)
     assert first is not None
@@ -217,7 +217,7 @@ def test_the_alerts_of_a_store_come_in_order(database: Database) -> None:
     assert claimed_number(database, FIRST) is None
     with database.registry_transaction(lock="alerts") as connection:
         mark_sent(connection, first, FIRST)
-        # whoever sent it as well, and heard nothing, does not make it unsent
+        # the failure of a concurrent sender does not undo the confirmation
         mark_failed(connection, first, "no answer")
     assert claimed_number(database, FIRST) == 2
     with database.read() as connection:
@@ -225,24 +225,35 @@ def test_the_alerts_of_a_store_come_in_order(database: Database) -> None:
     assert (row.sent_at, row.last_error, row.next_attempt_at) == (FIRST, None, None)
 
 
-def test_old_alerts_go_unless_they_are_not_sent_or_their_outage_goes_on(database: Database) -> None:
+def test_drop_alerts_keeps_unsent_and_ongoing_outages(database: Database) -> None:
     before = FIRST + HOUR
-    keep(database, made(1, "over"), made(2, "over", "recovered"), made(3, "goes_on"))
+    add_alerts(
+        database,
+        make_alert(1, "over"),
+        make_alert(2, "over", "recovered"),
+        make_alert(3, "ongoing"),
+    )
     for _ in range(3):
         with database.registry_transaction(lock="alerts") as connection:
             claimed = claim_next_alert(connection, FIRST)
             assert claimed is not None
             mark_sent(connection, claimed, FIRST)
-    keep(database, made(4, "unsent"), made(5, "unsent", "recovered"))
-    keep(database, made(6, "recent"), at=before)
+    add_alerts(database, make_alert(4, "unsent"), make_alert(5, "unsent", "recovered"))
+    add_alerts(database, make_alert(6, "recent"), at=before)
     with database.registry_transaction(lock="alerts") as connection:
         assert drop_alerts(connection, before) == 2
-        left = connection.execute(select(alert.c.alert_id).order_by(alert.c.id))
-        assert left.scalars().all() == ["3", "4", "5", "6"]
+        remaining = connection.execute(select(alert.c.alert_id).order_by(alert.c.id))
+        assert remaining.scalars().all() == ["3", "4", "5", "6"]
 
 
-def test_alerts_are_listed_newest_first_with_what_became_of_them(database: Database) -> None:
-    keep(database, made(1), made(2, "s2"), made(3, kind="recovered"), made(4, "s2", "recovered"))
+def test_read_alerts_newest_first_with_delivery_state(database: Database) -> None:
+    add_alerts(
+        database,
+        make_alert(1),
+        make_alert(2, "s2"),
+        make_alert(3, kind="recovered"),
+        make_alert(4, "s2", "recovered"),
+    )
     with database.registry_transaction(lock="alerts") as connection:
         first, second = claim_next_alert(connection, FIRST), claim_next_alert(connection, FIRST)
         assert first is not None
@@ -250,16 +261,16 @@ def test_alerts_are_listed_newest_first_with_what_became_of_them(database: Datab
         mark_sent(connection, first, FIRST + HOUR)
         mark_failed(connection, second, "503 Service Unavailable")
     with database.read() as connection:
-        every = read_alerts(connection, limit=10)
-        assert [each.alert_id for each in every] == ["4", "3", "2", "1"]
-        told = [(each.attempts, each.sent_at, each.last_error) for each in every]
-        assert told[2:] == [(1, None, "503 Service Unavailable"), (1, FIRST + HOUR, None)]
-        assert told[:2] == [(0, None, None)] * 2
-        newest = every[0]
+        alerts = read_alerts(connection, limit=10)
+        assert [record.alert_id for record in alerts] == ["4", "3", "2", "1"]
+        deliveries = [(record.attempts, record.sent_at, record.last_error) for record in alerts]
+        assert deliveries[2:] == [(1, None, "503 Service Unavailable"), (1, FIRST + HOUR, None)]
+        assert deliveries[:2] == [(0, None, None)] * 2
+        newest = alerts[0]
         assert (newest.kind, newest.store_id) == ("recovered", "s2")
         assert newest.down_since == newest.as_of == newest.created_at == FIRST
-        assert read_alerts(connection, limit=2) == every[:2]
-        assert read_alerts(connection, limit=2, before=every[1].id) == every[2:]
+        assert read_alerts(connection, limit=2) == alerts[:2]
+        assert read_alerts(connection, limit=2, before=alerts[1].id) == alerts[2:]
         of_store = read_alerts(connection, limit=2, store_id="s1")
-        assert [each.alert_id for each in of_store] == ["3", "1"]
+        assert [record.alert_id for record in of_store] == ["3", "1"]
         assert read_alerts(connection, limit=2, store_id="S1") == []

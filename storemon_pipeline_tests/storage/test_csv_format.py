@@ -1,4 +1,4 @@
-"""How the values of a report are written as text."""
+"""Values of a report as CSV text."""
 
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -12,7 +12,7 @@ from storemon_pipeline.storage.csv_format import format_local_column, format_utc
 from storemon_pipeline.storage.report_writer import event_rows, full_report, short_report
 
 
-def written(table: pd.DataFrame, *, header: bool = False) -> list[str]:
+def csv_lines(table: pd.DataFrame, *, header: bool = False) -> list[str]:
     file = BytesIO()
     write_csv(file, table, header=header)
     return file.getvalue().decode().split("\n")
@@ -40,17 +40,17 @@ def instants(*values: str | None) -> pd.Series:
         (float("nan"), ""),
     ],
 )
-def test_numbers_have_two_decimals_and_what_is_missing_is_empty(number, as_text):
-    assert written(pd.DataFrame({"a": [number], "b": ["x"]})) == [f"{as_text},x", ""]
+def test_numbers_have_two_decimals_and_missing_is_empty(number, as_text):
+    assert csv_lines(pd.DataFrame({"a": [number], "b": ["x"]})) == [f"{as_text},x", ""]
 
 
 @pytest.mark.parametrize("hundredths", [range(0, 100_000, 7)])
-def test_every_rounded_number_is_written_as_it_is(hundredths):
+def test_rounded_numbers_are_written_exactly(hundredths):
     numbers = np.array(hundredths) / 100
-    assert written(pd.DataFrame({"a": numbers})) == [*(f"{number:.2f}" for number in numbers), ""]
+    assert csv_lines(pd.DataFrame({"a": numbers})) == [*(f"{number:.2f}" for number in numbers), ""]
 
 
-def test_a_table_has_a_line_of_names_then_a_line_a_row(tmp_path):
+def test_write_csv_with_and_without_header(tmp_path):
     table = pd.DataFrame(
         {
             "store_id": pd.Categorical(["007", "a"], categories=["007", "9", "a"]),
@@ -60,13 +60,13 @@ def test_a_table_has_a_line_of_names_then_a_line_a_row(tmp_path):
         }
     )
     rows = ["007,0,1.50,Asia/Tokyo", "a,6,,", ""]
-    assert written(table, header=True) == ["store_id,day_of_week,hours,timezone", *rows]
-    assert written(table) == rows
-    assert written(table.head(0), header=True) == ["store_id,day_of_week,hours,timezone", ""]
-    assert written(table.head(0)) == [""]
+    assert csv_lines(table, header=True) == ["store_id,day_of_week,hours,timezone", *rows]
+    assert csv_lines(table) == rows
+    assert csv_lines(table.head(0), header=True) == ["store_id,day_of_week,hours,timezone", ""]
+    assert csv_lines(table.head(0)) == [""]
 
 
-def test_utc_instants_are_iso_8601_with_a_fraction_where_there_is_one():
+def test_format_utc_column_is_iso_8601_with_optional_fraction():
     text = format_utc_column(
         instants(
             "2023-01-25T18:00:00Z",
@@ -102,12 +102,12 @@ def test_utc_instants_are_iso_8601_with_a_fraction_where_there_is_one():
         ("America/Chicago", "2023-07-25T18:00:00Z", "2023-07-25T13:00:00-05:00"),
         ("Pacific/Kiritimati", "2022-12-31T10:00:00Z", "2023-01-01T00:00:00+14:00"),
         ("Pacific/Marquesas", "2023-01-01T00:00:00Z", "2022-12-31T14:30:00-09:30"),
-        # local mean time, before there were zones
+        # local mean time, before standard time zones
         ("America/Chicago", "1850-01-01T00:00:00Z", "1849-12-31T18:09:24-05:50:36"),
         ("Asia/Kolkata", "1850-01-01T00:00:00Z", "1850-01-01T05:53:28+05:53:28"),
     ],
 )
-def test_local_instants_have_the_clock_s_offset_from_utc(zone, at, as_text):
+def test_format_local_column_has_utc_offset(zone, at, as_text):
     (instant,) = instants(at)
     offset = instant.to_pydatetime().astimezone(ZoneInfo(zone)).utcoffset()
     offsets = pd.Series([offset], dtype="timedelta64[us]")
@@ -115,12 +115,12 @@ def test_local_instants_have_the_clock_s_offset_from_utc(zone, at, as_text):
     assert datetime.fromisoformat(as_text) == instant
 
 
-def test_local_instants_of_many_offsets_at_once_keep_their_order():
+def test_format_local_column_with_many_offsets_keeps_order():
     hours = [5.75, -3.5, 0, -9.5, 5.75, 14]
-    offsets = pd.Series([timedelta(hours=h) for h in hours], dtype="timedelta64[us]")
+    offsets = pd.Series([timedelta(hours=hour) for hour in hours], dtype="timedelta64[us]")
     at = instants(*["2023-01-25T12:00:00Z"] * len(hours))
     text = format_local_column(at, offsets)
-    assert [one[19:] for one in text] == [
+    assert [local[19:] for local in text] == [
         "+05:45",
         "-03:30",
         "+00:00",
@@ -128,11 +128,13 @@ def test_local_instants_of_many_offsets_at_once_keep_their_order():
         "+05:45",
         "+14:00",
     ]
-    assert {datetime.fromisoformat(one) for one in text} == {datetime(2023, 1, 25, 12, tzinfo=UTC)}
+    assert {datetime.fromisoformat(local) for local in text} == {
+        datetime(2023, 1, 25, 12, tzinfo=UTC)
+    }
     assert format_local_column(instants(), offsets.head(0)).tolist() == []
 
 
-def test_events_are_written_with_utc_and_local_instants():
+def test_event_rows_have_utc_and_local_instants():
     event_table = pd.DataFrame(
         {
             "store_id": pd.Categorical(["1", "2"]),
@@ -144,9 +146,9 @@ def test_events_are_written_with_utc_and_local_instants():
             "ongoing": [False, True],
         }
     )
-    # as of a table that was sorted or cut
+    # the index of a sorted or filtered table
     events = event_table.set_axis([7, 3])
-    assert written(event_rows(events), header=True) == [
+    assert csv_lines(event_rows(events), header=True) == [
         "store_id,start_utc,end_utc,start_local,end_local,minutes,ongoing",
         (
             "1,2023-01-25T12:00:00Z,2023-01-25T13:30:00Z,2023-01-25T06:00:00-06:00,"
@@ -158,10 +160,10 @@ def test_events_are_written_with_utc_and_local_instants():
         ),
         "",
     ]
-    assert written(event_rows(events.head(0))) == [""]
+    assert csv_lines(event_rows(events.head(0))) == [""]
 
 
-def test_the_short_report_has_uptime_and_downtime_of_each_window_and_the_full_one_all():
+def test_short_report_selects_columns_of_full_report():
     figures = pd.DataFrame(
         {
             "store_id": ["1"],
@@ -177,13 +179,13 @@ def test_the_short_report_has_uptime_and_downtime_of_each_window_and_the_full_on
             "timezone": ["America/Chicago"],
         }
     )
-    assert written(short_report(figures), header=True) == [
+    assert csv_lines(short_report(figures), header=True) == [
         "store_id,uptime_last_hour,downtime_last_hour,uptime_range,downtime_range",
         "1,60.00,0.00,1.50,2.25",
         "",
     ]
     levels = pd.DataFrame({"target_pct": [99.995], "met_last_hour": pd.array([True])})
-    full = written(full_report(figures, levels), header=True)
+    full = csv_lines(full_report(figures, levels), header=True)
     assert full[0] == ",".join([*figures.columns, "target_pct", "met_last_hour"])
     assert full[1] == (
         "1,60.00,0.00,0.00,,1.50,2.25,0.00,40.00,2023-01-25T18:00:00Z,America/Chicago,99.995,true"

@@ -1,4 +1,4 @@
-"""A database: its tables are made once, changes happen whole, and what cannot be reached is told."""
+"""Connections, transactions and error messages of a database."""
 
 import subprocess
 import sys
@@ -18,25 +18,25 @@ def zones(database: Database) -> list[tuple[str, str]]:
         return sorted(tuple(row) for row in connection.execute(select(store_timezone)))
 
 
-def add(connection, store: str) -> None:
+def insert_zone(connection, store: str) -> None:
     connection.execute(insert(store_timezone).values(store_id=store, timezone_str="Asia/Tokyo"))
 
 
-def test_the_tables_are_made_once_and_kept(database: Database, database_url):
+def test_reopened_database_keeps_its_tables(database: Database, database_url):
     with database.data_transaction() as connection:
-        add(connection, "1")
+        insert_zone(connection, "1")
         assert current_version(connection) == VERSION
-        held = set(inspect(connection).get_table_names())
+        tables = set(inspect(connection).get_table_names())
     with database.registry_transaction() as connection:
         assert current_version(connection) == VERSION
-        held |= set(inspect(connection).get_table_names())
-    assert held >= set(metadata.tables)
-    again = Database(database_url)
-    assert zones(again) == [("1", "Asia/Tokyo")]
-    again.close()
+        tables |= set(inspect(connection).get_table_names())
+    assert tables >= set(metadata.tables)
+    reopened = Database(database_url)
+    assert zones(reopened) == [("1", "Asia/Tokyo")]
+    reopened.close()
 
 
-def test_the_columns_are_those_that_others_rely_on(database: Database):
+def test_public_tables_have_their_documented_columns(database: Database):
     with database.read() as connection:
         inspector = inspect(connection)
         columns = {
@@ -68,10 +68,10 @@ def test_the_columns_are_those_that_others_rely_on(database: Database):
     assert keys == ["store_id", "timestamp_utc"]
 
 
-def test_an_error_undoes_everything_within_a_transaction(database: Database):
+def test_error_rolls_back_the_transaction(database: Database):
     def fail() -> None:
         with database.data_transaction() as connection:
-            add(connection, "1")
+            insert_zone(connection, "1")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -79,22 +79,22 @@ def test_an_error_undoes_everything_within_a_transaction(database: Database):
     assert zones(database) == []
 
 
-def test_who_reads_changes_nothing(database: Database):
+def test_read_connection_rolls_back_writes(database: Database):
     with database.read() as connection:
-        add(connection, "1")
+        insert_zone(connection, "1")
     assert zones(database) == []
 
 
-def test_who_reads_sees_one_state_while_another_writes(database: Database):
+def test_read_connection_sees_one_snapshot(database: Database):
     with database.read() as connection:
         assert connection.execute(select(store_timezone)).all() == []
         with database.data_transaction() as writer:
-            add(writer, "1")
+            insert_zone(writer, "1")
         assert connection.execute(select(store_timezone)).all() == []
     assert zones(database) == [("1", "Asia/Tokyo")]
 
 
-def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path):
+def test_missing_directory_of_a_sqlite_file_is_created(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path}/a/b/c.db")
     assert zones(database) == []
     database.close()
@@ -110,7 +110,7 @@ Database(sys.argv[1])
 """
 
 
-def test_two_processes_may_make_a_new_database_at_once(database_url):
+def test_two_processes_create_a_database_concurrently(database_url):
     with subprocess.Popen(
         [sys.executable, "-c", OPEN, database_url],
         stdin=subprocess.PIPE,
@@ -127,38 +127,38 @@ def test_two_processes_may_make_a_new_database_at_once(database_url):
     database.close()
 
 
-@pytest.mark.parametrize("what", ["a directory", "below a file", "another file"])
-def test_a_sqlite_file_that_is_none_is_told(tmp_path: Path, what):
-    path = tmp_path / "it"
-    if what == "a directory":
+@pytest.mark.parametrize("kind", ["directory", "below a file", "text file"])
+def test_invalid_sqlite_path_raises_with_path(tmp_path: Path, kind):
+    path = tmp_path / "invalid"
+    if kind == "directory":
         path.mkdir()
     else:
-        path.write_text("this is no database, and long enough not to be taken for a new one" * 9)
-    url = f"sqlite:///{path}/storemon.db" if what == "below a file" else f"sqlite:///{path}"
-    with pytest.raises(DatabaseUnavailableError) as told:
+        path.write_text("text, longer than an empty database" * 20)
+    url = f"sqlite:///{path}/storemon.db" if kind == "below a file" else f"sqlite:///{path}"
+    with pytest.raises(DatabaseUnavailableError) as raised:
         Database(url)
-    assert str(path) in str(told.value)
-    assert "STOREMON_DATABASE_URL" in str(told.value)
+    assert str(path) in str(raised.value)
+    assert "STOREMON_DATABASE_URL" in str(raised.value)
 
 
 @pytest.mark.parametrize("wrong", ["database", "port"])
-def test_a_postgresql_that_cannot_be_reached_is_told_without_its_password(postgresql_url, wrong):
+def test_unreachable_postgresql_raises_without_password(postgresql_url, wrong):
     url = make_url(postgresql_url)
     if wrong == "database":
         url = url.set(database="no_such_database", password="so-secret")
     else:
         url = make_url("postgresql+psycopg2://someone:so-secret@127.0.0.1:9/storemon")
-    with pytest.raises(DatabaseUnavailableError) as told:
+    with pytest.raises(DatabaseUnavailableError) as raised:
         Database(url.render_as_string(hide_password=False))
-    assert "STOREMON_DATABASE_URL" in str(told.value)
-    assert str(url.database) in str(told.value)
-    assert "so-secret" not in str(told.value)
+    assert "STOREMON_DATABASE_URL" in str(raised.value)
+    assert str(url.database) in str(raised.value)
+    assert "so-secret" not in str(raised.value)
 
 
-def test_a_connection_that_the_server_has_closed_is_replaced(postgresql_url: str):
+def test_connection_closed_by_the_server_is_replaced(postgresql_url: str):
     database = Database(postgresql_url)
     assert zones(database) == []
-    # as when the server was started anew, or a firewall has cut an idle connection
+    # as after a restart of the server, or when a firewall drops an idle connection
     other = create_engine(postgresql_url)
     with other.connect() as connection:
         connection.execute(
@@ -169,30 +169,30 @@ def test_a_connection_that_the_server_has_closed_is_replaced(postgresql_url: str
         )
     other.dispose()
     with database.data_transaction() as connection:
-        add(connection, "1")
+        insert_zone(connection, "1")
     assert zones(database) == [("1", "Asia/Tokyo")]
     database.close()
 
 
-def test_a_server_that_goes_away_during_a_bulk_read_is_told_without_its_password(
+def test_server_lost_during_bulk_read_raises_without_password(
     postgresql_url: str,
 ):
     url = make_url(postgresql_url).set(password="so-secret")
     database = Database(url.render_as_string(hide_password=False))
-    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
+    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as raised:
         database.fetch_arrow("SELECT pg_terminate_backend(pg_backend_pid())", {})
-    assert "so-secret" not in str(told.value)
-    # as it is after the server has moved
+    assert "so-secret" not in str(raised.value)
+    # as after the server has moved
     database._url = url.set(host="127.0.0.1", port=9, query={})
-    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as told:
+    with pytest.raises(DatabaseUnavailableError, match="STOREMON_DATABASE_URL") as raised:
         database.fetch_arrow("SELECT 1", {})
-    assert "so-secret" not in str(told.value)
+    assert "so-secret" not in str(raised.value)
     database.close()
 
 
-def test_a_question_that_is_wrong_is_no_server_that_is_away(postgresql_url: str):
+def test_invalid_query_is_not_reported_as_unavailable(postgresql_url: str):
     database = Database(postgresql_url)
-    with pytest.raises(Exception, match="no_such_table") as told:
+    with pytest.raises(Exception, match="no_such_table") as raised:
         database.fetch_arrow("SELECT * FROM no_such_table", {})
-    assert not isinstance(told.value, DatabaseUnavailableError)
+    assert not isinstance(raised.value, DatabaseUnavailableError)
     database.close()

@@ -1,4 +1,4 @@
-"""A report whose process has died is Failed within a minute, and is not handed out."""
+"""Heartbeats: a report whose process has died is Failed within a minute, and is not reused."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -37,14 +37,14 @@ FILES = {"store_status.csv": [100, 1]}
 
 def state(database: Database, report_id: str) -> ReportRecord:
     with database.read() as connection:
-        found = find_report(connection, report_id)
-    assert found is not None
-    return found
+        record = find_report(connection, report_id)
+    assert record is not None
+    return record
 
 
 @pytest.fixture
 def running(database: Database) -> Database:
-    """A report and an ingest that are Running by `a-run`, which beat at noon."""
+    """A report and an ingest that are Running in `a-run`, with a heartbeat at noon."""
     with database.registry_transaction() as connection:
         record_heartbeat(connection, "a-run", NOON)
         start_report(connection, "a-run", None, NOON)
@@ -66,7 +66,7 @@ def test_report_without_a_heartbeat_is_failed_with_reason(running: Database):
         assert expire_stale_reports(connection, LATER) == ["a-run"]
         assert expire_stale_reports(connection, LATER) == []
         failures = ingest_failures(connection)
-        # the sensor ends the run of Dagster's by it
+        # the sensor uses it to end Dagster's run
         assert stale_heartbeats(connection, LATER) == {"a-run": NOON}
     assert (state(running, "a-run").status, state(running, "a-run").error) == (
         "Failed",
@@ -92,17 +92,17 @@ def test_complete_report_never_expires(running: Database):
 
 
 def test_equal_request_does_not_get_an_expired_report(running: Database):
-    def ask(request_id: str, now: datetime) -> str:
+    def request(request_id: str, now: datetime) -> str:
         with running.registry_transaction(lock="requests") as connection:
             expire_stale_reports(connection, now)
-            kept = create_or_get_request(connection, ReportSpec(), request_id, now, max_queued=9)
-            if kept.is_new:
-                mark_launched(connection, kept, f"run-{request_id}")
+            stored = create_or_get_request(connection, ReportSpec(), request_id, now, max_queued=9)
+            if stored.is_new:
+                mark_launched(connection, stored, f"run-{request_id}")
                 record_heartbeat(connection, f"run-{request_id}", now)
                 start_report(connection, f"run-{request_id}", None, now)
-            return kept.request_id
+            return stored.request_id
 
-    assert [ask("1", NOON), ask("2", NOON), ask("3", LATER)] == ["1", "1", "3"]
+    assert [request("1", NOON), request("2", NOON), request("3", LATER)] == ["1", "1", "3"]
 
 
 def test_end_of_a_process_removes_its_heartbeat(database: Database):
@@ -112,7 +112,7 @@ def test_end_of_a_process_removes_its_heartbeat(database: Database):
         assert stale_heartbeats(connection, LATER) == {}
 
 
-def test_end_that_is_not_on_record_leaves_the_heartbeat(running: Database):
+def test_unrecorded_end_of_a_process_keeps_its_heartbeat(running: Database):
     with running.registry_transaction() as connection:
         end_heartbeat(connection, "a-run")
         assert stale_heartbeats(connection, LATER) == {"a-run": NOON}
@@ -135,7 +135,7 @@ def test_failures_count_since_the_last_success(database: Database):
         for number, error in enumerate(["first", None, "second", "x" * 10_000]):
             start_ingest_run(connection, str(number), FILES, NOON + number * hour)
             finish_ingest_run(connection, str(number), NOON + number * hour, error=error)
-        # the files of one table only say nothing of the others
+        # an ingest of one table does not count as a success of all
         start_ingest_run(connection, "some", None, NOON + 9 * hour)
         finish_ingest_run(connection, "some", NOON + 9 * hour)
         failures, success = ingest_failures(connection), latest_success(connection)

@@ -1,8 +1,9 @@
-"""A database is brought to the newest schema when it is opened, and that is the declared one."""
+"""Migrations run when a database is opened, keep its data and give the declared schema."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,35 +12,50 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, create_engine, inspect, select, text
+from sqlalchemy import MetaData, create_engine, inspect, make_url, select, text
 from sqlalchemy.engine import Engine
 
 from storemon_pipeline.storage import schema_version
+from storemon_pipeline.storage.alert_outbox import claim_next_alert, insert_alerts, read_alerts
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file, latest_ingest_id
+from storemon_pipeline.storage.ingest_log import (
+    IngestRecord,
+    count_bad_rows_by_file,
+    latest_ingest_id,
+    latest_ingests,
+)
+from storemon_pipeline.storage.report_requests import (
+    claim_request,
+    create_or_get_request,
+    pending_requests,
+)
 from storemon_pipeline.storage.reports import find_report, read_reports, start_report
 from storemon_pipeline.storage.schema import (
     REGISTRY_TABLES,
+    idempotency_key,
     metadata,
     polled_store,
     quarantined_row,
     store_status,
 )
+from storemon_pipeline.storage.sqlite import registry_file
+from storemon_pipeline.uptime.outage_alerts import Alert
+from storemon_pipeline.uptime.report_request import ReportSpec
 
 
 def writers(database: Database) -> list[tuple[Callable[[], Any], set[str]]]:
-    """How each file of a database is written, and the tables that it is to have."""
-    every = set(metadata.tables)
+    """Return the transaction and the expected tables of each file of a database."""
+    all_tables = set(metadata.tables)
     if not database.is_sqlite:
-        return [(database.data_transaction, every)]
+        return [(database.data_transaction, all_tables)]
     registry = {table.name for table in REGISTRY_TABLES}
     return [
-        (database.data_transaction, every - registry),
+        (database.data_transaction, all_tables - registry),
         (database.registry_transaction, registry),
     ]
 
 
-def test_migrations_and_declared_tables_are_the_same(database: Database):
+def test_migrated_schema_equals_declared_schema(database: Database):
     for write, tables in writers(database):
         expected = MetaData()
         for table in metadata.sorted_tables:
@@ -53,8 +69,8 @@ def test_migrations_and_declared_tables_are_the_same(database: Database):
             assert compare_metadata(context, expected) == []
 
 
-def test_checks_and_partitions_are_those_declared(database: Database):
-    # what Alembic does not compare
+def test_migrated_checks_and_partitions_are_as_declared(database: Database):
+    # Alembic does not compare these
     with database.registry_transaction() as connection:
         if not database.is_sqlite:
             key = connection.execute(
@@ -70,15 +86,15 @@ def test_checks_and_partitions_are_those_declared(database: Database):
             )
 
 
-def test_the_newest_migration_is_the_version_that_is_looked_for():
+def test_version_constant_is_the_newest_migration():
     config = Config()
-    folder = str(schema_version.Path(schema_version.__file__).parent / "migrations")
+    folder = str(Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
     assert ScriptDirectory.from_config(config).get_current_head() == schema_version.VERSION
 
 
 @pytest.mark.parametrize("part", ["data", "registry"])
-def test_a_database_of_a_newer_version_is_refused(database: Database, database_url: str, part: str):
+def test_newer_schema_version_is_rejected(database: Database, database_url: str, part: str):
     write = database.data_transaction if part == "data" else database.registry_transaction
     with write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -96,7 +112,7 @@ OLD_POLLS = [
 ]
 
 
-def test_polls_before_2000_are_moved_to_quarantine(database_url: str):
+def test_migration_moves_polls_before_2000_to_quarantine(database_url: str):
     engine, is_sqlite = _at_version(database_url, "0003"), database_url.startswith("sqlite")
     zone = "" if is_sqlite else "+00"
     with engine.begin() as connection:
@@ -126,8 +142,10 @@ def test_polls_before_2000_are_moved_to_quarantine(database_url: str):
         bad = connection.execute(select(quarantined_row).order_by("quarantined_row_id")).all()
         assert count_bad_rows_by_file(connection) == {}
         tables = inspect(connection).get_table_names()
-    kept = [poll for poll in OLD_POLLS if poll[1] >= "2000"]
-    assert [(store, f"{at:%Y-%m-%d %H:%M:%S.%f}", status) for store, at, status in polls] == kept
+    remaining = [poll for poll in OLD_POLLS if poll[1] >= "2000"]
+    assert [
+        (store, f"{at:%Y-%m-%d %H:%M:%S.%f}", status) for store, at, status in polls
+    ] == remaining
     assert [(store, first.year, last.year) for store, first, last in polled] == [
         ("both", 2000, 2023),
         ("new", 2023, 2023),
@@ -142,7 +160,7 @@ def test_polls_before_2000_are_moved_to_quarantine(database_url: str):
     database.close()
 
 
-def test_without_polls_before_2000_nothing_is_recorded(database_url: str):
+def test_migration_without_polls_before_2000_records_nothing(database_url: str):
     _at_version(database_url, "0003").dispose()
     database = Database(database_url)
     with database.read() as connection:
@@ -151,9 +169,9 @@ def test_without_polls_before_2000_nothing_is_recorded(database_url: str):
 
 
 def _at_version(database_url: str, version: str) -> Engine:
-    """An engine to a database that an earlier version of the project made."""
+    """Create a database as an earlier version of the project did; return its engine."""
     config = Config()
-    folder = str(schema_version.Path(schema_version.__file__).parent / "migrations")
+    folder = str(Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
     engine = create_engine(database_url)
     with engine.begin() as connection:
@@ -162,10 +180,10 @@ def _at_version(database_url: str, version: str) -> Engine:
     return engine
 
 
-def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(database_url: str):
+def test_migration_keeps_reports_of_the_first_version(database_url: str):
     config = Config()
     config.set_main_option(
-        "script_location", str(schema_version.Path(schema_version.__file__).parent / "migrations")
+        "script_location", str(Path(schema_version.__file__).parent / "migrations")
     )
     engine = create_engine(database_url)
     noon = "2023-01-25 12:00:00.000000" + ("" if engine.dialect.name == "sqlite" else "+00")
@@ -195,9 +213,98 @@ def test_the_reports_of_the_first_version_are_kept_with_the_run_that_made_them(d
     assert (one.request or {})["store_ids"] is None
     assert (two.run_id, two.error, two.request) == ("two", "no polls", None)
     assert one.as_of == one.requested_at == one.finished_at == at
-    # and a retry goes on with it
+    # a retry continues the same report
     with database.registry_transaction() as connection:
         start_report(connection, "retry", None, at, root_run_id="two")
     with database.read() as connection:
         assert find_report(connection, "retry") == find_report(connection, "two")
     database.close()
+
+
+NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
+AT = "'2023-01-25 12:00:00.000000{zone}'"
+DATA_BEFORE_RENAMES = f"""
+INSERT INTO ingested_file (file, table_name, sha256, first_line, bytes, lines, rows, bad_rows,
+    ingested_at, run_id) VALUES ('store_status.csv', 'store_status', 'hash', 2, 30, 4, 3, 1, {AT}, 'r')
+"""
+REGISTRY_BEFORE_RENAMES = f"""
+INSERT INTO report_request (request_id, status, asked, digest, requested_at, offered_at, run_id)
+VALUES ('pending', 'Waiting', '{{{{"windows": ["day"]}}}}', 'd1', {AT}, {AT}, NULL),
+    ('launched', 'Launched', '{{{{}}}}', 'd2', {AT}, {AT}, 'run');
+INSERT INTO idempotency_key VALUES ('key', 'd1', 'pending');
+INSERT INTO alert (alert_id, store_id, kind, down_since, as_of, noticed_at, payload, attempts,
+    next_attempt_at)
+VALUES ('first', 's1', 'down', {AT}, {AT}, {AT}, '{{{{"number": 1}}}}', 0, {AT}),
+    ('second', NULL, 'ingest_failed', {AT}, {AT}, {AT}, '{{{{"number": 2}}}}', 0, {AT})
+"""
+
+
+def _fill(database_url: str, part: schema_version.Part, statements: str, attach: str = "") -> None:
+    """Create a database, or a file of it, at the version before the renames, with rows."""
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        if attach:
+            connection.exec_driver_sql(f"ATTACH '{attach}' AS data")
+        schema_version.migrate(connection, part, until="0010")
+        zone = "" if engine.dialect.name == "sqlite" else "+00"
+        for statement in statements.format(zone=zone).split(";\n"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture
+def renamed(database_url: str) -> Iterator[Database]:
+    """A database with rows from before the columns were renamed, opened and so migrated."""
+    if database_url.startswith("sqlite"):
+        path = Path(str(make_url(database_url).database))
+        _fill(database_url, "data", DATA_BEFORE_RENAMES)
+        registry = f"sqlite:///{registry_file(path)}"
+        _fill(registry, "registry", REGISTRY_BEFORE_RENAMES, attach=str(path))
+    else:
+        _fill(database_url, "all", f"{DATA_BEFORE_RENAMES};\n{REGISTRY_BEFORE_RENAMES}")
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def test_column_renames_keep_ingested_files(renamed: Database):
+    with renamed.read() as connection:
+        assert latest_ingests(connection, "store_status") == {
+            "store_status.csv": IngestRecord(
+                file="store_status.csv",
+                table_name="store_status",
+                sha256="hash",
+                from_line=2,
+                bytes_read=30,
+                lines_read=4,
+                rows=3,
+                bad_rows=1,
+            )
+        }
+
+
+def test_column_renames_keep_requests_and_idempotency_keys(renamed: Database):
+    with renamed.read() as connection:
+        assert pending_requests(connection, NOON) == []
+        (pending,) = pending_requests(connection, NOON + timedelta(seconds=1))
+        key = connection.execute(select(idempotency_key)).one()
+    assert (pending.request_id, pending.status) == ("pending", "Pending")
+    assert pending.spec == ReportSpec(windows=("day",))
+    assert pending.launch_attempted_at == pending.requested_at == NOON
+    assert tuple(key) == ("key", "d1", "pending")
+    with renamed.registry_transaction(lock="requests") as connection:
+        new = create_or_get_request(connection, ReportSpec(), "new", NOON, max_queued=9)
+        assert new.is_new
+        assert not claim_request(connection, "launched", "another", None)
+        assert claim_request(connection, "launched", "run", None)
+
+
+def test_column_renames_keep_alerts_in_order(renamed: Database):
+    with renamed.registry_transaction(lock="alerts") as connection:
+        insert_alerts(connection, [Alert("third", "s2", "down", NOON, NOON, {})], NOON)
+        alerts = read_alerts(connection, limit=9)
+        claimed = claim_next_alert(connection, NOON)
+    assert [alert.alert_id for alert in alerts] == ["third", "second", "first"]
+    assert {alert.created_at for alert in alerts} == {NOON}
+    assert claimed is not None
+    assert (claimed.alert_id, claimed.payload) == ("first", {"number": 1})

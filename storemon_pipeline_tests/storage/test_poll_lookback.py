@@ -1,6 +1,5 @@
-"""A report reads few polls, and they say all that everybody's whole history would."""
+"""The polls read with lookback are few, and give the status that whole histories give."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -9,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from pandas.testing import assert_frame_equal
 from sqlalchemy import delete
 
-from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import read_polls_with_lookback
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polls import read_polled_stores, upsert_polls
 from storemon_pipeline.storage.schema import polled_store, store_status
@@ -22,16 +21,17 @@ from storemon_pipeline_tests.uptime.strategies import Case, cases
 
 START = pd.Timestamp("2023-01-18", tz="UTC")
 AS_OF = pd.Timestamp("2023-01-25", tz="UTC")
-WALL_TIMES = {
+LOCAL_TIMES = {
     "start_time_local": pd.Series(dtype="timedelta64[us]"),
     "end_time_local": pd.Series(dtype="timedelta64[us]"),
 }
 NO_HOURS = OpeningHours(
     pd.DataFrame(
-        {"store_id": pd.Series(dtype="str"), "day_of_week": pd.Series(dtype="int64")} | WALL_TIMES
+        {"store_id": pd.Series(dtype="str"), "day_of_week": pd.Series(dtype="int64")} | LOCAL_TIMES
     ),
     pd.DataFrame(
-        {"store_id": pd.Series(dtype="str"), "date": pd.Series(dtype="datetime64[us]")} | WALL_TIMES
+        {"store_id": pd.Series(dtype="str"), "date": pd.Series(dtype="datetime64[us]")}
+        | LOCAL_TIMES
     ),
 )
 
@@ -51,7 +51,7 @@ def stores_of(database: Database, as_of: datetime, zones: dict[str, str]) -> pd.
 
 @given(case=cases())
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_status_is_that_of_the_whole_history(database: Database, case: Case) -> None:
+def test_lookback_gives_the_status_of_the_whole_history(database: Database, case: Case) -> None:
     request = request_of(case)
     _, polls, hours = tables_of(case)
     with database.data_transaction() as connection:
@@ -70,71 +70,48 @@ def test_the_status_is_that_of_the_whole_history(database: Database, case: Case)
 
 @pytest.fixture
 def silent_fleet(database: Database) -> Database:
-    """Hourly polls of 300 days from one store, and one that fell silent before the last 250."""
+    """Store hourly polls of 300 days for one store, and of the first 50 days for another."""
     hours = pd.date_range(end=AS_OF, periods=300 * 24, freq="h")
-    talking = pd.DataFrame({"store_id": "talking", "timestamp_utc": hours, "status": "active"})
-    silent = talking.head(50 * 24).assign(store_id="silent", status="inactive")
+    polled = pd.DataFrame({"store_id": "polled", "timestamp_utc": hours, "status": "active"})
+    silent = polled.head(50 * 24).assign(store_id="silent", status="inactive")
     with database.data_transaction() as connection:
-        upsert_polls(connection, typed(pd.concat([talking, silent])))
+        upsert_polls(connection, typed(pd.concat([polled, silent])))
     return database
 
 
-def test_nobodys_history_is_read(silent_fleet: Database) -> None:
+def test_lookback_reads_no_whole_history(silent_fleet: Database) -> None:
     stores = stores_of(silent_fleet, AS_OF, {})
     read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
     count = read["store_id"].value_counts()
-    assert count["talking"] == (AS_OF - START + timedelta(days=2)) // timedelta(hours=1) + 1
+    assert count["polled"] == (AS_OF - START + timedelta(days=2)) // timedelta(hours=1) + 1
     assert 1 <= count["silent"] <= 8 * 24
 
 
-def test_a_poll_of_long_ago_is_found(silent_fleet: Database) -> None:
+def test_lookback_finds_a_poll_years_before(silent_fleet: Database) -> None:
     long_ago = datetime(2000, 1, 1, tzinfo=UTC)
-    once = pd.DataFrame(
-        [("once", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
+    single = pd.DataFrame(
+        [("single", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
     )
     with silent_fleet.data_transaction() as connection:
-        upsert_polls(connection, typed(once))
+        upsert_polls(connection, typed(single))
     stores = stores_of(silent_fleet, AS_OF, {})
     read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
-    assert read.loc[read["store_id"] == "once", "timestamp_utc"].tolist() == [long_ago]
+    assert read.loc[read["store_id"] == "single", "timestamp_utc"].tolist() == [long_ago]
 
 
-def test_polls_before_2000_do_not_exist(silent_fleet: Database) -> None:
-    no_time = datetime(1, 1, 1, tzinfo=UTC)
+def test_lookback_ignores_polls_before_2000(silent_fleet: Database) -> None:
+    placeholder = datetime(1, 1, 1, tzinfo=UTC)
     old = pd.DataFrame(
         [
-            *((store, no_time, "active") for store in ("never", "silent", "new")),
+            *((store, placeholder, "active") for store in ("never", "silent", "new")),
             ("new", AS_OF + timedelta(days=1), "active"),
         ],
         columns=["store_id", "timestamp_utc", "status"],
     )
-    known = stores_of(silent_fleet, AS_OF, {})
+    stores_before = stores_of(silent_fleet, AS_OF, {})
     with silent_fleet.data_transaction() as connection:
         upsert_polls(connection, typed(old))
     stores = stores_of(silent_fleet, AS_OF, {})
-    assert_frame_equal(stores, known)
+    assert_frame_equal(stores, stores_before)
     read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
     assert read["timestamp_utc"].min() > EARLIEST_POLL
-
-
-def test_parts_are_read_in_order_and_no_more_than_two_ahead():
-    asked: list[int] = []
-
-    def parts() -> Iterator[int]:
-        for part in range(6):
-            asked.append(part)
-            yield part
-
-    given = []
-    for part in read_ahead(lambda part: part * 10, parts()):
-        given.append(part)
-        assert len(asked) <= len(given) + 2
-    assert given == [0, 10, 20, 30, 40, 50]
-    assert list(read_ahead(str, [])) == []
-
-
-def test_a_part_that_cannot_be_read_stops_the_reading():
-    parts = read_ahead(lambda part: 1 / part, [1, 0, 1])
-    assert next(parts) == 1
-    with pytest.raises(ZeroDivisionError):
-        next(parts)

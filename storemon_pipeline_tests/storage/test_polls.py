@@ -1,4 +1,4 @@
-"""Polls come out of the tables as they went in, in the same order on both databases."""
+"""Polls: stored and read unchanged, in the same order on both databases."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -20,7 +20,7 @@ from storemon_pipeline.storage.polls import (
 )
 from storemon_pipeline.uptime.report_request import MOST_STORES
 
-# in the order of their code points, which is no language's own
+# in code point order, unlike the collation of any language
 IDS = [
     "007",
     "10",
@@ -51,7 +51,7 @@ BEGINNING, END = datetime(1, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 Poll = tuple[str, datetime, str]
 
 
-def put(database: Database, *polls: Poll) -> int:
+def insert(database: Database, *polls: Poll) -> int:
     table = pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"]).astype(
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
@@ -59,7 +59,7 @@ def put(database: Database, *polls: Poll) -> int:
         return upsert_polls(connection, table)
 
 
-def got(
+def read(
     database: Database, store_ids: list[str], as_of: datetime = END, since: datetime = BEGINNING
 ) -> list[Poll]:
     polls = read_polls(database, pd.Series(store_ids, dtype="str"), since, as_of)
@@ -69,7 +69,7 @@ def got(
     )
 
 
-def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
+def test_polls_round_trip_with_microseconds(database: Database):
     polls = [
         ("1", datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "inactive"),
         ("1", datetime(1970, 1, 1, tzinfo=UTC), "active"),
@@ -80,32 +80,32 @@ def test_polls_make_the_round_trip_to_the_microsecond(database: Database):
         ("1", datetime(2100, 2, 28, 23, 59, 59, 123456, tzinfo=UTC), "inactive"),
         ("1", datetime(2100, 12, 31, tzinfo=UTC), "active"),
     ]
-    assert put(database, *reversed(polls)) == len(polls)
-    assert got(database, ["1"]) == polls
+    assert insert(database, *reversed(polls)) == len(polls)
+    assert read(database, ["1"]) == polls
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 99, 100, 101, 250])
-def test_polls_go_in_however_many_there_are(database: Database, monkeypatch, count):
+def test_upsert_of_any_number_of_polls(database: Database, monkeypatch, count):
     monkeypatch.setattr(bulk_load, "_COPIED_ROWS", 60)
     monkeypatch.setattr(bulk_load, "ROWS_PER_LIST", 110)
     ids = [f"{n:03}" for n in range(count)]
-    for status in ("active", "inactive"):  # new ones, then such as are known
+    for status in ("active", "inactive"):  # new, then known polls
         polls = [(store, NOON, status) for store in ids]
-        assert put(database, *polls) == count
-        assert got(database, ids) == polls
+        assert insert(database, *polls) == count
+        assert read(database, ids) == polls
 
 
-def test_of_two_polls_of_a_store_at_an_instant_the_later_row_counts(database: Database):
+def test_upsert_keeps_the_later_of_duplicate_rows(database: Database):
     long_ago = datetime(1, 1, 1, tzinfo=UTC)
-    for first in (NOON, long_ago):  # the latter with so many stores that they need another sort
+    for first in (NOON, long_ago):  # the latter overflows the composite key
         ids = [f"{n:03}" for n in range(400)]
         rows = [(s, at, x) for x in ("active", "inactive") for at in (NOON, first) for s in ids]
-        assert put(database, *rows) == 400 * len({NOON, first})
-        assert {status for _, _, status in got(database, ids)} == {"inactive"}
+        assert insert(database, *rows) == 400 * len({NOON, first})
+        assert {status for _, _, status in read(database, ids)} == {"inactive"}
 
 
-def test_polls_have_the_types_that_the_computation_wants(database: Database):
-    put(database, ("1", NOON, "active"))
+def test_read_polls_returns_documented_dtypes(database: Database):
+    insert(database, ("1", NOON, "active"))
     for store_ids in (["1"], ["2"], []):
         polls = read_polls(database, pd.Series(store_ids, dtype="str"), BEGINNING, END)
         assert polls.columns.tolist() == ["store_id", "timestamp_utc", "status"]
@@ -114,41 +114,41 @@ def test_polls_have_the_types_that_the_computation_wants(database: Database):
         assert str(polls["timestamp_utc"].dtype) == "datetime64[us, UTC]"
 
 
-def test_ids_are_sorted_by_code_points_on_both_databases(database: Database):
-    put(database, *((store, NOON, "active") for store in reversed(IDS)))
+def test_ids_are_sorted_by_code_points(database: Database):
+    insert(database, *((store, NOON, "active") for store in reversed(IDS)))
     assert sorted(IDS) == IDS
     with database.read() as connection:
         assert read_polled_stores(connection, END)["store_id"].tolist() == IDS
-    assert [store for store, _, _ in got(database, IDS)] == IDS
+    assert [store for store, _, _ in read(database, IDS)] == IDS
 
 
 @pytest.mark.parametrize(("first", "last"), [("10", "9"), ("A", "A_1"), ("A_1", "a")])
-def test_a_range_of_stores_goes_by_code_points_too(database: Database, first, last):
-    put(database, *((store, NOON, "active") for store in IDS))
+def test_range_of_stores_is_by_code_points(database: Database, first, last):
+    insert(database, *((store, NOON, "active") for store in IDS))
     expected = [store for store in IDS if first <= store <= last]
-    assert [store for store, _, _ in got(database, [first, last])] == expected
+    assert [store for store, _, _ in read(database, [first, last])] == expected
 
 
-def test_no_store_means_no_poll(database: Database):
-    put(database, ("1", NOON, "active"))
-    assert got(database, []) == []
+def test_read_polls_without_stores_is_empty(database: Database):
+    insert(database, ("1", NOON, "active"))
+    assert read(database, []) == []
 
 
-def test_polls_are_read_by_store_and_time_both_ends_included(database: Database):
+def test_read_polls_includes_both_ends(database: Database):
     before, after = NOON - MICROSECOND, NOON + MICROSECOND
-    put(
+    insert(
         database,
         *((store, at, "active") for store in ("b", "a", "c") for at in (after, NOON, before)),
     )
-    assert got(database, ["a", "b"], NOON) == [
+    assert read(database, ["a", "b"], NOON) == [
         (store, at, "active") for store in ("a", "b") for at in (before, NOON)
     ]
-    assert got(database, ["a", "c"], before - MICROSECOND) == []
-    assert got(database, ["c"], END, NOON) == [("c", NOON, "active"), ("c", after, "active")]
+    assert read(database, ["a", "c"], before - MICROSECOND) == []
+    assert read(database, ["c"], END, NOON) == [("c", NOON, "active"), ("c", after, "active")]
 
 
-def test_each_store_can_be_read_over_a_stretch_of_its_own(database: Database):
-    put(
+def test_read_poll_ranges_reads_each_store_in_its_range(database: Database):
+    insert(
         database,
         *(
             (store, NOON + hour * timedelta(hours=1), "active")
@@ -156,12 +156,12 @@ def test_each_store_can_be_read_over_a_stretch_of_its_own(database: Database):
             for hour in range(4)
         ),
     )
-    stretches = [("a", 0, 1), ("b", 1, 3), ("unheard-of", 0, 9)]
-    wanted = pd.DataFrame(
-        [(s, NOON + since * HOUR, NOON + until * HOUR) for s, since, until in stretches],
+    hours = [("a", 0, 1), ("b", 1, 3), ("unknown", 0, 9)]
+    ranges = pd.DataFrame(
+        [(store, NOON + since * HOUR, NOON + until * HOUR) for store, since, until in hours],
         columns=["store_id", "since", "until"],
     )
-    polls = read_poll_ranges(database, wanted)
+    polls = read_poll_ranges(database, ranges)
     assert sorted(zip(polls["store_id"], polls["timestamp_utc"], strict=True)) == [
         ("a", NOON),
         ("b", NOON + HOUR),
@@ -169,33 +169,33 @@ def test_each_store_can_be_read_over_a_stretch_of_its_own(database: Database):
     ]
 
 
-def test_months_have_partitions_of_their_own_on_postgresql(database: Database):
-    put(database, ("1", NOON, "active"))
-    put(database, ("1", NOON, "inactive"), ("1", NOON.replace(year=1, month=2), "active"))
-    put(database, ("1", NOON.replace(month=12, day=31), "active"))
+def test_each_month_has_a_partition_on_postgresql(database: Database):
+    insert(database, ("1", NOON, "active"))
+    insert(database, ("1", NOON, "inactive"), ("1", NOON.replace(year=1, month=2), "active"))
+    insert(database, ("1", NOON.replace(month=12, day=31), "active"))
     with database.read() as connection:
         tables = inspect(connection).get_table_names()
     months = sorted(name for name in tables if name.startswith("store_status_"))
     expected = ["store_status_0001_02", "store_status_2023_01", "store_status_2023_12"]
     assert months == ([] if database.is_sqlite else expected)
-    assert len(got(database, ["1"])) == 3
+    assert len(read(database, ["1"])) == 3
 
 
-def test_as_of_is_an_instant_whatever_clock_tells_it(database: Database):
-    put(database, ("1", NOON, "active"))
+def test_as_of_in_another_time_zone_is_the_same_instant(database: Database):
+    insert(database, ("1", NOON, "active"))
     kathmandu = timezone(timedelta(hours=5, minutes=45))
     for as_of, expected in ((NOON, 1), (NOON - MICROSECOND, 0)):
-        as_of_there = as_of.astimezone(kathmandu)
-        assert len(got(database, ["1"], as_of_there)) == expected
+        local_as_of = as_of.astimezone(kathmandu)
+        assert len(read(database, ["1"], local_as_of)) == expected
         with database.read() as connection:
-            assert len(read_polled_stores(connection, as_of_there)) == expected
-            assert (newest_poll(connection, as_of_there) is not None) == bool(expected)
+            assert len(read_polled_stores(connection, local_as_of)) == expected
+            assert (newest_poll(connection, local_as_of) is not None) == bool(expected)
 
 
-def test_polled_stores_are_those_polled_at_or_before_as_of_with_their_last_poll(
+def test_polled_stores_as_of_with_last_poll(
     database: Database,
 ):
-    put(
+    insert(
         database,
         ("early", NOON - timedelta(hours=1), "active"),
         ("exactly", NOON - timedelta(hours=2), "active"),
@@ -210,25 +210,25 @@ def test_polled_stores_are_those_polled_at_or_before_as_of_with_their_last_poll(
             ("exactly", pd.Timestamp(NOON - 2 * HOUR), pd.Timestamp(NOON)),
         ]
         assert str(stores["last_poll_utc"].dtype) == "datetime64[us, UTC]"
-        some = read_polled_stores(connection, NOON, ("exactly", "late", "unheard-of"))
+        some = read_polled_stores(connection, NOON, ("exactly", "late", "unknown"))
         assert some["store_id"].tolist() == ["exactly"]
         assert read_polled_stores(connection, NOON, ()).empty
         none = read_polled_stores(connection, NOON - timedelta(days=1))
         assert none.dtypes.tolist() == stores.dtypes.tolist()
 
 
-def test_many_stores_can_be_asked_for(database: Database):
-    put(database, ("1", NOON, "active"))
-    asked = ("1", *(f"unheard-of-{number}" for number in range(40_000)))
+def test_read_polled_stores_of_many_ids(database: Database):
+    insert(database, ("1", NOON, "active"))
+    store_ids = ("1", *(f"unknown-{number}" for number in range(40_000)))
     with database.read() as connection:
-        assert read_polled_stores(connection, NOON, asked)["store_id"].tolist() == ["1"]
+        assert read_polled_stores(connection, NOON, store_ids)["store_id"].tolist() == ["1"]
 
 
-def test_the_newest_and_the_oldest_poll(database: Database):
+def test_newest_and_oldest_poll(database: Database):
     with database.read() as connection:
         assert newest_poll(connection, END) is None
         assert oldest_poll(connection) is None
-    put(database, ("1", NOON, "active"), ("2", NOON + MICROSECOND, "active"))
+    insert(database, ("1", NOON, "active"), ("2", NOON + MICROSECOND, "active"))
     with database.read() as connection:
         assert newest_poll(connection, END) == NOON + MICROSECOND
         assert newest_poll(connection, NOON + MICROSECOND) == NOON + MICROSECOND
@@ -237,25 +237,25 @@ def test_the_newest_and_the_oldest_poll(database: Database):
         assert oldest_poll(connection) == NOON
 
 
-def test_stores_that_were_never_polled_are_told(database: Database):
-    put(database, ("1", NOON, "active"))
+def test_filter_unknown_stores_returns_never_polled_ids(database: Database):
+    insert(database, ("1", NOON, "active"))
     with database.read() as connection:
         assert filter_unknown_stores(connection, ["2", "1", "01"]) == ["2", "01"]
 
 
-def test_a_poll_that_is_known_is_corrected(database: Database):
-    put(database, ("1", NOON, "active"), ("2", NOON, "active"))
-    assert put(database, ("1", NOON, "inactive"), ("3", NOON, "active")) == 2
-    # of two for one instant the later row counts
-    assert put(database, ("2", NOON, "inactive"), ("2", NOON, "active")) == 1
-    assert [(store, status) for store, _, status in got(database, ["1", "3"])] == [
+def test_upsert_corrects_known_polls(database: Database):
+    insert(database, ("1", NOON, "active"), ("2", NOON, "active"))
+    assert insert(database, ("1", NOON, "inactive"), ("3", NOON, "active")) == 2
+    # the later of two rows for one instant counts
+    assert insert(database, ("2", NOON, "inactive"), ("2", NOON, "active")) == 1
+    assert [(store, status) for store, _, status in read(database, ["1", "3"])] == [
         ("1", "inactive"),
         ("2", "active"),
         ("3", "active"),
     ]
 
 
-def test_polls_are_put_several_times_in_one_transaction(database: Database):
+def test_several_upserts_in_one_transaction(database: Database):
     with database.data_transaction() as connection:
         for status in ("active", "inactive"):
             polls = pd.DataFrame(
@@ -266,27 +266,27 @@ def test_polls_are_put_several_times_in_one_transaction(database: Database):
                 }
             )
             upsert_polls(connection, polls)
-    assert got(database, ["1"]) == [("1", NOON, "inactive")]
+    assert read(database, ["1"]) == [("1", NOON, "inactive")]
 
 
-def test_polls_are_estimated_by_store_from_samples(database: Database):
+def test_estimate_polls_from_samples(database: Database):
     week = 7 * 24
-    often = [("a", NOON - minutes * HOUR / 10, "active") for minutes in range(10 * week)]
-    seldom = [("b", NOON - hours * HOUR, "active") for hours in range(week)]
-    put(database, *often, *seldom, ("c", NOON - 30 * 24 * HOUR, "active"))
+    frequent = [("a", NOON - minutes * HOUR / 10, "active") for minutes in range(10 * week)]
+    rare = [("b", NOON - hours * HOUR, "active") for hours in range(week)]
+    insert(database, *frequent, *rare, ("c", NOON - 30 * 24 * HOUR, "active"))
     stores = pd.Series(["a", "b", "c"], dtype="str")
-    found = estimate_polls(database, stores, NOON - week * HOUR, NOON)
-    # within a sample's width of 1,680, 168 and none
-    assert found.tolist() == pytest.approx([1680, 168, 0], rel=0.2)
+    estimate = estimate_polls(database, stores, NOON - week * HOUR, NOON)
+    # true counts: 1,680, 168 and 0
+    assert estimate.tolist() == pytest.approx([1680, 168, 0], rel=0.2)
     assert estimate_polls(database, stores[:0], NOON - HOUR, NOON).empty
-    # of some stores, by their places in the table
+    # a part of the stores keeps its index
     of_one = estimate_polls(database, stores[1:2], NOON - week * HOUR, NOON)
-    assert of_one.to_dict() == {1: found[1]}
+    assert of_one.to_dict() == {1: estimate[1]}
 
 
-def test_as_many_stores_as_may_be_named_are_looked_up(database: Database):
+def test_lookup_of_the_maximum_number_of_ids(database: Database):
     ids = tuple(f"x{number}" for number in range(MOST_STORES))
-    put(database, ("x7", NOON, "active"))
+    insert(database, ("x7", NOON, "active"))
     with database.read() as connection:
         assert len(filter_unknown_stores(connection, ids)) == MOST_STORES - 1
         assert read_polled_stores(connection, NOON, ids)["store_id"].tolist() == ["x7"]

@@ -1,4 +1,4 @@
-"""On SQLite the registry is a file of its own; an older single file is split, whatever happens."""
+"""SQLite's registry file, and the split of an older single file."""
 
 import sqlite3
 import subprocess
@@ -40,7 +40,7 @@ INSERT INTO store_timezone VALUES ('s1', 'Asia/Tokyo');
 """
 
 NEWER = ("ingest_run", "run_heartbeat")
-"""The registry's tables that no single file had."""
+"""Tables of the registry that are newer than the split."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(path: Path) -> Path:
-    """A single file with all tables and a row in each of the registry's, as before the split."""
+    """A single file as before the split, with a row in each table of the registry."""
     config = Config()
     folder = str(Path(schema_version.__file__).parent / "migrations")
     config.set_main_option("script_location", folder)
@@ -82,35 +82,35 @@ def counts(database: Database) -> dict[str, int]:
 
 
 @pytest.fixture
-def opened(path: Path) -> Iterator[Database]:
+def sqlite_database(path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{path}")
     yield database
     database.close()
 
 
-def test_each_table_is_in_one_of_the_two_files(opened: Database, path: Path):
+def test_each_table_is_in_exactly_one_file(sqlite_database: Database, path: Path):
     registry = {table.name for table in REGISTRY_TABLES}
     assert tables(sqlite.registry_file(path)) == registry
     assert tables(path) == set(metadata.tables) - registry
-    assert opened.is_sqlite
+    assert sqlite_database.is_sqlite
 
 
-def test_a_request_is_written_while_an_ingest_writes(opened: Database):
-    with opened.data_transaction() as ingest:
+def test_registry_is_writable_during_an_ingest(sqlite_database: Database):
+    with sqlite_database.data_transaction() as ingest:
         ingest.execute(store_timezone.insert().values(store_id="1", timezone_str="UTC"))
-        with opened.registry_transaction(lock="requests") as connection:
+        with sqlite_database.registry_transaction(lock="requests") as connection:
             start_report(connection, "run", None, NOON)
-        with opened.read() as connection:
+        with sqlite_database.read() as connection:
             assert [state.report_id for state in read_reports(connection, limit=9)] == ["run"]
             assert connection.execute(select(store_timezone)).all() == []
 
 
 @pytest.mark.parametrize("target", ["data", "registry"])
-def test_a_table_of_the_other_file_cannot_be_written(opened: Database, target: str):
+def test_write_to_table_of_the_other_file_fails(sqlite_database: Database, target: str):
     write, table = (
-        (opened.data_transaction, alert)
+        (sqlite_database.data_transaction, alert)
         if target == "data"
-        else (opened.registry_transaction, store_timezone)
+        else (sqlite_database.registry_transaction, store_timezone)
     )
     with (
         pytest.raises(Exception, match=f"no such table: {table.name}"),
@@ -119,9 +119,9 @@ def test_a_table_of_the_other_file_cannot_be_written(opened: Database, target: s
         connection.execute(table.delete())
 
 
-def test_an_older_single_file_is_split(old: Path, opened: Database):
-    assert set(counts(opened).values()) == {1}
-    with opened.read() as connection:
+def test_older_single_file_is_split(old: Path, sqlite_database: Database):
+    assert set(counts(sqlite_database).values()) == {1}
+    with sqlite_database.read() as connection:
         assert connection.execute(select(store_timezone)).all() == [("s1", "Asia/Tokyo")]
         assert connection.execute(select(idempotency_key)).all() == [("key", "d", "r")]
         assert connection.execute(select(report_figure)).all() == [
@@ -131,25 +131,23 @@ def test_an_older_single_file_is_split(old: Path, opened: Database):
 
 
 class KilledError(BaseException):
-    """As if the process had been killed."""
+    """Simulates that the process was killed."""
 
 
 @pytest.mark.parametrize("commits", range(4))
-def test_a_split_that_is_killed_is_resumed(
-    old: Path, monkeypatch: pytest.MonkeyPatch, commits: int
-):
+def test_killed_split_is_resumed(old: Path, monkeypatch: pytest.MonkeyPatch, commits: int):
     done = 0
     step = schema_version.migrate
 
-    def killed(*args: object, **options: object) -> None:
+    def migrate_or_die(*args: object, **options: object) -> None:
         nonlocal done
         step(*args, **options)  # type: ignore[arg-type]
-        if done == commits:  # all is written, and nothing is committed
+        if done == commits:  # written, but not committed
             raise KilledError
         done += 1
 
     url = f"sqlite:///{old}"
-    monkeypatch.setattr(sqlite, "migrate", killed)
+    monkeypatch.setattr(sqlite, "migrate", migrate_or_die)
     if commits < 3:
         with pytest.raises(KilledError):
             Database(url)
@@ -174,7 +172,7 @@ Database(sys.argv[1])
 """
 
 
-def test_two_processes_may_split_a_file_at_once(old: Path):
+def test_two_processes_split_a_file_concurrently(old: Path):
     with subprocess.Popen(
         [sys.executable, "-c", OPEN, f"sqlite:///{old}"],
         stdin=subprocess.PIPE,
@@ -193,7 +191,7 @@ def test_two_processes_may_split_a_file_at_once(old: Path):
     database.close()
 
 
-def test_a_data_file_without_its_registry_has_no_reports(old: Path):
+def test_data_file_without_registry_has_no_reports(old: Path):
     Database(f"sqlite:///{old}").close()
     for file in old.parent.glob("storemon-registry.db*"):
         file.unlink()

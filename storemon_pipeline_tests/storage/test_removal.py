@@ -1,4 +1,4 @@
-"""Polls that are removed leave store_status true to what is left, and are kept in quarantine."""
+"""Removal of polls: moved to quarantine, and polled_store updated."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ def at(hour: int, *, day: int = 24, microsecond: int = 0) -> datetime:
 
 @pytest.fixture
 def filled(database: Database) -> Database:
-    """Store a at 10, 11 and 12 o'clock of two days; store b once."""
+    """Polls of store a at 10:00, 11:00 and 12:00 on two days; one poll of store b."""
     polls = [("a", at(hour, day=day), "active") for day in (24, 25) for hour in (10, 11, 12)]
     polls += [("a", at(11, microsecond=5), "inactive"), ("b", at(11), "active")]
     with database.data_transaction() as connection:
@@ -49,34 +49,34 @@ def polled(database: Database) -> dict[str, tuple[datetime, datetime]]:
         }
 
 
-def test_polls_in_a_range_are_moved_to_quarantine(filled: Database):
+def test_remove_polls_moves_them_to_quarantine(filled: Database):
     assert remove(filled, "a", at(11), at(12)) == 2
     assert polls(filled, "a") == [at(10), at(12), at(10, day=25), at(11, day=25), at(12, day=25)]
     assert polls(filled, "b") == [at(11)]
     bad = quarantined_row.c
     with filled.read() as connection:
-        kept = connection.execute(
+        rows = connection.execute(
             select(bad.row_text, bad.reason, bad.quarantined_at).order_by(bad.quarantined_row_id)
         ).all()
-    assert [tuple(row) for row in kept] == [
+    assert [tuple(row) for row in rows] == [
         ("a,active,2023-01-24 11:00:00.000000 UTC", "removed by run a-run", NOW),
         ("a,inactive,2023-01-24 11:00:00.000005 UTC", "removed by run a-run", NOW),
     ]
 
 
-def test_the_first_and_last_poll_are_those_left(filled: Database):
+def test_remove_polls_updates_first_and_last_poll(filled: Database):
     remove(filled, "a", at(0), at(11))
     remove(filled, "a", at(12, day=25), at(13, day=25))
     assert polled(filled) == {"a": (at(11), at(11, day=25)), "b": (at(11), at(11))}
 
 
-def test_a_store_without_polls_left_is_not_known(filled: Database):
+def test_store_without_remaining_polls_is_deleted(filled: Database):
     assert remove(filled, "b", at(0), at(23)) == 1
     assert set(polled(filled)) == {"a"}
 
 
 @pytest.mark.parametrize("store", ["a", "c"])
-def test_where_there_is_no_such_poll_nothing_changes(filled: Database, store: str):
+def test_remove_polls_without_match_changes_nothing(filled: Database, store: str):
     before = polled(filled)
     assert remove(filled, store, at(13), at(14)) == 0
     with filled.read() as connection:
@@ -85,7 +85,7 @@ def test_where_there_is_no_such_poll_nothing_changes(filled: Database, store: st
     assert polled(filled) == before
 
 
-def test_a_removal_is_seen_as_a_change_and_no_bad_file(filled: Database):
+def test_removal_changes_ingest_id_but_not_bad_rows(filled: Database):
     remove(filled, "a", at(11), at(12))
     with filled.read() as connection:
         assert latest_ingest_id(connection) == 1

@@ -1,4 +1,4 @@
-"""Figures of past reports: kept with the report, dropped with it, read as trends and comparisons."""
+"""Metrics of past reports: stored and deleted with the report, read as trends and comparisons."""
 
 from datetime import datetime, timedelta
 
@@ -32,7 +32,7 @@ def counts(database: Database) -> dict[str, int]:
         }
 
 
-def test_a_store_has_the_figures_of_each_report_oldest_first(database: Database):
+def test_store_history_is_oldest_first(database: Database):
     kept(database, "second", {"1": (3 * HOUR, HOUR, 0), "2": (HOUR, 0, 0)})
     kept(database, "first", {"1": (0, 0, HOUR)}, as_of=NOON - timedelta(hours=1))
     with database.read() as connection:
@@ -49,7 +49,7 @@ def test_a_store_has_the_figures_of_each_report_oldest_first(database: Database)
     assert history["as_of"].dtype == "datetime64[us, UTC]"
 
 
-def test_the_fleet_has_all_stores_together_of_all_slices(database: Database):
+def test_fleet_history_sums_stores_of_all_batches(database: Database):
     figures = {str(store): (HOUR, HOUR // 4, 5) for store in range(10)}
     kept(database, "a-run", figures, slices=3)
     with database.read() as connection:
@@ -60,7 +60,7 @@ def test_the_fleet_has_all_stores_together_of_all_slices(database: Database):
     assert counts(database) == {"report_figure": 10, "fleet_figure": 1, "fleet_hour": 1}
 
 
-def test_a_history_is_the_newest_reports_when_there_are_more(database: Database):
+def test_history_with_limit_returns_newest_reports(database: Database):
     for hour in range(5):
         kept(database, f"run-{hour}", {"1": (HOUR, 0, 0)}, as_of=NOON + timedelta(hours=hour))
     with database.read() as connection:
@@ -69,7 +69,7 @@ def test_a_history_is_the_newest_reports_when_there_are_more(database: Database)
     assert of_store["report_id"].tolist() == of_fleet["report_id"].tolist() == ["run-3", "run-4"]
 
 
-def test_a_history_is_of_one_window_only(database: Database):
+def test_history_is_of_one_window(database: Database):
     kept(database, "both", {"1": (HOUR, 0, 0)}, windows=(Window.DAY, Window.YESTERDAY))
     kept(database, "one", {"1": (HOUR, 0, 0)}, windows=(Window.DAY,))
     with database.read() as connection:
@@ -78,7 +78,7 @@ def test_a_history_is_of_one_window_only(database: Database):
         assert stored_windows(connection, "both") == ["last_day", "yesterday"]
 
 
-def test_of_ranges_it_is_told_where_they_begin(database: Database):
+def test_history_of_ranges_has_their_start(database: Database):
     day, hour = timedelta(days=1), timedelta(hours=1)
     kept(database, "long", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - day)
     kept(database, "short", {"1": (HOUR, 0, 0)}, windows=(Window.RANGE,), since=NOON - hour)
@@ -91,7 +91,7 @@ def test_of_ranges_it_is_told_where_they_begin(database: Database):
         assert starts == [NOON - day, NOON - hour]
 
 
-def test_a_report_of_the_future_is_no_part_of_a_history(database: Database):
+def test_history_excludes_reports_of_the_future(database: Database):
     kept(database, "past", {"1": (HOUR, 0, 0)})
     kept(
         database, "future", {"1": (HOUR, 0, 0)}, as_of=NOON + timedelta(days=365), finished_at=NOON
@@ -101,18 +101,18 @@ def test_a_report_of_the_future_is_no_part_of_a_history(database: Database):
         assert fleet_history(connection, "last_week")["report_id"].tolist() == ["past"]
 
 
-def test_a_history_of_nothing_has_its_columns_and_types(database: Database):
+def test_empty_history_keeps_columns_and_dtypes(database: Database):
     kept(database, "a-run", {"1": (HOUR, 0, 0)})
     with database.read() as connection:
-        some = store_history(connection, "1", "last_week")
-        none = store_history(connection, "never-polled", "last_week")
+        history = store_history(connection, "1", "last_week")
+        empty = store_history(connection, "never-polled", "last_week")
         no_fleet = fleet_history(connection, "last_month")
-    assert none.empty
+    assert empty.empty
     assert no_fleet.empty
-    assert none.dtypes.to_dict() == no_fleet.dtypes.to_dict() == some.dtypes.to_dict()
+    assert empty.dtypes.to_dict() == no_fleet.dtypes.to_dict() == history.dtypes.to_dict()
 
 
-def test_a_report_that_is_made_again_has_the_new_figures_only(database: Database):
+def test_repeated_report_replaces_its_metrics(database: Database):
     kept(database, "a-run", {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
     kept(database, "a-run", {"1": (0, HOUR, 0)})
     with database.read() as connection:
@@ -120,13 +120,13 @@ def test_a_report_that_is_made_again_has_the_new_figures_only(database: Database
         assert store_history(connection, "2", "last_week").empty
 
 
-def test_a_retry_keeps_its_figures_under_the_id_of_the_report(database: Database):
+def test_retry_stores_metrics_under_the_report_id(database: Database):
     kept(database, "first-try", {"1": (HOUR, 0, 0)}, run_id="second-try")
     with database.read() as connection:
         assert fleet_history(connection, "last_week")["report_id"].tolist() == ["first-try"]
 
 
-def test_figures_go_with_their_report_and_no_others(database: Database):
+def test_drop_report_row_deletes_only_its_metrics(database: Database):
     for report_id in ("old", "new"):
         kept(database, report_id, {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
     with database.registry_transaction() as connection:
@@ -136,7 +136,7 @@ def test_figures_go_with_their_report_and_no_others(database: Database):
         assert fleet_history(connection, "last_week")["report_id"].tolist() == ["new"]
 
 
-def test_a_failure_keeps_none_of_the_figures(database: Database):
+def test_failure_stores_no_metrics(database: Database):
     def fail() -> None:
         with database.registry_transaction() as connection:
             start_report(connection, "a-run", None, NOON)
@@ -150,7 +150,7 @@ def test_a_failure_keeps_none_of_the_figures(database: Database):
     assert counts(database) == {"report_figure": 0, "fleet_figure": 0, "fleet_hour": 0}
 
 
-def test_a_comparison_begins_with_the_store_that_got_worst(database: Database):
+def test_comparison_starts_with_largest_decrease(database: Database):
     a: Figures = {
         "better": (HOUR, HOUR, 0),
         "gone": (HOUR, 0, 0),
@@ -170,9 +170,9 @@ def test_a_comparison_begins_with_the_store_that_got_worst(database: Database):
     kept(database, "a", a)
     kept(database, "b", b)
     with database.read() as connection:
-        compared = read_comparison(connection, "a", "b", "last_week")
-    shown = compared.astype(object).where(compared.notna(), None)
-    assert shown.to_numpy().tolist() == [
+        comparison = read_comparison(connection, "a", "b", "last_week")
+    rows = comparison.astype(object).where(comparison.notna(), None)
+    assert rows.to_numpy().tolist() == [
         ["worst", 100.0, 0.0, -100.0],
         ["worse", 50.0, 33.33, -16.67],
         ["the-same", 50.0, 50.0, 0.0],
@@ -183,7 +183,7 @@ def test_a_comparison_begins_with_the_store_that_got_worst(database: Database):
     ]
 
 
-def test_downtime_of_the_fleet_by_hour_adds_up_its_stores(database: Database):
+def test_fleet_by_hour_sums_stores(database: Database):
     kept(database, "a-run", {"1": (HOUR, 0, 0), "2": (HOUR, 0, 0)})
     with database.read() as connection:
         hours = fleet_by_hour(connection, "a-run")

@@ -1,4 +1,4 @@
-"""What was asked for over REST is kept once, launched once, and claimed by one run."""
+"""Report requests: stored once, launched once and claimed by one run."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ from storemon_pipeline.storage.report_requests import (
     find_request,
     mark_failed,
     mark_launched,
+    pending_requests,
     release_request,
-    waiting_requests,
 )
 from storemon_pipeline.storage.reports import (
     cancel_report,
@@ -34,144 +34,149 @@ NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
 ALL, DAY = ReportSpec(), ReportSpec(windows=("day",))
 
 
-def keep(
-    database: Database, request_id: str, asked: ReportSpec = ALL, *, most=100, **more
+def create(
+    database: Database, request_id: str, spec: ReportSpec = ALL, *, max_queued=100, **more
 ) -> StoredRequest:
     with database.registry_transaction(lock="requests") as connection:
-        return create_or_get_request(connection, asked, request_id, NOON, max_queued=most, **more)
+        return create_or_get_request(
+            connection, spec, request_id, NOON, max_queued=max_queued, **more
+        )
 
 
-def claimed(database: Database, request_id: str, run_id: str, root: str | None = None) -> bool:
+def claim(database: Database, request_id: str, run_id: str, root: str | None = None) -> bool:
     with database.registry_transaction() as connection:
         return claim_request(connection, request_id, run_id, root)
 
 
-def test_what_is_asked_for_first_is_new_and_what_equals_it_in_progress_is_not(database: Database):
-    assert keep(database, "1").is_new
-    assert keep(database, "2", DAY).is_new
-    again = keep(database, "3")
-    assert (again.request_id, again.is_new) == ("1", False)
-    assert claimed(database, "1", "run")
-    assert keep(database, "4").request_id == "1"
+def test_equal_request_in_progress_is_reused(database: Database):
+    assert create(database, "1").is_new
+    assert create(database, "2", DAY).is_new
+    repeated = create(database, "3")
+    assert (repeated.request_id, repeated.is_new) == ("1", False)
+    assert claim(database, "1", "run")
+    assert create(database, "4").request_id == "1"
 
 
-def test_after_its_report_is_complete_an_equal_request_is_new(database: Database):
-    keep(database, "1", key="k")
-    assert claimed(database, "1", "run")
+def test_equal_request_after_completion_is_new(database: Database):
+    create(database, "1", key="k")
+    assert claim(database, "1", "run")
     with database.registry_transaction() as connection:
         start_report(connection, "run", None, NOON)
         complete_report(connection, "run", stores=1, finished_at=NOON)
-    assert keep(database, "2").is_new
-    # by its key it is the one that it was
-    assert keep(database, "3", key="k").request_id == "1"
+    assert create(database, "2").is_new
+    # the key still refers to the first request
+    assert create(database, "3", key="k").request_id == "1"
 
 
-def test_a_key_is_of_one_request(database: Database):
-    keep(database, "1", key="k")
-    assert keep(database, "2", key="k").request_id == "1"
+def test_idempotency_key_refers_to_one_request(database: Database):
+    create(database, "1", key="k")
+    assert create(database, "2", key="k").request_id == "1"
     with pytest.raises(IdempotencyKeyReusedError, match="'k'"):
-        keep(database, "3", DAY, key="k")
-    assert keep(database, "4", key="other").request_id == "1"
-    assert keep(database, "5", DAY).is_new
+        create(database, "3", DAY, key="k")
+    assert create(database, "4", key="other").request_id == "1"
+    assert create(database, "5", DAY).is_new
 
 
-def test_no_more_are_queued_than_may_be(database: Database):
-    keep(database, "1", most=1)
+def test_request_beyond_max_queued_is_rejected(database: Database):
+    create(database, "1", max_queued=1)
     with pytest.raises(TooManyQueuedError, match="1 reports"):
-        keep(database, "2", DAY, most=1)
-    assert keep(database, "3", most=1).request_id == "1"
+        create(database, "2", DAY, max_queued=1)
+    assert create(database, "3", max_queued=1).request_id == "1"
 
 
-def test_of_many_that_ask_for_the_same_at_once_one_is_new(database: Database):
+def test_concurrent_equal_requests_create_one(database: Database):
     with ThreadPoolExecutor(16) as pool:
-        kept = list(pool.map(lambda each: keep(database, str(each), key=f"k{each}"), range(32)))
-    assert sum(each.is_new for each in kept) == 1
-    assert len({each.request_id for each in kept}) == 1
+        requests = list(
+            pool.map(lambda number: create(database, f"{number}", key=f"k{number}"), range(32))
+        )
+    assert sum(request.is_new for request in requests) == 1
+    assert len({request.request_id for request in requests}) == 1
 
 
-def test_what_somebody_is_launching_is_left_to_him_for_a_while(database: Database):
-    keep(database, "1")
+def test_request_being_launched_is_not_listed_as_pending(database: Database):
+    create(database, "1")
     with database.read() as connection:
-        assert waiting_requests(connection, NOON) == []
-        (request,) = waiting_requests(connection, NOON + timedelta(seconds=1))
+        assert pending_requests(connection, NOON) == []
+        (request,) = pending_requests(connection, NOON + timedelta(seconds=1))
     assert request.spec == ALL
     with database.registry_transaction() as connection:
         release_request(connection, "1")
     with database.read() as connection:
-        assert len(waiting_requests(connection, NOON)) == 1
+        assert len(pending_requests(connection, NOON)) == 1
 
 
-def test_the_first_run_claims_and_its_retries_may_but_no_other(database: Database):
-    keep(database, "1")
-    assert claimed(database, "1", "first")
-    assert not claimed(database, "1", "second")
-    assert claimed(database, "1", "first")
-    assert claimed(database, "1", "retry", "first")
-    assert not claimed(database, "1", "retry", "second")
-    assert not claimed(database, "never asked for", "first")
+def test_claim_by_first_run_and_its_retries_only(database: Database):
+    create(database, "1")
+    assert claim(database, "1", "first")
+    assert not claim(database, "1", "second")
+    assert claim(database, "1", "first")
+    assert claim(database, "1", "retry", "first")
+    assert not claim(database, "1", "retry", "second")
+    assert not claim(database, "unknown", "first")
 
 
-def test_what_was_canceled_or_refused_is_not_claimed(database: Database):
-    keep(database, "1")
-    keep(database, "2", DAY)
+def test_canceled_or_failed_request_is_not_claimed(database: Database):
+    create(database, "1")
+    create(database, "2", DAY)
     with database.registry_transaction() as connection:
         assert cancel_request(connection, "1")
         assert not cancel_request(connection, "1")
         mark_failed(connection, "2", "no such window")
-    assert not claimed(database, "1", "run")
-    assert not claimed(database, "2", "run")
+    assert not claim(database, "1", "run")
+    assert not claim(database, "2", "run")
     with database.read() as connection:
-        told = {each.report_id: each for each in read_reports(connection, limit=9)}
-    assert told["1"].status == "Canceled"
-    assert (told["2"].status, told["2"].error) == ("Failed", "no such window")
+        records = {record.report_id: record for record in read_reports(connection, limit=9)}
+    assert records["1"].status == "Canceled"
+    assert (records["2"].status, records["2"].error) == ("Failed", "no such window")
 
 
-def test_a_report_is_found_by_its_request_its_run_and_the_run_that_retried_it(database: Database):
-    kept = keep(database, "request")
+def test_find_report_by_request_run_or_retry(database: Database):
+    request = create(database, "request")
     with database.registry_transaction() as connection:
-        mark_launched(connection, kept, "first")
+        mark_launched(connection, request, "first")
         cancel_report(connection, "first", canceled_at=NOON)
         start_report(connection, "retry", None, NOON, root_run_id="first")
     with database.read() as connection:
-        found = [find_report(connection, each) for each in ("request", "first", "retry")]
-        assert find_report(connection, "nobody") is None
-    state = found[0]
-    assert found == [state] * 3
+        records = [find_report(connection, id_) for id_ in ("request", "first", "retry")]
+        assert find_report(connection, "unknown") is None
+    state = records[0]
+    assert state is not None
+    assert records == [state] * 3
     assert (state.report_id, state.run_id, state.status) == ("first", "retry", "Running")
 
 
-def test_no_report_is_listed_twice_or_lost_between_pages(database: Database):
+def test_pages_list_each_report_once(database: Database):
     for number in range(7):
-        kept = keep(database, f"{number}", ReportSpec(store_ids=(str(number),)))
+        request = create(database, f"{number}", ReportSpec(store_ids=(str(number),)))
         if number % 2:
             with database.registry_transaction() as connection:
-                mark_launched(connection, kept, f"run-{number}")
-    seen, before = [], None
+                mark_launched(connection, request, f"run-{number}")
+    listed, before = [], None
     while True:
         with database.read() as connection:
             page = read_reports(connection, limit=2, before=before)
         if not page:
             break
-        seen += [each.report_id for each in page]
+        listed += [record.report_id for record in page]
         before = page[-1].requested_at, page[-1].report_id
-    assert sorted(seen) == ["0", "2", "4", "6", "run-1", "run-3", "run-5"]
+    assert sorted(listed) == ["0", "2", "4", "6", "run-1", "run-3", "run-5"]
 
 
-def test_requests_go_with_their_report(database: Database):
-    kept = keep(database, "1", key="k")
+def test_drop_requests_deletes_request_and_key(database: Database):
+    request = create(database, "1", key="k")
     with database.registry_transaction() as connection:
-        mark_launched(connection, kept, "run")
+        mark_launched(connection, request, "run")
         drop_requests(connection, "run")
     with database.read() as connection:
         assert find_request(connection, "1") is None
-    assert keep(database, "2", DAY, key="k").is_new
+    assert create(database, "2", DAY, key="k").is_new
 
 
-def test_old_requests_that_never_had_a_run_and_never_will_go_with_their_keys(database: Database):
-    asked = {name: ReportSpec(store_ids=(name,)) for name in "abcde"}
-    kept = {name: keep(database, name, each, key=name) for name, each in asked.items()}
+def test_drop_old_requests_without_run_deletes_keys(database: Database):
+    specs = {name: ReportSpec(store_ids=(name,)) for name in "abcde"}
+    requests = {name: create(database, name, spec, key=name) for name, spec in specs.items()}
     with database.registry_transaction() as connection:
-        mark_launched(connection, kept["a"], "run")
+        mark_launched(connection, requests["a"], "run")
         mark_failed(connection, "b", "no such field")
         cancel_request(connection, "c")
         release_request(connection, "d")
@@ -179,7 +184,7 @@ def test_old_requests_that_never_had_a_run_and_never_will_go_with_their_keys(dat
         assert drop_old_requests(connection, NOON) == 0
         assert drop_old_requests(connection, NOON + timedelta(microseconds=1)) == 2
     with database.read() as connection:
-        left = {name for name in asked if find_request(connection, name)}
-    assert left == {"a", "d", "e"}
-    # a key that went with its request may come again
-    assert keep(database, "b2", asked["a"], key="b").request_id == "a"
+        remaining = {name for name in specs if find_request(connection, name)}
+    assert remaining == {"a", "d", "e"}
+    # the key of a deleted request may be used again
+    assert create(database, "b2", specs["a"], key="b").request_id == "a"

@@ -1,4 +1,4 @@
-"""The files of a report appear under their names when all of them are whole, or not at all."""
+"""Writing the files of a report: they appear together, complete, or not at all."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,28 +10,25 @@ import pytest
 from upath import UPath
 
 from storemon_pipeline.storage.report_writer import (
-    BY_HOUR,
-    EVENTS,
-    REPORT,
-    REPORT_FULL,
+    ReportFile,
     ReportWriter,
     csv_appender,
 )
-from storemon_pipeline.uptime.fleet import StoreResults
+from storemon_pipeline.uptime.evaluate import StoreResults
 
-NAMES = [REPORT, REPORT_FULL, EVENTS, BY_HOUR]
+NAMES = [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.EVENTS, ReportFile.BY_HOUR]
 
 
 @pytest.fixture(params=["local", "memory"])
 def reports_dir(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
-    """A directory for reports, on a disk and elsewhere."""
+    """A reports directory, local and remote."""
     if request.param == "local":
         return UPath(str(tmp_path / "reports"))
     return UPath(f"memory://{uuid4().hex}/reports")
 
 
 def contents(directory: UPath) -> dict[str, bytes]:
-    """Name -> content of every file in a directory, hidden ones too."""
+    """Return the content of each file in a directory by name, including hidden files."""
     if not directory.exists():
         return {}
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
@@ -44,7 +41,7 @@ def write(files: ReportWriter, content: bytes, names: list[str] = NAMES) -> None
             file.write(content)
 
 
-def test_files_appear_when_all_of_them_are_whole(reports_dir: UPath):
+def test_files_appear_once_all_are_complete(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     with report.open(NAMES) as files:
         for file in files.values():
@@ -58,7 +55,7 @@ def test_files_appear_when_all_of_them_are_whole(reports_dir: UPath):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_while_writing_leaves_no_file(reports_dir: UPath, error):
+def test_error_while_writing_leaves_no_file(reports_dir: UPath, error):
     report = ReportWriter(reports_dir, "a-run")
 
     def fail() -> None:
@@ -72,14 +69,14 @@ def test_an_error_while_writing_leaves_no_file(reports_dir: UPath, error):
     assert contents(report.directory) == {}
 
 
-def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
+def test_error_while_writing_keeps_previous_files(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     write(report, b"old")
     before = contents(report.directory)
 
     def fail() -> None:
         with report.open(NAMES) as files:
-            files[REPORT].write(b"new")
+            files[ReportFile.REPORT].write(b"new")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
@@ -87,19 +84,19 @@ def test_an_error_while_writing_keeps_the_old_files(reports_dir: UPath):
     assert contents(report.directory) == before
 
 
-def test_new_files_take_the_place_of_old_ones(reports_dir: UPath):
+def test_new_files_replace_previous_ones(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     write(report, b"old and longer")
-    write(report, b"new", [REPORT, EVENTS])
+    replaced = [ReportFile.REPORT, ReportFile.EVENTS]
+    write(report, b"new", replaced)
     assert contents(report.directory) == {
-        name: f"{name} {'new' if name in {REPORT, EVENTS} else 'old and longer'}".encode()
-        for name in NAMES
+        name: f"{name} {'new' if name in replaced else 'old and longer'}".encode() for name in NAMES
     }
 
 
-def test_a_file_that_cannot_be_opened_leaves_none(tmp_path: Path):
+def test_file_that_cannot_be_opened_leaves_no_file(tmp_path: Path):
     report = ReportWriter(UPath(str(tmp_path)), "a-run")
-    (tmp_path / "a-run" / f".{EVENTS}.part").mkdir(parents=True)
+    (tmp_path / "a-run" / f".{ReportFile.EVENTS}.part").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         write(report, b"new")
     assert contents(report.directory) == {}
@@ -141,25 +138,30 @@ def results(store: str) -> StoreResults:
     return StoreResults(figures, figures, levels, events, by_hour, current, current)
 
 
-def test_results_are_added_store_by_store_to_the_files_that_are_open(reports_dir: UPath):
+def test_csv_appender_appends_results_to_open_files(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     with report.open(NAMES) as files, csv_appender(files) as append:
         append(results("1"))
         append(results("2"))
     lines = {name: data.decode().split("\n") for name, data in contents(report.directory).items()}
-    assert lines[REPORT] == [
+    assert lines[ReportFile.REPORT] == [
         "store_id,uptime_last_hour,downtime_last_hour",
         "1,60.00,0.00",
         "2,60.00,0.00",
         "",
     ]
-    assert lines[REPORT_FULL][1:] == [
+    assert lines[ReportFile.REPORT_FULL][1:] == [
         "1,60.00,0.00,2023-01-25T18:00:00Z,99.999,true,-0.50,3,",
         "2,60.00,0.00,2023-01-25T18:00:00Z,99,,-0.50,3,",
         "",
     ]
-    assert [line[:1] for line in lines[EVENTS]] == ["s", "1", "2", ""]
-    assert lines[BY_HOUR] == ["store_id,day_of_week,open_minutes", "1,2,60.00", "2,2,60.00", ""]
+    assert [line[:1] for line in lines[ReportFile.EVENTS]] == ["s", "1", "2", ""]
+    assert lines[ReportFile.BY_HOUR] == [
+        "store_id,day_of_week,open_minutes",
+        "1,2,60.00",
+        "2,2,60.00",
+        "",
+    ]
 
 
 def test_results_that_cannot_be_written_leave_no_file(reports_dir: UPath):

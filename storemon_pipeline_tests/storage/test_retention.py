@@ -1,4 +1,4 @@
-"""What is old is dropped, the same on both databases, and nothing else is."""
+"""Retention: old data is dropped, equally on both databases; other data is kept."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, insert, inspect, select
 from upath import UPath
 
+from storemon_pipeline.evaluation.report_retention import reports_to_drop, retention_cutoff
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import IngestRecord, quarantine, record_file
 from storemon_pipeline.storage.polls import oldest_poll, read_polled_stores, upsert_polls
@@ -20,8 +21,6 @@ from storemon_pipeline.storage.retention import (
     drop_quarantined,
     drop_report_row,
     first_kept_month,
-    reports_to_drop,
-    retention_cutoff,
 )
 from storemon_pipeline.storage.schema import (
     ingested_file,
@@ -36,7 +35,7 @@ MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 
 
-def put(database: Database, *polls: tuple[str, datetime]) -> None:
+def insert_polls(database: Database, *polls: tuple[str, datetime]) -> None:
     table = pd.DataFrame(
         [(*poll, "active") for poll in polls], columns=["store_id", "timestamp_utc", "status"]
     ).astype({"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"})
@@ -71,10 +70,10 @@ def count(database: Database, table) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-# When
+# Cutoff
 
 
-def test_days_are_counted_back_from_now_and_without_days_there_is_no_end():
+def test_retention_cutoff_is_days_before_now_or_none():
     assert retention_cutoff(MARCH, 1) == MARCH - DAY
     assert retention_cutoff(MARCH, None) is None
 
@@ -85,22 +84,22 @@ def test_days_are_counted_back_from_now_and_without_days_there_is_no_end():
         (MARCH, MARCH),
         (MARCH + 30 * DAY, MARCH),
         (MARCH - MICROSECOND, datetime(2023, 2, 1, tzinfo=UTC)),
-        # already March where that clock hangs, not in UTC
+        # March in local time, but not yet in UTC
         (datetime(2023, 3, 1, 2, tzinfo=timezone(5 * timedelta(hours=1))), MARCH.replace(month=2)),
     ],
 )
-def test_months_are_those_of_utc(before: datetime, first: datetime):
+def test_first_kept_month_is_in_utc(before: datetime, first: datetime):
     assert first_kept_month(before) == first
 
 
 # Polls
 
 
-def test_months_that_are_wholly_older_are_dropped_to_the_microsecond(database: Database):
-    kept = {("a", MARCH), ("a", MARCH + 40 * DAY), ("b", MARCH + DAY)}
-    put(
+def test_drop_polls_drops_whole_months(database: Database):
+    recent = {("a", MARCH), ("a", MARCH + 40 * DAY), ("b", MARCH + DAY)}
+    insert_polls(
         database,
-        *kept,
+        *recent,
         ("a", MARCH - MICROSECOND),
         ("a", MARCH - 60 * DAY),
         ("b", MARCH - 61 * DAY),
@@ -109,7 +108,7 @@ def test_months_that_are_wholly_older_are_dropped_to_the_microsecond(database: D
     )
     # in the middle of the month: all of March is kept
     assert drop(database, MARCH + 15 * DAY) == DroppedPolls(MARCH, months=5 - 1, polls=5, stores=1)
-    assert polls(database) == kept
+    assert polls(database) == recent
     assert stores(database) == {
         "a": (MARCH, MARCH + 40 * DAY),
         "b": (MARCH + DAY, MARCH + DAY),
@@ -121,43 +120,43 @@ def test_months_that_are_wholly_older_are_dropped_to_the_microsecond(database: D
     assert partitions(database) == ([] if database.is_sqlite else months)
 
 
-def test_what_is_dropped_once_is_not_dropped_again(database: Database):
-    put(database, ("a", MARCH - DAY), ("a", MARCH + DAY))
+def test_drop_polls_is_idempotent(database: Database):
+    insert_polls(database, ("a", MARCH - DAY), ("a", MARCH + DAY))
     assert drop(database, MARCH + DAY).polls == 1
     before = polls(database), stores(database)
     assert drop(database, MARCH + DAY) == DroppedPolls(MARCH, months=0, polls=0, stores=0)
     assert (polls(database), stores(database)) == before
 
 
-def test_a_month_that_is_partly_older_is_kept_whole(database: Database):
-    put(database, ("a", MARCH), ("a", MARCH + 20 * DAY))
+def test_drop_polls_keeps_partly_older_month(database: Database):
+    insert_polls(database, ("a", MARCH), ("a", MARCH + 20 * DAY))
     assert drop(database, MARCH + 31 * DAY - MICROSECOND).polls == 0
     assert len(polls(database)) == 2
     assert drop(database, MARCH + 31 * DAY).polls == 2
 
 
-def test_where_there_are_no_polls_none_are_dropped(database: Database):
+def test_drop_polls_without_polls_drops_nothing(database: Database):
     assert drop(database, MARCH) == DroppedPolls(MARCH, months=0, polls=0, stores=0)
 
 
-def test_all_polls_may_go_and_others_come(database: Database):
-    put(database, ("a", MARCH - DAY), ("b", MARCH - 40 * DAY))
+def test_polls_can_be_inserted_after_all_were_dropped(database: Database):
+    insert_polls(database, ("a", MARCH - DAY), ("b", MARCH - 40 * DAY))
     assert drop(database, MARCH).stores == 2
     assert (polls(database), stores(database), partitions(database)) == (set(), {}, [])
-    put(database, ("a", MARCH - 2 * DAY), ("a", MARCH))
+    insert_polls(database, ("a", MARCH - 2 * DAY), ("a", MARCH))
     assert stores(database) == {"a": (MARCH - 2 * DAY, MARCH)}
 
 
-def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
-    put(database, ("a", MARCH - DAY), ("a", MARCH))
+def test_drop_polls_is_rolled_back_on_error(database: Database):
+    insert_polls(database, ("a", MARCH - DAY), ("a", MARCH))
     before = polls(database), stores(database), partitions(database)
 
     def fail() -> None:
         with database.data_transaction() as connection:
             drop_polls(connection, MARCH)
-            raise RuntimeError("after all")
+            raise RuntimeError("late failure")
 
-    with pytest.raises(RuntimeError, match="after all"):
+    with pytest.raises(RuntimeError, match="late failure"):
         fail()
     assert (polls(database), stores(database), partitions(database)) == before
 
@@ -165,26 +164,26 @@ def test_an_error_in_the_same_transaction_leaves_all_polls(database: Database):
 # Quarantined rows
 
 
-def test_old_quarantined_rows_go_and_the_files_stay_known(database: Database):
+def test_drop_quarantined_keeps_ingest_log(database: Database):
     bad = pd.DataFrame({"line_number": [2, 3], "row_text": ["x", "y"], "reason": ["r", "r"]})
     read = IngestRecord("store_status.csv", "store_status", "0" * 64, 1, 10, 3, 2, 2)
     with database.data_transaction() as connection:
         for at in (MARCH - MICROSECOND, MARCH):
-            number = record_file(connection, read, ingested_at=at, run_id="r")
-            quarantine(connection, bad, ingested_file_id=number, file=read.file, quarantined_at=at)
+            file_id = record_file(connection, read, ingested_at=at, run_id="r")
+            quarantine(connection, bad, ingested_file_id=file_id, file=read.file, quarantined_at=at)
     for expected in (2, 0):
         with database.data_transaction() as connection:
             assert drop_quarantined(connection, MARCH) == expected
     with database.read() as connection:
-        left = connection.execute(select(quarantined_row.c.quarantined_at)).scalars().all()
-    assert left == [MARCH, MARCH]
+        remaining = connection.execute(select(quarantined_row.c.quarantined_at)).scalars().all()
+    assert remaining == [MARCH, MARCH]
     assert count(database, ingested_file) == 2
 
 
 # Reports
 
 
-def test_reports_are_old_recent_or_unfinished(database: Database):
+def test_classify_reports_as_old_recent_or_unfinished(database: Database):
     rows = [
         ("complete", "Complete", MARCH - MICROSECOND),
         ("failed", "Failed", MARCH - DAY),
@@ -214,17 +213,17 @@ def test_reports_are_old_recent_or_unfinished(database: Database):
     assert count(database, report) == len(rows) - 1
 
 
-def test_what_is_recent_in_progress_or_needed_stays():
+def test_reports_to_drop_keeps_recent_running_and_needed():
     ages = ReportAges(
-        old=frozenset({"old", "newest", "going_on"}),
+        old=frozenset({"old", "newest", "in_progress"}),
         recent=frozenset({"recent"}),
         unfinished=frozenset({"queued", "killed"}),
     )
     assert reports_to_drop(
         ages,
-        ended={"recent", "killed", "ingestion", "needed_too"},
-        in_progress={"going_on", "this"},
-        needed={"newest", "needed_too"},
+        ended={"recent", "killed", "ingestion", "also_needed"},
+        in_progress={"in_progress", "this"},
+        needed={"newest", "also_needed"},
     ) == ["ingestion", "killed", "old"]
 
 
@@ -232,7 +231,7 @@ IDS = ["..", ".", "", "a/b", "/", "../a", "a\\b", ".newest_intermediate", "a\0b"
 
 
 @pytest.mark.parametrize("report_id", IDS)
-def test_what_is_not_one_segment_of_a_path_is_no_id_of_a_report(tmp_path: Path, report_id: str):
+def test_report_id_must_be_one_path_segment(tmp_path: Path, report_id: str):
     (tmp_path / "reports").mkdir()
     assert not is_valid_report_id(report_id)
     with pytest.raises(ValueError, match="cannot be the name"):
@@ -249,7 +248,7 @@ def fill(reports_dir: UPath) -> None:
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_a_directory_goes_with_all_that_is_in_it_and_no_other(tmp_path: Path, remote: bool):
+def test_delete_report_files_deletes_only_its_directory(tmp_path: Path, remote: bool):
     reports_dir = UPath(f"memory://{tmp_path.name}/reports" if remote else tmp_path / "reports")
     fill(reports_dir)
     assert delete_report_files(reports_dir, "one")
@@ -258,13 +257,13 @@ def test_a_directory_goes_with_all_that_is_in_it_and_no_other(tmp_path: Path, re
     assert (reports_dir / "other" / "intermediate" / "open_hours.parquet").exists()
 
 
-def test_a_file_with_the_name_of_a_report_stays(tmp_path: Path):
+def test_delete_report_files_keeps_file_of_that_name(tmp_path: Path):
     fill(UPath(tmp_path))
     assert not delete_report_files(UPath(tmp_path), "report.csv")
     assert (tmp_path / "report.csv").exists()
 
 
-def test_a_link_goes_and_what_it_leads_to_stays(tmp_path: Path):
+def test_delete_report_files_keeps_target_of_symlink(tmp_path: Path):
     elsewhere, reports_dir = tmp_path / "elsewhere", tmp_path / "reports"
     fill(UPath(elsewhere))
     (reports_dir / "one").mkdir(parents=True)

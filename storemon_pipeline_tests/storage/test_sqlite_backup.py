@@ -1,4 +1,4 @@
-"""A SQLite file is the data: after a clean stop, and as a backup taken at any time."""
+"""SQLite files are complete copies of the data: after a process ends, and as an online backup."""
 
 import re
 import shutil
@@ -49,8 +49,8 @@ def is_filled(path: Path) -> bool:
     return zones == [("1", "UTC")] and report is not None
 
 
-def test_a_copy_after_a_process_has_ended_has_all(tmp_path: Path):
-    # it closes nothing itself
+def test_copy_after_process_end_is_complete(tmp_path: Path):
+    # the script does not close the database
     subprocess.run(
         [sys.executable, "-c", FILL, f"sqlite:///{tmp_path}/storemon.db"], check=True, timeout=60
     )
@@ -60,7 +60,7 @@ def test_a_copy_after_a_process_has_ended_has_all(tmp_path: Path):
     assert is_filled(tmp_path / "copy" / "storemon.db")
 
 
-def test_the_data_file_has_all_after_an_ingest(tmp_path: Path):
+def test_data_file_is_complete_after_an_ingest(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path}/storemon.db")
     fill(database)
     shutil.copy(tmp_path / "storemon.db", tmp_path / "copy.db")
@@ -70,7 +70,7 @@ def test_the_data_file_has_all_after_an_ingest(tmp_path: Path):
     database.close()
 
 
-def test_a_reader_does_not_keep_a_writer_from_its_checkpoint(tmp_path: Path):
+def test_reader_does_not_block_the_checkpoint(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path}/storemon.db")
     with database.read() as connection:
         connection.execute(select(store_timezone)).all()
@@ -82,25 +82,25 @@ def test_a_reader_does_not_keep_a_writer_from_its_checkpoint(tmp_path: Path):
 
 @pytest.fixture
 def commands() -> dict[str, str]:
-    """The documented commands: how to back up, and how to restore."""
+    """The documented commands for backup and restore."""
     section = OPERATIONS.read_text().partition("## Back up SQLite")[2].partition("\n## ")[0]
     backup, restore = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     return {"backup": backup, "restore": restore}
 
 
-def run_documented(command: str, place: Path) -> None:
-    bin_dir = place / ".venv" / "bin"
+def run_documented(command: str, workspace: Path) -> None:
+    bin_dir = workspace / ".venv" / "bin"
     if not bin_dir.exists():
         bin_dir.mkdir(parents=True)
         (bin_dir / "python").symlink_to(sys.executable)
-    subprocess.run(["sh", "-ec", command], cwd=place, check=True, timeout=60)
+    subprocess.run(["sh", "-ec", command], cwd=workspace, check=True, timeout=60)
 
 
-def test_the_documented_backup_is_restored(tmp_path: Path, commands: dict[str, str]):
+def test_documented_backup_can_be_restored(tmp_path: Path, commands: dict[str, str]):
     path = tmp_path / ".storemon" / "storemon.db"
     database = Database(f"sqlite:///{path}")
     fill(database)
-    # while it is in use, and somebody writes
+    # during a write transaction
     with database.data_transaction() as connection:
         connection.execute(insert(store_timezone).values(store_id="2", timezone_str="UTC"))
         run_documented(commands["backup"], tmp_path)

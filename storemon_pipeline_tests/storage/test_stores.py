@@ -1,4 +1,4 @@
-"""One store: what the tables hold of it, and of no other."""
+"""Details, opening hours, search and inputs of single stores."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -70,43 +70,43 @@ def filled(database: Database) -> Database:
     return database
 
 
-def found(database: Database, store_id: str) -> StoreDetails | None:
+def find(database: Database, store_id: str) -> StoreDetails | None:
     with database.read() as connection:
         return find_store(connection, store_id)
 
 
-def test_a_store_is_what_the_tables_hold_of_it(filled: Database):
-    assert found(filled, "1") == StoreDetails(
+def test_find_store_returns_its_details(filled: Database):
+    assert find(filled, "1") == StoreDetails(
         "1", NOON, SECOND_POLL, 2, "Asia/Tokyo", timezone_known=True, weekdays_with_hours=2
     )
     early = NOON - 9 * HOUR
-    assert found(filled, "10") == StoreDetails(
+    assert find(filled, "10") == StoreDetails(
         "10", early, early, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=1
     )
 
 
-def test_a_zone_that_is_not_known_is_the_default_and_without_hours_there_are_none(
+def test_store_with_unknown_zone_has_the_default(
     filled: Database,
 ):
-    assert found(filled, "a") == StoreDetails(
+    assert find(filled, "a") == StoreDetails(
         "a", NOON, NOON, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=0
     )
-    assert found(filled, "NA") == StoreDetails(
+    assert find(filled, "NA") == StoreDetails(
         "NA", NOON, NOON, 1, "America/Chicago", timezone_known=False, weekdays_with_hours=0
     )
 
 
-def test_the_default_zone_is_known_where_it_is_named(filled: Database):
+def test_stored_default_zone_counts_as_known(filled: Database):
     with filled.data_transaction() as connection:
         connection.execute(
             insert(store_timezone).values(store_id="NA", timezone_str="America/Chicago")
         )
-    store = found(filled, "NA")
+    store = find(filled, "NA")
     assert store is not None
     assert (store.timezone, store.timezone_known) == ("America/Chicago", True)
 
 
-def test_the_hours_of_a_store_are_told_as_they_are_written(filled: Database):
+def test_read_stored_hours_returns_stored_text(filled: Database):
     with filled.read() as connection:
         hours = read_stored_hours(connection, "1")
         assert (
@@ -125,43 +125,43 @@ def test_the_hours_of_a_store_are_told_as_they_are_written(filled: Database):
     ]
 
 
-def searched(database: Database, part: str, limit: int, after: str | None = None) -> SearchResult:
+def search(database: Database, part: str, limit: int, after: str | None = None) -> SearchResult:
     with database.read() as connection:
         return search_stores(connection, part, limit, after=after)
 
 
-def test_stores_are_found_those_first_that_begin_so(filled: Database):
-    assert searched(filled, "A", 10) == SearchResult(2, [("a", NOON), ("NA", NOON)])
-    assert searched(filled, "", 2) == SearchResult(4, [("1", SECOND_POLL), ("10", NOON - 9 * HOUR)])
-    for none in ("%", "_", "\0", "a\0"):
-        assert searched(filled, none, 2) == SearchResult(0, [])
+def test_search_lists_prefix_matches_first(filled: Database):
+    assert search(filled, "A", 10) == SearchResult(2, [("a", NOON), ("NA", NOON)])
+    assert search(filled, "", 2) == SearchResult(4, [("1", SECOND_POLL), ("10", NOON - 9 * HOUR)])
+    for text in ("%", "_", "\0", "a\0"):
+        assert search(filled, text, 2) == SearchResult(0, [])
 
 
 @pytest.mark.parametrize("part", ["", "a", "1", "0", "A", "x"])
-def test_every_store_that_is_found_is_on_one_page(filled: Database, part: str):
-    whole = searched(filled, part, 10)
+def test_search_pages_list_each_store_once(filled: Database, part: str):
+    result = search(filled, part, 10)
     pages, after = [], None
-    while page := searched(filled, part, 1, after).stores:
+    while page := search(filled, part, 1, after).stores:
         pages += page
         after = page[-1][0]
-    assert pages == whole.stores
-    # the place in the list may be of a store that is known no more
-    assert searched(filled, "", 10, "1-gone").stores == searched(filled, "", 10, "1").stores
+    assert pages == result.stores
+    # the cursor may refer to a store that no longer exists
+    assert search(filled, "", 10, "1-gone").stores == search(filled, "", 10, "1").stores
 
 
 @pytest.mark.parametrize("store_id", ["unpolled", "", "A", "%", "1 ", "1' OR '1'='1"])
-def test_a_store_that_was_never_polled_is_not_found(filled: Database, store_id: str):
-    assert found(filled, store_id) is None
+def test_find_store_never_polled_returns_none(filled: Database, store_id: str):
+    assert find(filled, store_id) is None
 
 
-def test_what_is_read_of_a_store_is_its_own(filled: Database):
-    store = found(filled, "1")
+def test_read_store_inputs_has_only_that_store(filled: Database):
+    store = find(filled, "1")
     assert store is not None
     start, end = pd.Timestamp(NOON - HOUR), pd.Timestamp(NOON + 2 * HOUR)
-    read = read_store_inputs(filled, store, start, end, UptimeRules())
-    assert read.stores["store_id"].tolist() == ["1"]
-    assert read.stores["timezone"].tolist() == ["Asia/Tokyo"]
-    assert set(read.polls["store_id"]) == {"1"}
-    assert read.polls["timestamp_utc"].tolist() == [NOON, SECOND_POLL]
-    assert set(read.hours.weekly["store_id"]) == {"1"}
-    assert len(read.hours.weekly) == 3
+    inputs = read_store_inputs(filled, store, start, end, UptimeRules())
+    assert inputs.stores["store_id"].tolist() == ["1"]
+    assert inputs.stores["timezone"].tolist() == ["Asia/Tokyo"]
+    assert set(inputs.polls["store_id"]) == {"1"}
+    assert inputs.polls["timestamp_utc"].tolist() == [NOON, SECOND_POLL]
+    assert set(inputs.hours.weekly["store_id"]) == {"1"}
+    assert len(inputs.hours.weekly) == 3

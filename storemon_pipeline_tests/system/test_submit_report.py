@@ -1,4 +1,4 @@
-"""A report that is asked for over REST is a run of Dagster's, from the request to the file."""
+"""A report requested over REST is a Dagster run, from the request to the file."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import pytest
 from storemon_pipeline_tests.helpers.deployment import ByCommand, System, wait_for
 
 
-def test_a_report_asked_for_over_rest_is_a_run_and_has_the_figures_of_the_command_line(
+def test_report_over_rest_is_a_run_and_equals_the_command_s(
     system: System, by_command: ByCommand
 ) -> None:
     http_request_id = f"test-{uuid4()}"
     answer = system.api.post("/v1/reports", headers={"X-Request-ID": http_request_id})
     assert answer.status_code == httpx.codes.ACCEPTED
-    asked = answer.json()
-    assert answer.headers["Location"] == f"/v1/reports/{asked['id']}"
-    assert asked["run_id"] == asked["id"]
+    submitted = answer.json()
+    assert answer.headers["Location"] == f"/v1/reports/{submitted['id']}"
+    assert submitted["run_id"] == submitted["id"]
 
-    run = system.run(asked["id"])
+    run = system.run(submitted["id"])
     assert run["jobName"] == "report_job"
     assert run["tags"]["storemon/http_request_id"] == http_request_id
-    assert system.report(run["tags"]["storemon/request_id"])["id"] == asked["id"]
+    assert system.report(run["tags"]["storemon/request_id"])["id"] == submitted["id"]
 
-    complete = system.until(asked["id"], "Complete")
-    assert complete["run_id"] == asked["id"]
+    complete = system.until(submitted["id"], "Complete")
+    assert complete["run_id"] == submitted["id"]
     assert complete["stores"] == len(by_command.csv.splitlines()) - 1
-    assert system.file(asked["id"]) == by_command.csv
-    system.until_succeeded(asked["id"])
+    assert system.file(submitted["id"]) == by_command.csv
+    system.until_succeeded(submitted["id"])
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_report_asked_for_over_rest_is_a_run_and_has_the_figures_of_the_comman
     [("/get_report?report_id={}", "Running"), ("/get_report/{}", "running")],
     ids=["by_parameter", "by_path"],
 )
-def test_older_clients_trigger_and_poll_until_there_is_csv(
+def test_legacy_client_triggers_and_polls_until_csv(
     system: System, by_command: ByCommand, path: str, running: str
 ) -> None:
     triggered = system.api.post("/trigger_report")
@@ -53,7 +53,7 @@ def test_older_clients_trigger_and_poll_until_there_is_csv(
         assert answer.json() == {"status": running}
         return None
 
-    assert poll() is None, "there was CSV at once"
+    assert poll() is None, "the first poll returned CSV"
     answer = wait_for("the report's CSV", poll)
     assert answer.content == by_command.csv
     assert answer.headers["Content-Disposition"].startswith("attachment")

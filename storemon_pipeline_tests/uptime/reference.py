@@ -1,4 +1,4 @@
-"""The report of the rules, computed a second time: slowly, plainly, one store at a time.
+"""Reference implementation of the report rules: slow, plain, one store at a time.
 
 What belongs here: an implementation that can be checked by reading it beside the rules. Instants
 are datetimes in UTC and lengths are timedeltas, both whole microseconds, so all arithmetic is
@@ -31,7 +31,7 @@ SpecialRow = tuple[str, date, WallTimes | None]
 Interval = tuple[datetime, datetime]
 """Half-open [start, end) in UTC."""
 Window = Interval | str
-"""A span asked for: one of real time, or the name of one of each store's calendar.
+"""A requested span: one of real time, or the name of one of each store's calendar.
 
 `bounds` is the one place that knows what a window looks like."""
 CALENDAR_WINDOWS = (
@@ -59,7 +59,7 @@ DAYS_AROUND = 2
 
 @dataclass(frozen=True)
 class ReferenceRules:
-    """The choices of the rules, by the names and values that the rules give them."""
+    """Values of the rules, by the names of the rules."""
 
     interpolation: str = "previous"
     closed_polls: str = "ignore"
@@ -103,7 +103,7 @@ class StoreFigures:
 
 @dataclass(frozen=True)
 class ReferenceStore:
-    """All that the report says about one store.
+    """Results of one store.
 
     `figures` is keyed by window. The rest covers `span`, the whole span of the store's windows:
     `of_span` are its figures, `events` are (start, end, ongoing), `by_hour` is (open, downtime) in
@@ -124,7 +124,7 @@ class ReferenceStore:
 
 @dataclass(frozen=True)
 class ServiceLevel:
-    """How a store did by its target in one window, in microseconds; None where there is nothing.
+    """Service levels of a store in one window, in microseconds; None without a value.
 
     `until_over` are the lengths of the outages that are over, `lengths` those of all of them: open
     time that is down, without the closing time in between.
@@ -148,7 +148,7 @@ def reference_report(
     rules: ReferenceRules,
     no_data_after: timedelta = NO_DATA_AFTER,
 ) -> dict[str, ReferenceStore]:
-    """The section Figures: one entry for every store polled at or before as_of, sorted as text."""
+    """Compute the results of every store polled at or before as_of, sorted by id (Figures)."""
     report = {}
     for store_id in sorted({store_id for store_id, instant, _ in polls if instant <= as_of}):
         report[store_id] = report_on_store(
@@ -176,7 +176,7 @@ def report_on_store(
     rules: ReferenceRules,
     no_data_after: timedelta,
 ) -> ReferenceStore:
-    """The sections Figures and Outages for one store, whose polls are sorted and not empty."""
+    """Compute the results of one store; polls are sorted and not empty (Figures, Outages)."""
     zone = opening_hours.zone
     limits = {name: bounds(window, as_of, zone) for name, window in windows.items()}
     span_start = min(start for start, _ in limits.values())
@@ -269,7 +269,7 @@ def zone_of(store_id: str, zones: Mapping[str, str]) -> ZoneInfo:
 
 
 def wall_clock(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What a clock on the store's wall shows at an instant, as a datetime without a zone."""
+    """Return the local time of a store at an instant, as a naive datetime."""
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
@@ -333,7 +333,7 @@ class OpeningHours:
         last_day = wall_clock(end, self.zone).date()
         union: list[Interval] = []
         for opening in sorted(self._openings(first_day, last_day)):
-            # Openings that only touch are one open interval too: it goes on through midnight.
+            # Openings that only touch are one open interval too: it continues over midnight.
             if union and opening[0] <= union[-1][1]:
                 union[-1] = (union[-1][0], max(union[-1][1], opening[1]))
             else:
@@ -484,7 +484,7 @@ def half_way(before: datetime, after: datetime) -> datetime:
 def figures_within(
     window: Interval, stretches: Iterable[tuple[datetime, datetime, Status]]
 ) -> StoreFigures:
-    """The section Figures: how much of a window is open time of each status."""
+    """Compute the open time of each status within a window (Figures)."""
     length: dict[Status, timedelta] = defaultdict(timedelta)
     for start, end, status in stretches:
         overlap = min(end, window[1]) - max(start, window[0])
@@ -500,7 +500,7 @@ def figures_within(
 def service_level(
     store: ReferenceStore, name: str, window: Interval, target_pct: Fraction
 ) -> ServiceLevel:
-    """The section Service levels for one window, whose figures have this name."""
+    """Compute the service levels of one window, by the name of its figures."""
     figures = store.figures[name]
     observed = figures.uptime + figures.downtime
     budget = int(observed * (100 - target_pct) / 100)
@@ -517,7 +517,7 @@ def service_level(
 
 
 def outages_within(window: Interval, store: ReferenceStore) -> list[list[Interval]]:
-    """The section Service levels: downtime in a window, together where no uptime is between."""
+    """Group the downtime in a window into outages: without uptime in between."""
     outages: list[list[Interval]] = []
     for start, end in within(window, [(start, end) for start, end, _ in store.events]):
         if outages and not any(outages[-1][-1][1] <= since < start for since, _ in store.up):
@@ -528,27 +528,27 @@ def outages_within(window: Interval, store: ReferenceStore) -> list[list[Interva
 
 
 def within(window: Interval, intervals: Iterable[Interval]) -> list[Interval]:
-    """What of some intervals is in the window."""
+    """Clip intervals to the window."""
     cut = [(max(start, window[0]), min(end, window[1])) for start, end in intervals]
     return [(start, end) for start, end in cut if start < end]
 
 
 def length_of(intervals: Iterable[Interval]) -> int:
-    """How long some intervals are together, in microseconds."""
+    """Return the total length of intervals in microseconds."""
     return sum((end - start) // MICROSECOND for start, end in intervals)
 
 
 def by_hour(
     open_intervals: Iterable[Interval], downtime: Iterable[Interval], zone: ZoneInfo
 ) -> dict[tuple[int, int], tuple[int, int]]:
-    """The section Outages: open time and downtime by the local weekday and hour on the clock."""
+    """Compute open time and downtime by local weekday and hour (Outages)."""
     open_time = time_by_hour(open_intervals, zone)
     down_time = time_by_hour(downtime, zone)
     return {hour: (open_time[hour], down_time.get(hour, 0)) for hour in sorted(open_time)}
 
 
 def time_by_hour(intervals: Iterable[Interval], zone: ZoneInfo) -> dict[tuple[int, int], int]:
-    """The section Outages: an instant belongs to the hour that the wall clock shows."""
+    """Split intervals by local hour: an instant belongs to the hour on the clock (Outages)."""
     total: dict[tuple[int, int], int] = defaultdict(int)
     for start, end in intervals:
         piece_start = start
@@ -561,7 +561,7 @@ def time_by_hour(intervals: Iterable[Interval], zone: ZoneInfo) -> dict[tuple[in
 
 
 def end_of_wall_hour(instant: datetime, zone: ZoneInfo) -> datetime:
-    """The section Outages: up to when the clock shows the same hour, or is changed, if sooner."""
+    """Return the end of a local hour, or the next clock change if sooner (Outages)."""
     wall = wall_clock(instant, zone)
     past_the_hour = wall - wall.replace(minute=0, second=0, microsecond=0)
     full_hour = instant + (HOUR - past_the_hour)

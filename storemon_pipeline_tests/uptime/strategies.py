@@ -42,7 +42,7 @@ from storemon_pipeline_tests.uptime.reference import (
 
 @dataclass(frozen=True)
 class Case:
-    """The inputs of `reference_report`."""
+    """Inputs of `reference_report`."""
 
     polls: list[Poll]
     hours: list[HoursRow]
@@ -136,7 +136,7 @@ CARRIES = tuple(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A whole case: one to four stores around one reference instant."""
+    """Draw a case of one to four stores around one reference instant."""
     changing_zone, change = draw(st.sampled_from(CLOCK_CHANGES))
     as_of = draw(reference_instants(changing_zone, change))
     rules = draw(report_rules())
@@ -168,7 +168,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def reference_instants(draw: st.DrawFn, zone: str, change: datetime) -> datetime:
-    """An as_of near a change of clocks, or anywhere in 25 years; or where a day of it begins."""
+    """Draw an as_of near a clock change, at a start of a day near it, or within 25 years."""
     nearness = draw(st.sampled_from((DAY, 2 * HOUR, 8 * DAY, 62 * DAY, None)))
     if nearness is None:
         as_of = FIRST_AS_OF + draw(lengths(LAST_AS_OF - FIRST_AS_OF))
@@ -238,7 +238,7 @@ def windows_before(draw: st.DrawFn, as_of: datetime) -> dict[str, Window]:
 
 
 def zone_names(changing_zone: str) -> st.SearchStrategy[str | None]:
-    """Mostly the zone whose clocks change; else any, one that does not exist, or none."""
+    """Draw mostly the zone with the clock change; else any, an unknown zone, or none."""
     return st.sampled_from((changing_zone,) * 20 + ZONES + UNKNOWN_ZONES + (None, None))
 
 

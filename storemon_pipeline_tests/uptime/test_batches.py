@@ -13,15 +13,15 @@ DAY = (END - timedelta(days=1), END)
 
 
 def sizes(polls: list[int] | None, stores: int = 0) -> list[int]:
-    """How many stores each slice has, of stores with so many polls."""
+    """Return the number of stores in each batch, for stores with these numbers of polls."""
     table = pd.DataFrame({"store_id": [f"s{number:03}" for number in range(stores)]})
     if polls is not None:
         table = pd.DataFrame({"store_id": [f"s{n:03}" for n in range(len(polls))], "polls": polls})
-    cut = list(batch_stores(table, DAY))
-    together = pd.concat(cut, ignore_index=True)
+    parts = list(batch_stores(table, DAY))
+    together = pd.concat(parts, ignore_index=True)
     assert together["store_id"].tolist() == table["store_id"].tolist()
-    assert all(part.index.tolist() == list(range(len(part))) for part in cut)
-    return [len(part) for part in cut]
+    assert all(part.index.tolist() == list(range(len(part))) for part in parts)
+    return [len(part) for part in parts]
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +30,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "POLLS", 100)
 
 
-def test_stores_with_few_polls_are_cut_by_store_hours() -> None:
+def test_batches_of_few_polls_are_limited_by_store_hours() -> None:
     assert sizes([1] * 10) == sizes(None, stores=10) == [4, 4, 2]
 
 
-def test_stores_with_many_polls_are_cut_by_polls() -> None:
+def test_batches_of_many_polls_are_limited_by_polls() -> None:
     assert sizes([50, 50, 50, 30, 20, 1, 99, 2]) == [2, 3, 2, 1]
 
 
-def test_a_store_with_more_polls_than_a_slice_is_alone() -> None:
+def test_store_exceeding_the_poll_limit_is_alone_in_its_batch() -> None:
     assert sizes([10, 1000, 10, 10]) == [1, 1, 2]
 
 
-def test_of_no_stores_there_is_one_empty_slice() -> None:
+def test_no_stores_give_one_empty_batch() -> None:
     assert sizes([]) == sizes(None) == [0]

@@ -71,7 +71,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """An instant in UTC, to the microsecond; ValueError for anything else."""
+    """Parse an instant in UTC, to the microsecond; raise ValueError for anything else."""
     match = TIMESTAMP.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -93,7 +93,7 @@ def parse_wall_time(text: str, latest: int) -> int:
 
 
 def check_store_id(text: str) -> str:
-    """The id as written; ValueError for one that is not valid."""
+    """Return a valid id unchanged; raise ValueError for an invalid one."""
     if not STORE_ID.fullmatch(text):
         raise ValueError(text)
     return text
@@ -155,7 +155,7 @@ def read_zones(path: Path) -> dict[str, str]:
 
 
 def read_golden(name: str) -> Case:
-    """The inputs of a golden case and what its request asks for."""
+    """Read the inputs and the request of a golden case."""
     folder = GOLDEN / name
     request: dict[str, Any] = yaml.safe_load((folder / "request.yaml").read_text("utf-8"))
     polls = read_polls(folder / "store_status.csv")
@@ -183,7 +183,7 @@ def read_golden(name: str) -> Case:
 
 
 def report_on(case: Case) -> dict[str, ReferenceStore]:
-    """The reference's report of a case."""
+    """Compute the reference report of a case."""
     return reference_report(
         case.polls,
         case.hours,
@@ -196,7 +196,7 @@ def report_on(case: Case) -> dict[str, ReferenceStore]:
 
 
 def is_rounded(written: str, microseconds: int, unit: timedelta) -> bool:
-    """Whether a figure of the expected files is this length in this unit, to two decimals."""
+    """Return whether an expected figure equals a length in a unit, to two decimals."""
     exact = Fraction(microseconds, unit // MICROSECOND)
     return abs(Fraction(Decimal(written)) - exact) <= ROUNDING
 
@@ -205,7 +205,7 @@ def is_rounded(written: str, microseconds: int, unit: timedelta) -> bool:
 
 
 @pytest.mark.parametrize("name", GOLDEN_CASES)
-def test_figures_are_those_of_the_golden_case(name: str) -> None:
+def test_metrics_equal_the_golden_case(name: str) -> None:
     case = read_golden(name)
     report = report_on(case)
     expected = list(read_rows(GOLDEN / name / "expected.csv"))
@@ -225,7 +225,7 @@ def test_figures_are_those_of_the_golden_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GOLDEN_CASES)
-def test_events_are_those_of_the_golden_case(name: str) -> None:
+def test_events_equal_the_golden_case(name: str) -> None:
     case = read_golden(name)
     report = report_on(case)
     expected = list(read_rows(GOLDEN / name / "expected_events.csv"))
@@ -244,7 +244,7 @@ def test_events_are_those_of_the_golden_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_HOURS_OF_THE_WEEK)
-def test_hours_of_the_week_are_those_of_the_golden_case(name: str) -> None:
+def test_downtime_by_hour_equals_the_golden_case(name: str) -> None:
     report = report_on(read_golden(name))
     expected = list(read_rows(GOLDEN / name / "expected_by_hour.csv"))
     hours = [
@@ -262,7 +262,7 @@ def test_hours_of_the_week_are_those_of_the_golden_case(name: str) -> None:
         assert is_rounded(row["downtime_pct"], 100 * downtime, open_time * MICROSECOND)
 
 
-def test_golden_cases_are_all_there() -> None:
+def test_all_golden_cases_are_present() -> None:
     assert len(GOLDEN_CASES) == 22
     assert len(WITH_HOURS_OF_THE_WEEK) == 3
 
@@ -303,7 +303,7 @@ def test_golden_cases_are_all_there() -> None:
         ("Pacific/Apia", "2011-12-31T00:00:00", "2011-12-30T10:00:00Z"),
     ],
 )
-def test_wall_time_is_the_first_of_two_and_the_end_of_a_gap(
+def test_local_time_at_clock_change_maps_to_earliest_instant(
     zone: str, wall: str, instant: str
 ) -> None:
     found = instant_of_wall_time(datetime.fromisoformat(wall), ZoneInfo(zone))
@@ -358,9 +358,7 @@ def day_of(day: str, zone: str) -> Interval:
         ("2024-04-07", "Australia/Lord_Howe", 24.5),
     ],
 )
-def test_missing_day_is_open_from_its_first_instant_to_the_next_days(
-    day: str, zone: str, hours: float
-) -> None:
+def test_missing_day_is_open_until_the_next_day_begins(day: str, zone: str, hours: float) -> None:
     start, end = day_of(day, zone)
     assert (end - start) / HOUR == hours
     missing = date.fromisoformat(day).weekday()
@@ -388,7 +386,9 @@ def test_missing_day_is_open_from_its_first_instant_to_the_next_days(
         ("23:59:00", "23:59:00", "literal", "03T23:59:00", "04T23:59:00"),
     ],
 )
-def test_end_of_an_opening(start: str, end: str, day_end: str, opened: str, closed: str) -> None:
+def test_opening_end_follows_day_end(
+    start: str, end: str, day_end: str, opened: str, closed: str
+) -> None:
     monday = (0, start, end)  # 2022-01-03
     store = opening_hours("UTC", monday, missing_day="closed", day_end=day_end)
     around = interval("2022-01-02T00:00:00Z", "2022-01-06T00:00:00Z")
@@ -400,7 +400,7 @@ def test_end_of_an_opening(start: str, end: str, day_end: str, opened: str, clos
     assert not store.is_open(expected[1])
 
 
-def test_openings_that_touch_at_midnight_are_one_open_interval() -> None:
+def test_openings_touching_at_midnight_are_merged() -> None:
     store = opening_hours(
         "UTC", (0, "18:00:00", "23:59:00"), (1, "00:00:00", "02:00:00"), missing_day="closed"
     )
@@ -409,7 +409,7 @@ def test_openings_that_touch_at_midnight_are_one_open_interval() -> None:
     ]
 
 
-def test_opening_that_runs_into_a_skipped_day_ends_with_the_day_before() -> None:
+def test_opening_into_a_skipped_day_ends_with_its_own_day() -> None:
     store = opening_hours("Pacific/Apia", (3, "22:00:00", "02:00:00"), missing_day="closed")
     assert store.between(*interval("2011-12-29T00:00:00Z", "2012-01-02T00:00:00Z")) == [
         interval("2011-12-30T08:00:00Z", "2011-12-30T10:00:00Z")
@@ -442,7 +442,7 @@ def test_opening_that_runs_into_a_skipped_day_ends_with_the_day_before() -> None
         ("Asia/Beirut", "2023-03-26T22:00", "yesterday", "2023-03-25T22:00", "2023-03-26T21:00"),
         ("America/Havana", "2019-11-03T04:30", "today", "2019-11-03T04:00", "2019-11-03T04:30"),
         ("America/Havana", "2019-11-03T05:30", "today", "2019-11-03T04:00", "2019-11-03T05:30"),
-        # Beirut's Saturday has 23:00-24:00 twice and goes on through both.
+        # Beirut's Saturday has 23:00-24:00 twice and includes both.
         ("Asia/Beirut", "2022-10-29T21:30", "today", "2022-10-28T21:00", "2022-10-29T21:30"),
         # St John's Sunday has begun when the clock goes back to Saturday's 23:01.
         ("America/St_Johns", "2010-11-07T02:45", "today", "2010-11-07T02:30", "2010-11-07T02:45"),
@@ -467,7 +467,7 @@ def test_opening_that_runs_into_a_skipped_day_ends_with_the_day_before() -> None
         ),
     ],
 )
-def test_calendar_window_is_of_the_stores_days(
+def test_calendar_window_uses_the_stores_local_days(
     zone: str, as_of: str, window: str, start: str, end: str
 ) -> None:
     def utc(written: str) -> datetime:
@@ -476,7 +476,7 @@ def test_calendar_window_is_of_the_stores_days(
     assert bounds(window, utc(as_of), ZoneInfo(zone)) == (utc(start), utc(end))
 
 
-def test_window_of_no_name_is_refused() -> None:
+def test_unknown_window_is_rejected() -> None:
     with pytest.raises(ValueError, match="next_calendar_week"):
         bounds("next_calendar_week", datetime(2024, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
     assert set(CALENDAR_WINDOWS) == set(read_golden("calendar_windows").windows)
@@ -487,7 +487,7 @@ def test_window_of_no_name_is_refused() -> None:
     [
         # Monday to Wednesday 22:00-02:00; Tuesday is 2022-01-04.
         ((), ("03T22/04T02", "04T22/05T02", "05T22/06T02")),
-        # Closed: what began on Monday goes on until it ends.
+        # Closed: an opening that began on Monday still ends at its own time.
         ((("04", "", ""),), ("03T22/04T02", "05T22/06T02")),
         ((("04", "12:00:00", "14:00:00"),), ("03T22/04T02", "04T12/04T14", "05T22/06T02")),
         # Overlapping Monday's, touching Wednesday's.
@@ -513,7 +513,7 @@ def test_window_of_no_name_is_refused() -> None:
         ((("2031-01-04", "", ""),), ("03T22/04T02", "04T22/05T02", "05T22/06T02")),
     ],
 )
-def test_special_hours_stand_in_place_of_the_weekdays(
+def test_special_hours_replace_weekly_hours(
     special: Sequence[tuple[str, str, str]], expected: Sequence[str]
 ) -> None:
     store = opening_hours(
@@ -534,7 +534,7 @@ def test_special_hours_stand_in_place_of_the_weekdays(
 
 
 @pytest.mark.parametrize("missing_day", ["open", "closed"])
-def test_store_with_special_hours_only_is_open_on_all_its_other_days(missing_day: str) -> None:
+def test_store_with_special_hours_only_is_open_on_other_days(missing_day: str) -> None:
     closed = ("2023-03-26", "", "")  # Beirut's 23-hour day
     store = opening_hours("Asia/Beirut", special=[closed], missing_day=missing_day)
     start, end = day_of("2023-03-26", "Asia/Beirut")
@@ -549,7 +549,7 @@ def test_store_with_special_hours_only_is_open_on_all_its_other_days(missing_day
     assert store.is_open(end - 4000 * DAY)
 
 
-def test_special_hours_of_a_skipped_day_are_nothing() -> None:
+def test_special_hours_on_a_skipped_day_are_empty() -> None:
     store = opening_hours(
         "Pacific/Apia",
         special=[("2011-12-29", "", ""), ("2011-12-30", "10:00:00", "12:00:00")],
@@ -593,7 +593,7 @@ def test_special_hours_of_a_skipped_day_are_nothing() -> None:
         ),
     ],
 )
-def test_instant_belongs_to_the_hour_on_the_wall(
+def test_instant_belongs_to_the_local_hour(
     zone: str, start: str, end: str, expected: dict[tuple[int, int], int]
 ) -> None:
     found = time_by_hour([interval(start, end)], ZoneInfo(zone))
@@ -622,12 +622,12 @@ def test_status_changes_at_whole_microseconds(
     assert report["s"].figures == {"range": StoreFigures(*expected, open_time=20)}
 
 
-# What holds for every case
+# Invariants
 
 
 @settings(max_examples=100, deadline=None)
 @given(cases())
-def test_figures_add_up_to_open_time(case: Case) -> None:
+def test_metrics_add_up_to_open_time(case: Case) -> None:
     report = report_on(case)
     assert list(report) == sorted({poll[0] for poll in case.polls if poll[1] <= case.as_of})
     for store_id, store in report.items():
@@ -647,7 +647,7 @@ def test_figures_add_up_to_open_time(case: Case) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(cases())
-def test_events_add_up_to_the_downtime_of_the_span(case: Case) -> None:
+def test_events_add_up_to_downtime_of_the_span(case: Case) -> None:
     for store in report_on(case).values():
         lengths = [(end - start) // MICROSECOND for start, end, _ in store.events]
         assert sum(lengths) == store.of_span.downtime
@@ -662,7 +662,7 @@ def test_events_add_up_to_the_downtime_of_the_span(case: Case) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(cases())
-def test_hours_of_the_week_add_up_to_the_span(case: Case) -> None:
+def test_downtime_by_hour_adds_up_to_the_span(case: Case) -> None:
     for store in report_on(case).values():
         assert all(0 <= down <= opened for opened, down in store.by_hour.values())
         assert all(opened > 0 for opened, _ in store.by_hour.values())

@@ -20,7 +20,7 @@ NAMES = [
 ]
 
 
-def test_many_names_are_looked_up_as_one_by_one() -> None:
+def test_vectorised_lookup_equals_single_lookups() -> None:
     names = pd.Series(NAMES, dtype="str", index=range(5, 5 + len(NAMES)))
     tokyo, chicago = "Asia/Tokyo", "America/Chicago"
     expected = [tokyo, tokyo, chicago, chicago, tokyo, chicago, tokyo]
@@ -30,12 +30,12 @@ def test_many_names_are_looked_up_as_one_by_one() -> None:
     assert canonical_timezones(names).isna().tolist() == [zone == chicago for zone in expected]
 
 
-def test_no_names_are_no_zones() -> None:
+def test_missing_names_have_no_zone() -> None:
     for names in (pd.Series([], dtype="str"), pd.Series([None, None], dtype="str")):
         assert canonical_timezones(names).isna().all()
         assert len(resolve_timezones(names)) == len(names)
 
 
-def test_a_known_name_is_itself() -> None:
+def test_canonical_name_of_an_iana_name_is_itself() -> None:
     names = pd.Series(sorted(known_timezones()))
     assert canonical_timezones(names).tolist() == names.tolist()

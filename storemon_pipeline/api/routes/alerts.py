@@ -1,42 +1,44 @@
-"""/v1/alerts: what the webhook was told of stores, or is yet to be told."""
+"""/v1/alerts: alerts that the webhook received or will receive."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
+from pydantic import Field, TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppStateDep
 from storemon_pipeline.api.errors import problem_responses
+from storemon_pipeline.api.pagination import CursorQuery, Paginator
 from storemon_pipeline.storage.alert_outbox import read_alerts
+from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.report_request import StoreId
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
-_HIGHEST = 2**31 - 1  # a PostgreSQL integer
+_MAX_ID = 2**31 - 1  # a PostgreSQL integer
+_PAGINATOR = Paginator[int](TypeAdapter(Annotated[int, Field(ge=1, le=_MAX_ID)]))
 
 
-@router.get("", summary="All alerts", responses=problem_responses())
+@router.get("", summary="List alerts", responses=problem_responses())
 def list_alerts(
-    services: AppStateDep,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many on a page.")] = 20,
-    before: Annotated[
-        int | None,
-        Query(ge=1, le=_HIGHEST, description="As the link to the next page has it."),
-    ] = None,
-    store_id: Annotated[StoreId | None, Query(description="Only those of this store.")] = None,
+    app_state: AppStateDep,
+    limit: Annotated[int, Query(ge=1, le=100, description="Page size.")] = 20,
+    cursor: CursorQuery = None,
+    store_id: Annotated[StoreId | None, Query(description="Only alerts of this store.")] = None,
 ) -> models.Alerts:
-    """All alerts on record, newest first: what was noticed when, and whether it was sent."""
-    with services.database.read() as connection:
-        found = read_alerts(connection, limit=limit + 1, before=before, store_id=store_id)
-    shown, following = found[:limit], None
-    if len(found) > limit:
-        asked = {"store_id": store_id} if store_id else {}
-        query = urlencode({"limit": limit, "before": shown[-1].id} | asked)
-        following = f"/v1/alerts?{query}"
+    """List alerts, newest first, with the state of their delivery."""
+    before = _PAGINATOR.decode(cursor)
+    with app_state.database.read() as connection:
+        records = read_alerts(connection, limit=limit + 1, before=before, store_id=store_id)
+    page = _PAGINATOR.page(records, limit, lambda record: record.id)
     return models.Alerts(
-        alerts=[models.Alert.model_validate(asdict(each)) for each in shown], next=following
+        alerts=[_to_model(record) for record in page.items],
+        next=page.next_link("/v1/alerts", {"limit": limit, "store_id": store_id}),
     )
+
+
+def _to_model(record: AlertRecord) -> models.Alert:
+    return models.Alert.model_validate(asdict(record) | {"noticed_at": record.created_at})

@@ -1,4 +1,4 @@
-"""/healthz, /readyz, /metrics: for those who watch over the API."""
+"""/healthz, /readyz, /metrics: monitoring."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from storemon_pipeline.api import models
+from storemon_pipeline.api.database_errors import DATABASE_ERRORS
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
 from storemon_pipeline.api.errors import (
-    DATABASE_ERRORS,
     NO_POLLS_YET,
     ErrorDetail,
     ProblemError,
@@ -34,61 +34,59 @@ from storemon_pipeline.storage.schema_version import NewerDatabaseError
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Alive")
+@router.get("/healthz", summary="Check liveness")
 async def healthz() -> models.Health:
-    """It answers. Needs no token, and, unlike all others, no thread."""
+    """Return 200 while the process is alive. Needs no token, and no worker thread."""
     return models.Health(status="ok")
 
 
-def _readiness_errors(services: AppState) -> Iterator[ErrorDetail]:
+def _readiness_errors(app_state: AppState) -> Iterator[ErrorDetail]:
     try:
-        with services.database.read() as connection:
+        with app_state.database.read() as connection:
             has_polls = oldest_poll(connection) is not None
     except NewerDatabaseError as error:
         yield ErrorDetail(where="database", message=str(error))
     except DATABASE_ERRORS:
-        yield ErrorDetail(where="database", message="it cannot be reached")
+        yield ErrorDetail(where="database", message="unavailable")
     else:
         if not has_polls:
             yield ErrorDetail(where="polls", message=NO_POLLS_YET)
     try:
-        silent = services.dagster.unhealthy_daemons()
+        unhealthy = app_state.dagster.unhealthy_daemons()
     except DagsterUnavailableError as error:
-        yield ErrorDetail(where="dagster", message=f"its webserver cannot be reached: {error}")
+        yield ErrorDetail(where="dagster", message=f"webserver unavailable: {error}")
     else:
-        if silent:
-            named = ", ".join(silent)
-            yield ErrorDetail(
-                where="daemon",
-                message=f"no fresh heartbeat of {named}: is dagster-daemon running?",
-            )
+        if unhealthy:
+            names = ", ".join(unhealthy)
+            message = f"no recent heartbeat of {names}: is dagster-daemon running?"
+            yield ErrorDetail(where="daemon", message=message)
 
 
-@router.get("/readyz", summary="Ready", responses=problem_responses())
-def readyz(services: AppStateDep) -> models.Health:
-    """A report can be made: the database has polls, Dagster answers, its daemon is alive."""
-    trouble = list(_readiness_errors(services))
-    if trouble:
+@router.get("/readyz", summary="Check readiness", responses=problem_responses())
+def readyz(app_state: AppStateDep) -> models.Health:
+    """Return 200 if reports can be made: polls are ingested, Dagster and its daemon are up."""
+    errors = list(_readiness_errors(app_state))
+    if errors:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "; ".join(f"{each.where}: {each.message}" for each in trouble),
+            "; ".join(f"{error.where}: {error.message}" for error in errors),
             type_slug="not-ready",
-            errors=trouble,
+            errors=errors,
         )
     return models.Health(status="ok")
 
 
 class _DatabaseCollector(Collector):
-    """Metrics of what the tables hold, read when they are asked for."""
+    """Metrics from the database, queried on each scrape."""
 
-    def __init__(self, services: AppState) -> None:
-        self._services = services
+    def __init__(self, app_state: AppState) -> None:
+        self._app_state = app_state
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("storemon_database_up", "Whether the database can be reached.")
+        up = GaugeMetricFamily("storemon_database_up", "Whether the database is available.")
         now = datetime.now(UTC)
         try:
-            with self._services.database.read() as connection:
+            with self._app_state.database.read() as connection:
                 counts, newest = count_reports_by_status(connection), newest_poll(connection, now)
                 success, failures = latest_success(connection), ingest_failures(connection)
         except DATABASE_ERRORS:
@@ -102,9 +100,7 @@ class _DatabaseCollector(Collector):
             reports.add_metric([status], count)
         yield reports
         if newest is not None:
-            age = GaugeMetricFamily(
-                "storemon_newest_poll_age_seconds", "How long ago the newest poll was made."
-            )
+            age = GaugeMetricFamily("storemon_newest_poll_age_seconds", "Age of the newest poll.")
             age.add_metric([], (now - newest).total_seconds())
             yield age
         yield from _ingest_metrics(success, failures)
@@ -113,32 +109,32 @@ class _DatabaseCollector(Collector):
 def _ingest_metrics(success: IngestRun | None, failures: IngestFailures | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "storemon_ingest_failures",
-        "Ingests that failed since the last one that succeeded; 0: the last one succeeded.",
+        "Failed ingests since the last successful one.",
         value=0 if failures is None else failures.runs,
     )
     if success is not None and success.finished_at is not None:
         yield GaugeMetricFamily(
             "storemon_ingest_last_success_timestamp_seconds",
-            "When all files were last ingested.",
+            "Time of the last successful ingest.",
             value=success.finished_at.timestamp(),
         )
 
 
 @router.get(
     "/metrics",
-    summary="Metrics for Prometheus",
+    summary="Get Prometheus metrics",
     response_class=Response,
     responses={
         HTTPStatus.OK.value: {
-            "description": "In Prometheus' text format.",
+            "description": "Metrics in the Prometheus text format.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
         **problem_responses(),
     },
 )
-def metrics(services: AppStateDep) -> Response:
-    """Requests and their latencies, reports by status, the age of the newest poll."""
-    of_tables = CollectorRegistry(auto_describe=False)
-    of_tables.register(_DatabaseCollector(services))
-    text = generate_latest(REGISTRY) + generate_latest(of_tables)
+def get_metrics(app_state: AppStateDep) -> Response:
+    """Return metrics of requests, reports, polls and ingests."""
+    database_registry = CollectorRegistry(auto_describe=False)
+    database_registry.register(_DatabaseCollector(app_state))
+    text = generate_latest(REGISTRY) + generate_latest(database_registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,6 @@
-"""POST /ingest: start ``ingest_job``, or give the run of it that waits already.
+"""POST /ingest: start ``ingest_job``, or return its run that is already queued.
 
-An endpoint of the systems that came before; its answer has their shape.
+A legacy endpoint; its response has the shape of the previous systems.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from storemon_pipeline.clients.dagster_graphql import (
 )
 from storemon_pipeline.runs import HTTP_REQUEST_TAG, INGEST_JOB
 
-router = APIRouter(tags=["older clients"])
+router = APIRouter(tags=["legacy"])
 
 _MAX_PENDING = 200
 _RETRY_SECONDS = 5
 
 
 class IngestQueue:
-    """Lets one request at a time look for a waiting run and launch one.
+    """Serializes the requests that look for a queued run and launch one.
 
     Attributes
     ----------
     lock : asyncio.Lock
-        Who waits for it holds no thread, which others need.
+        An asyncio lock: waiting requests hold no thread.
     pending : int
-        How many requests wait for it or hold it.
+        Number of requests that hold the lock or wait for it.
     """
 
     def __init__(self) -> None:
@@ -50,15 +50,15 @@ _queue = IngestQueue()
 
 @router.post(
     "/ingest",
-    summary="Bring the tables up to date with the raw files",
+    summary="Ingest the raw files",
     responses=problem_responses(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
 )
-async def start_ingest(services: AppStateDep, request: Request) -> models.Launched:
-    """Start ``ingest_job``. While a run of it waits to start, that one is given."""
+async def start_ingest(app_state: AppStateDep, request: Request) -> models.Launched:
+    """Start `ingest_job`, or return its run that is already queued."""
     if _queue.pending >= _MAX_PENDING:
         raise ProblemError(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"{_MAX_PENDING} requests for {INGEST_JOB} wait for Dagster: try again in "
+            f"{_MAX_PENDING} requests for {INGEST_JOB} are pending: try again in "
             f"{_RETRY_SECONDS} seconds",
             type_slug="too-many-queued",
             headers={"Retry-After": str(_RETRY_SECONDS)},
@@ -66,8 +66,8 @@ async def start_ingest(services: AppStateDep, request: Request) -> models.Launch
     _queue.pending += 1
     try:
         async with _queue.lock:
-            launch = partial(_launch_or_join, services.dagster, request.state.id)
-            return await to_thread.run_sync(launch, limiter=services.writers)
+            launch = partial(_launch_or_join, app_state.dagster, request.state.id)
+            return await to_thread.run_sync(launch, limiter=app_state.writers)
     finally:
         _queue.pending -= 1
 
@@ -76,16 +76,16 @@ def _launch_or_join(dagster: DagsterGraphQLClient, http_request_id: str) -> mode
     try:
         run_id = dagster.waiting_run(INGEST_JOB)
         if run_id is not None:
-            message = f"{INGEST_JOB} waits to start already: this run reads the files as they are"
+            message = f"{INGEST_JOB} is already queued: its run will read the current files"
             return models.Launched(run_id=run_id, message=message)
         run_id = dagster.launch(INGEST_JOB, {}, {HTTP_REQUEST_TAG: http_request_id})
     except DagsterUnavailableError as error:
-        detail = f"Dagster cannot be reached, so nothing was started: {error}"
+        detail = f"Dagster is unavailable, nothing was started: {error}"
         raise dagster_unavailable(detail) from error
     except LaunchRejectedError as error:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            f"Dagster refuses to start {INGEST_JOB}: {error}",
+            f"Dagster rejected the launch of {INGEST_JOB}: {error}",
             type_slug="launch-refused",
         ) from error
     started = datetime.now(UTC).isoformat(timespec="seconds")

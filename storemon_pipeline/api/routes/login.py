@@ -16,36 +16,33 @@ from storemon_pipeline.pages.rendering import login_page
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-# The way in
-
-
 @router.get("/login")
-def login(services: AppStateDep) -> Response:
-    """The form that takes a token."""
-    if not services.settings.api_tokens:
+def login(app_state: AppStateDep) -> Response:
+    """Show the login form."""
+    if not app_state.settings.api_tokens:
         return RedirectResponse("./", HTTPStatus.SEE_OTHER)
-    return page_response(login_page(way="./", leads_to="/"))
+    return page_response(login_page(root="./", next_path="/"))
 
 
 @router.post("/login")
-def submit_login(services: AppStateDep, request: Request, form: UrlencodedForm) -> Response:
-    """Keep a token that is known as a cookie; or forget it, where the form says so."""
+def submit_login(app_state: AppStateDep, request: Request, form: UrlencodedForm) -> Response:
+    """Store a valid token in the session cookie, or log out."""
     if "leave" in form:
-        gone = RedirectResponse("./login", HTTPStatus.SEE_OTHER)
-        gone.delete_cookie(SESSION_COOKIE)
-        return gone
+        response = RedirectResponse("./login", HTTPStatus.SEE_OTHER)
+        response.delete_cookie(SESSION_COOKIE)
+        return response
     token = "".join(form.get("token", ())).strip().encode()
-    leads_to = "".join(form.get("next", ()))
-    if TokenStore(services.settings.api_tokens).get_scope(token) is None:
-        text = login_page(way="./", leads_to=leads_to, problem="This token is not known.")
+    next_url = "".join(form.get("next", ()))
+    if TokenStore(app_state.settings.api_tokens).get_scope(token) is None:
+        text = login_page(root="./", next_path=next_url, problem="Unknown token.")
         return page_response(text, HTTPStatus.UNAUTHORIZED)
-    # behind the dot and the slash it is a path of this API, whatever it begins with
-    answer = RedirectResponse(f"./{leads_to.lstrip('/')}", HTTPStatus.SEE_OTHER)
-    answer.set_cookie(
+    # prefix with `./` so that `next` cannot redirect to another host (open redirect)
+    response = RedirectResponse(f"./{next_url.lstrip('/')}", HTTPStatus.SEE_OTHER)
+    response.set_cookie(
         SESSION_COOKIE,
         encode_session(token),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return answer
+    return response

@@ -1,24 +1,24 @@
-"""/v1/reports: ask for a report, see how it is, fetch its files, cancel or remove it."""
+"""/v1/reports: create, list, get, cancel and delete reports."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field, TypeAdapter
 
 from storemon_pipeline.api import models
-from storemon_pipeline.api.content_negotiation import CSV, HTML
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import ProblemError, dagster_unavailable, problem_responses
-from storemon_pipeline.api.file_responses import (
-    REPORT_MEDIA_TYPES,
-    range_responses,
-    report_file_response,
-    send_store_rows,
-    text_content,
+from storemon_pipeline.api.errors import dagster_unavailable, problem_responses
+from storemon_pipeline.api.file_responses import REPORT_MEDIA_TYPES
+from storemon_pipeline.api.pagination import CursorQuery, Paginator
+from storemon_pipeline.api.report_lookup import (
+    ReportId,
+    get_report_by_id_or_404,
+    get_report_or_404,
 )
 from storemon_pipeline.api.report_submission import submit_report
 from storemon_pipeline.api.threads import run_in_writer_thread
@@ -32,32 +32,17 @@ from storemon_pipeline.storage.reports import (
     RUNNING,
     ReportRecord,
     cancel_report,
-    find_report,
-    newest_standard_report,
     read_reports,
 )
 from storemon_pipeline.storage.retention import drop_report_row
-from storemon_pipeline.uptime.messages import quote_value
-from storemon_pipeline.uptime.report_request import ReportSpec, StoreId, parse_instant
+from storemon_pipeline.uptime.report_request import Instant, ReportSpec
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
-ReportId = Annotated[
-    str,
-    Path(
-        description=(
-            "The id that was given when the report was asked for, or its run's; latest for the "
-            "newest report of all stores over the default windows by the default rules."
-        ),
-    ),
-]
-OfStore = Annotated[
-    StoreId | None, Query(description="Only the rows of this store; none where it has none.")
-]
-LATEST = "latest"
-"""In place of an id: the newest standard report."""
-
 ROWS = "report.json"
+REPORT_PAGINATOR = Paginator[tuple[datetime, str]](
+    TypeAdapter(tuple[Instant, Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,255}$")]])
+)
 _EXAMPLES = {
     "default": {
         "summary": "The last hour, day and week of all stores",
@@ -83,81 +68,43 @@ _EXAMPLES = {
 }
 
 
-def to_report_model(services: AppState, state: ReportRecord) -> models.Report:
-    """A report as the API shows it."""
-    home = f"/v1/reports/{state.report_id}"
-    names = (*REPORT_MEDIA_TYPES, ROWS) if state.status == COMPLETE else ()
+def to_report_model(app_state: AppState, record: ReportRecord) -> models.Report:
+    """Return the response model of a report."""
+    home = f"/v1/reports/{record.report_id}"
+    names = (*REPORT_MEDIA_TYPES, ROWS) if record.status == COMPLETE else ()
     files = {name: f"{home}/{name}" for name in names}
-    run = f"{services.ui_url}/runs/{state.run_id}" if state.run_id else None
+    run = f"{app_state.ui_url}/runs/{record.run_id}" if record.run_id else None
     return models.Report(
-        id=state.report_id,
-        status=state.status,
-        run_id=state.run_id,
-        request=state.request,
-        as_of=state.as_of,
-        requested_at=state.requested_at,
-        finished_at=state.finished_at,
-        stores=state.stores,
-        error=state.error,
-        links=models.Links(self=home, page=f"/reports/{state.report_id}", run=run, files=files),
+        id=record.report_id,
+        status=record.status,
+        run_id=record.run_id,
+        request=record.request,
+        as_of=record.as_of,
+        requested_at=record.requested_at,
+        finished_at=record.finished_at,
+        stores=record.stores,
+        error=record.error,
+        links=models.Links(self=home, page=f"/reports/{record.report_id}", run=run, files=files),
     )
 
 
-def get_report_or_404(services: AppState, report_id: str) -> ReportRecord:
-    """A report by its id, or the newest standard one by the name ``latest``.
-
-    It is given in place of a redirect, which not every client follows.
-
-    Raises
-    ------
-    ProblemError
-        404 where there is none.
-    """
-    if report_id != LATEST:
-        return found_by_id(services, report_id)
-    with services.database.read() as connection:
-        state = newest_standard_report(connection)
-    if state is None:
-        msg = (
-            "no report of all stores over the default windows by the default rules is Complete "
-            "yet: POST /v1/reports without a body asks for one"
-        )
-        raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="no-report")
-    return state
-
-
-def found_by_id(services: AppState, report_id: str) -> ReportRecord:
-    """A report by its id.
-
-    Raises
-    ------
-    ProblemError
-        404 where there is none.
-    """
-    state = None
-    if is_valid_report_id(
-        report_id
-    ):  # or else no database need be asked, and some text it cannot take
-        with services.database.read() as connection:
-            state = find_report(connection, report_id)
-    if state is None:
-        msg = f"no report has the id {report_id}: GET /v1/reports lists them all"
-        raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="unknown-report")
-    return state
+def report_key(record: ReportRecord) -> tuple[datetime, str]:
+    """Return the sort key of a report in lists."""
+    return record.requested_at, record.report_id
 
 
 @router.post(
     "",
     status_code=HTTPStatus.ACCEPTED,
     response_model=models.Report,
-    summary="Ask for a report",
+    summary="Create a report",
     responses={
         HTTPStatus.ACCEPTED.value: {
-            "description": "It is on record, and is made or will be.",
+            "description": "Accepted; the report is or will be in progress.",
             "headers": {
-                "Location": {"description": "The report.", "schema": {"type": "string"}},
+                "Location": {"description": "URL of the report.", "schema": {"type": "string"}},
                 "Retry-After": {
-                    "description": "In how many seconds to look again.",
+                    "description": "Seconds to wait before polling the report.",
                     "schema": {"type": "integer"},
                 },
             },
@@ -171,7 +118,7 @@ def found_by_id(services: AppState, report_id: str) -> ReportRecord:
 )
 @run_in_writer_thread
 def create_report(
-    services: AppStateDep,
+    app_state: AppStateDep,
     request: Request,
     spec: Annotated[ReportSpec | None, Body(openapi_examples=_EXAMPLES)] = None,
     idempotency_key: Annotated[
@@ -180,173 +127,116 @@ def create_report(
             min_length=1,
             max_length=200,
             pattern=r"^[\x21-\x7e]+$",
-            description="Requests with the same key are one request.",
+            description="Makes the request idempotent: repeating a key returns the first report.",
         ),
     ] = None,
 ) -> JSONResponse:
-    """Ask for a report: without a body, of the last hour, day and week of all stores.
+    """Request a report; without a body, of the last hour, day and week of all stores.
 
-    It is made by a run of Dagster's. While Dagster is away it waits, and is made once it is back.
-    An equal request, while one is in progress, gives that one.
+    A Dagster run makes the report. While Dagster is unavailable, the request stays pending. If an
+    equal request is in progress, its report is returned.
     """
-    state = submit_report(
-        services,
+    record = submit_report(
+        app_state,
         spec or ReportSpec(),
         http_request_id=request.state.id,
         key=idempotency_key,
     )
-    shown = to_report_model(services, state)
+    report = to_report_model(app_state, record)
     return JSONResponse(
-        shown.model_dump(mode="json"),
+        report.model_dump(mode="json"),
         HTTPStatus.ACCEPTED,
-        {"Location": shown.links.self, "Retry-After": "1"},
+        {"Location": report.links.self, "Retry-After": "1"},
     )
 
 
-def _parse_before(before: str | None) -> tuple[datetime, str] | None:
-    if before is None:
-        return None
-    instant, _, report_id = before.partition("~")
-    try:
-        requested_at = parse_instant(instant)
-    except ValueError:
-        requested_at = None
-    if not isinstance(requested_at, datetime) or not is_valid_report_id(report_id):
-        msg = f"before is {quote_value(before)}: it is what the link to the next page gives"
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
-    return requested_at, report_id
-
-
-@router.get("", summary="All reports", responses=problem_responses())
+@router.get("", summary="List reports", responses=problem_responses())
 def list_reports(
-    services: AppStateDep,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many on a page.")] = 20,
-    before: Annotated[
-        str | None,
-        Query(
-            max_length=200,
-            pattern=r"^[0-9:.TZ-]+~[A-Za-z0-9._-]+$",
-            description="As the link to the next page has it.",
-        ),
-    ] = None,
+    app_state: AppStateDep,
+    limit: Annotated[int, Query(ge=1, le=100, description="Page size.")] = 20,
+    cursor: CursorQuery = None,
 ) -> models.Reports:
-    """All reports, whoever asked for them, newest first."""
-    with services.database.read() as connection:
-        states = read_reports(connection, limit=limit + 1, before=_parse_before(before))
-    shown, last = states[:limit], states[limit - 1] if len(states) > limit else None
-    following = None
-    if last is not None:
-        instant = last.requested_at.isoformat().replace("+00:00", "Z")
-        following = f"/v1/reports?limit={limit}&before={instant}~{last.report_id}"
+    """List all reports, newest first."""
+    before = REPORT_PAGINATOR.decode(cursor)
+    with app_state.database.read() as connection:
+        records = read_reports(connection, limit=limit + 1, before=before)
+    page = REPORT_PAGINATOR.page(records, limit, report_key)
     return models.Reports(
-        reports=[to_report_model(services, state) for state in shown], next=following
+        reports=[to_report_model(app_state, record) for record in page.items],
+        next=page.next_link("/v1/reports", {"limit": limit}),
     )
-
-
-@router.get("/{report_id}", summary="A report", responses=problem_responses(HTTPStatus.NOT_FOUND))
-def get_report(services: AppStateDep, report_id: ReportId) -> models.Report:
-    """What is known of a report."""
-    state = get_report_or_404(services, report_id)
-    shown = to_report_model(services, state)
-    if state.status == RUNNING and state.run_id is not None:
-        try:
-            progress = services.dagster.progress(state.run_id)
-        except DagsterUnavailableError:
-            progress = None
-        if progress is not None:
-            shown.progress = models.Progress(
-                done=progress.done, steps=progress.steps, running=progress.running
-            )
-    return shown
 
 
 @router.get(
-    "/{report_id}/{file}",
-    summary="A file of a report",
-    response_class=Response,
-    responses={
-        HTTPStatus.OK.value: {
-            "description": "The file.",
-            "content": text_content(CSV, HTML),
-        },
-        **range_responses(CSV, HTML),
-        **problem_responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-    },
+    "/{report_id}", summary="Get a report", responses=problem_responses(HTTPStatus.NOT_FOUND)
 )
-def get_report_file(
-    services: AppStateDep,
-    request: Request,
-    report_id: ReportId,
-    file: Literal[
-        "report.csv",
-        "report_full.csv",
-        "downtime_events.csv",
-        "downtime_by_hour.csv",
-        "report.html",
-    ],
-    store_id: OfStore = None,
-) -> Response:
-    """A file of a Complete report: whole, in ranges, compressed, or the rows of one store."""
-    state = get_report_or_404(services, report_id)
-    if store_id is not None:
-        return send_store_rows(services, state, file, store_id)
-    stem, _, ending = file.partition(".")
-    return report_file_response(
-        services, request, state, file, attachment=f"{stem}_{state.report_id}.{ending}"
-    )
+def get_report(app_state: AppStateDep, report_id: ReportId) -> models.Report:
+    """Return a report, with the progress of its run."""
+    record = get_report_or_404(app_state, report_id)
+    report = to_report_model(app_state, record)
+    if record.status == RUNNING and record.run_id is not None:
+        try:
+            progress = app_state.dagster.progress(record.run_id)
+        except DagsterUnavailableError:
+            progress = None
+        if progress is not None:
+            report.progress = models.Progress(
+                done=progress.done, steps=progress.steps, running=progress.running
+            )
+    return report
 
 
 @router.delete(
     "/{report_id}",
-    summary="Cancel or remove a report",
+    summary="Cancel or delete a report",
     response_class=Response,
     status_code=HTTPStatus.NO_CONTENT,
     responses={
         HTTPStatus.ACCEPTED.value: {
-            "description": "It was in progress, and is canceled.",
+            "description": "The report was in progress and is canceled.",
             "model": models.Report,
         },
-        HTTPStatus.NO_CONTENT.value: {"description": "It had ended, and is removed."},
+        HTTPStatus.NO_CONTENT.value: {"description": "The report was finished and is deleted."},
         **problem_responses(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
     },
 )
 @run_in_writer_thread
-def delete_report(services: AppStateDep, report_id: ReportId) -> Response:
-    """Cancel a report that is in progress; remove one that has ended, with its files."""
-    state = found_by_id(services, report_id)
-    if state.status in IN_PROGRESS:
-        _cancel_report(services, state)
-        shown = to_report_model(services, found_by_id(services, state.report_id))
-        return JSONResponse(shown.model_dump(mode="json"), HTTPStatus.ACCEPTED)
-    # the row is what it is found by: whatever stops this half way, it can be repeated
-    for each in {state.report_id, state.run_id} - {None}:
-        if is_valid_report_id(str(each)):
-            delete_report_files(services.settings.reports_path, str(each))
-    with services.database.registry_transaction() as connection:
-        drop_report_row(connection, state.report_id)
+def delete_report(app_state: AppStateDep, report_id: ReportId) -> Response:
+    """Cancel a report in progress, or delete a finished one with its files."""
+    record = get_report_by_id_or_404(app_state, report_id)
+    if record.status in IN_PROGRESS:
+        _cancel_report(app_state, record)
+        report = to_report_model(app_state, get_report_by_id_or_404(app_state, record.report_id))
+        return JSONResponse(report.model_dump(mode="json"), HTTPStatus.ACCEPTED)
+    # delete the row last, so that an interrupted deletion can be repeated
+    for directory in {record.report_id, record.run_id} - {None}:
+        if is_valid_report_id(str(directory)):
+            delete_report_files(app_state.settings.reports_path, str(directory))
+    with app_state.database.registry_transaction() as connection:
+        drop_report_row(connection, record.report_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _cancel_report(services: AppState, state: ReportRecord) -> None:
-    if state.run_id is None:
-        with services.database.registry_transaction(lock="requests") as connection:
-            if cancel_request(connection, state.report_id):
+def _cancel_report(app_state: AppState, record: ReportRecord) -> None:
+    if record.run_id is None:
+        with app_state.database.registry_transaction(lock="requests") as connection:
+            if cancel_request(connection, record.report_id):
                 return
-        state = found_by_id(services, state.report_id)
-        if state.run_id is None or state.status not in IN_PROGRESS:
-            return  # somebody else has canceled it, or it has ended
-    with services.database.read() as connection:
-        is_dead = state.run_id in stale_heartbeats(connection, datetime.now(UTC))
-    if is_dead:  # Dagster could not reach its process; a sensor marks the run as canceled
-        with services.database.registry_transaction() as connection:
-            cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
+        record = get_report_by_id_or_404(app_state, record.report_id)
+        if record.run_id is None or record.status not in IN_PROGRESS:
+            return  # canceled by another request, or finished
+    with app_state.database.read() as connection:
+        is_dead = record.run_id in stale_heartbeats(connection, datetime.now(UTC))
+    if is_dead:  # Dagster cannot reach its process; a sensor marks the run as canceled
+        with app_state.database.registry_transaction() as connection:
+            cancel_report(connection, record.run_id, canceled_at=datetime.now(UTC))
         return
     try:
-        services.dagster.terminate(state.run_id)
+        app_state.dagster.terminate(record.run_id)
     except RunNotFoundError:
-        # of another history of Dagster's: nothing makes this report, and no sensor will say so
-        with services.database.registry_transaction() as connection:
-            cancel_report(connection, state.run_id, canceled_at=datetime.now(UTC))
+        # the run is not in this Dagster instance: no sensor will cancel the report
+        with app_state.database.registry_transaction() as connection:
+            cancel_report(connection, record.run_id, canceled_at=datetime.now(UTC))
     except DagsterUnavailableError as error:
-        detail = f"Dagster could not cancel the run {state.run_id}: {error}"
+        detail = f"Dagster could not cancel the run {record.run_id}: {error}"
         raise dagster_unavailable(detail) from error

@@ -1,4 +1,4 @@
-"""/v1/stores: which there are, what is known of one, and which status it has when."""
+"""/v1/stores: list and get stores, and their status intervals."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import pandas as pd
 from fastapi import APIRouter, Path, Query
+from pydantic import TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
 from storemon_pipeline.api.errors import ProblemError, problem_responses
+from storemon_pipeline.api.pagination import CursorQuery, Paginator
 from storemon_pipeline.api.report_submission import unanswerable
-from storemon_pipeline.evaluation.store_inputs import read_store_inputs
+from storemon_pipeline.evaluation.store_inputs import read_store_intervals
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.reference_data import read_opening_hours
@@ -28,7 +29,7 @@ from storemon_pipeline.storage.stores import (
     read_stored_hours,
     search_stores,
 )
-from storemon_pipeline.uptime.opening_hours import open_hours
+from storemon_pipeline.uptime.conversions import to_iso_z, to_records
 from storemon_pipeline.uptime.report_request import (
     STORE_ID_PATTERN,
     Instant,
@@ -37,7 +38,6 @@ from storemon_pipeline.uptime.report_request import (
     refuse_future,
 )
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status_intervals import status_intervals
 
 router = APIRouter(prefix="/v1/stores", tags=["stores"])
 
@@ -45,20 +45,21 @@ MAX_RANGE = timedelta(days=92)
 DEFAULT_RANGE = timedelta(days=7)
 LEGACY_TIMESTAMP_FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 
-StoreIdInPath = Annotated[str, Path(description="The store.")]
+StoreIdInPath = Annotated[str, Path(description="The id of the store.")]
+STORE_PAGINATOR = Paginator[str](TypeAdapter(StoreId))
 
 
-def get_store_or_404(services: AppState, store_id: str) -> StoreDetails:
-    """What the tables hold of a store.
+def get_store_or_404(app_state: AppState, store_id: str) -> StoreDetails:
+    """Return a store by its id.
 
     Raises
     ------
     ProblemError
-        404 where it was never polled; what is no id, or not even text, never was.
+        404 if it was never polled, or the id is invalid.
     """
     store = None
     if re.fullmatch(STORE_ID_PATTERN, store_id):
-        with services.database.read() as connection:
+        with app_state.database.read() as connection:
             store = find_store(connection, store_id)
     if store is None:
         msg = f"store {store_id} was never polled: check the id against store_status"
@@ -67,7 +68,7 @@ def get_store_or_404(services: AppState, store_id: str) -> StoreDetails:
 
 
 def to_store_summary(store: StoreDetails) -> models.StoreSummary:
-    """What the tables hold of a store, with instants as older clients read them."""
+    """Return the summary of a store, with timestamps in the legacy format."""
     return models.StoreSummary(
         data_available_from=store.first_poll_utc.strftime(LEGACY_TIMESTAMP_FORMAT),
         data_available_until=store.last_poll_utc.strftime(LEGACY_TIMESTAMP_FORMAT),
@@ -85,88 +86,83 @@ def _facts(store: StoreDetails) -> dict[str, Any]:
     }
 
 
-def _latest_metrics(services: AppState, store_id: str) -> models.LatestFigures | None:
-    """The store's row of the newest complete report."""
-    with services.database.read() as connection:
-        state = latest_complete_report(connection)
-    if state is None or state.as_of is None:
+def _latest_metrics(app_state: AppState, store_id: str) -> models.LatestFigures | None:
+    """Return the store's row of the latest complete report of all stores; None if it has none."""
+    with app_state.database.read() as connection:
+        record = latest_complete_report(connection)
+    if record is None or record.as_of is None:
         return None
-    path = services.settings.reports_path / str(state.run_id) / REPORT_FULL
+    path = app_state.settings.reports_path / str(record.run_id) / REPORT_FULL
     if not path.is_file():
         return None
     rows = read_store_rows(path, store_id).to_pylist()
     if not rows:
         return None
     figures = {name: _to_json(value) for name, value in rows[0].items() if name != "store_id"}
-    return models.LatestFigures(report_id=state.report_id, as_of=state.as_of, figures=figures)
+    return models.LatestFigures(report_id=record.report_id, as_of=record.as_of, figures=figures)
 
 
-def _now(services: AppState, store: StoreDetails) -> models.StoreNow | None:
-    """How the store is at the newest poll of the data; None where it was polled only later."""
-    with services.database.read() as connection:
+def _now(app_state: AppState, store: StoreDetails) -> models.StoreNow | None:
+    """Return the store's status at the newest poll; None if all its polls are later."""
+    with app_state.database.read() as connection:
         newest = newest_poll(connection, datetime.now(UTC))
         if newest is None or store.first_poll_utc > newest:
             return None
         hours = read_opening_hours(connection, store.store_id)
     stores = pd.DataFrame({"store_id": [store.store_id], "timezone": [store.timezone]})
-    as_of, no_data_after = pd.Timestamp(newest), services.settings.no_data_after
+    as_of, no_data_after = pd.Timestamp(newest), app_state.settings.no_data_after
     current = read_current_status(
-        services.database, stores, hours, as_of, UptimeRules(), no_data_after
+        app_state.database, stores, hours, as_of, UptimeRules(), no_data_after
     ).iloc[0]
     poll = None if pd.isna(current["poll_utc"]) else current["poll_utc"].to_pydatetime()
     return models.StoreNow(status=current["status"], as_of=newest, poll_utc=poll)
 
 
 def _to_json(value: object) -> object:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return to_iso_z(value) if isinstance(value, datetime) else value
 
 
-@router.get("", summary="All stores", responses=problem_responses())
+@router.get("", summary="List stores", responses=problem_responses())
 def list_stores(
-    services: AppStateDep,
+    app_state: AppStateDep,
     q: Annotated[
         str,
         Query(
             max_length=64,
             pattern=r"^[A-Za-z0-9._:-]*$",
-            description="Only those with this in their id, in either case.",
+            description="Only stores whose id contains this text, case-insensitively.",
             examples=["148"],
         ),
     ] = "",
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many on a page.")] = 100,
-    after: Annotated[
-        StoreId | None, Query(description="As the link to the next page has it.")
-    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Page size.")] = 100,
+    cursor: CursorQuery = None,
 ) -> models.Stores:
-    """Every store that was ever polled, or those with a part of their id."""
-    with services.database.read() as connection:
-        found = search_stores(connection, q, limit + 1, after=after)
-    shown, following = found.stores[:limit], None
-    if len(found.stores) > limit:
-        asked = {"q": q} if q else {}
-        query = urlencode(asked | {"limit": limit, "after": shown[-1][0]})
-        following = f"/v1/stores?{query}"
+    """List polled stores, optionally those with a text in their id."""
+    after = STORE_PAGINATOR.decode(cursor)
+    with app_state.database.read() as connection:
+        result = search_stores(connection, q, limit + 1, after=after)
+    page = STORE_PAGINATOR.page(result.stores, limit, lambda store: store[0])
     return models.Stores(
-        total=found.total,
+        total=result.total,
         stores=[
             models.ListedStore(store_id=store_id, last_poll_utc=last_poll)
-            for store_id, last_poll in shown
+            for store_id, last_poll in page.items
         ],
-        next=following,
+        next=page.next_link("/v1/stores", {"q": q or None, "limit": limit}),
     )
 
 
-@router.get("/{store_id}", summary="A store", responses=problem_responses(HTTPStatus.NOT_FOUND))
-def get_store(services: AppStateDep, store_id: StoreIdInPath) -> models.Store:
-    """What the tables hold of a store, and its figures in the newest report of all stores."""
-    store = get_store_or_404(services, store_id)
-    with services.database.read() as connection:
+@router.get("/{store_id}", summary="Get a store", responses=problem_responses(HTTPStatus.NOT_FOUND))
+def get_store(app_state: AppStateDep, store_id: StoreIdInPath) -> models.Store:
+    """Return a store: its data, status, and figures in the latest report of all stores."""
+    store = get_store_or_404(app_state, store_id)
+    with app_state.database.read() as connection:
         hours = read_stored_hours(connection, store_id)
     return models.Store(
         **_facts(store),
         data_available_from=store.first_poll_utc,
         data_available_until=store.last_poll_utc,
-        now=_now(services, store),
+        now=_now(app_state, store),
         timezone_known=store.timezone_known,
         opening_hours=[
             models.WeeklyOpening(day_of_week=day, start_time_local=start, end_time_local=end)
@@ -182,31 +178,32 @@ def get_store(services: AppStateDep, store_id: StoreIdInPath) -> models.Store:
             )
             for day, openings in hours.special
         ],
-        latest=_latest_metrics(services, store_id),
+        latest=_latest_metrics(app_state, store_id),
     )
 
 
 @router.get(
     "/{store_id}/status",
-    summary="A store's status intervals and opening intervals",
+    summary="Get the status intervals and open intervals of a store",
     responses=problem_responses(HTTPStatus.NOT_FOUND),
 )
 def get_store_status(
-    services: AppStateDep,
+    app_state: AppStateDep,
     store_id: StoreIdInPath,
     start: Annotated[
-        Instant | None, Query(description="The beginning; a week before the end if not given.")
+        Instant | None, Query(description="Start of the range; by default a week before its end.")
     ] = None,
     end: Annotated[
-        Instant | None, Query(description="The end; the store's last poll if not given.")
+        Instant | None,
+        Query(description="End of the range; by default the last poll of the store."),
     ] = None,
 ) -> models.StoreStatus:
-    """Which status a store has when, by the default rules, and when it is open."""
-    store = get_store_or_404(services, store_id)
+    """Return the status intervals and open intervals of a store, by the default rules."""
+    store = get_store_or_404(app_state, store_id)
     now = datetime.now(UTC)
-    for name, given in (("start", start), ("end", end)):
+    for name, value in (("start", start), ("end", end)):
         try:
-            refuse_future(name, given or now, now)
+            refuse_future(name, value or now, now)
         except UnanswerableError as error:
             raise unanswerable(error, "query") from error
     until = pd.Timestamp(end or min(store.last_poll_utc, now))
@@ -217,21 +214,14 @@ def get_store_status(
             f"{MAX_RANGE.days} days"
         )
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
-    rules = UptimeRules()
-    known = read_store_inputs(services.database, store, since, until, rules)
-    opened = open_hours(known.stores, known.hours, since, until, rules)
-    intervals = status_intervals(
-        known.stores, known.polls, opened, known.hours, since, until, rules
+    open_table, status_table = read_store_intervals(
+        app_state.database, store, since, until, UptimeRules()
     )
     return models.StoreStatus(
         store_id=store.store_id,
         timezone=store.timezone,
         start=since.to_pydatetime(),
         end=until.to_pydatetime(),
-        status_intervals=_records(intervals),
-        open_intervals=_records(opened),
+        status_intervals=to_records(status_table.drop(columns="store_id")),
+        open_intervals=to_records(open_table.drop(columns="store_id")),
     )
-
-
-def _records(table: pd.DataFrame) -> Any:
-    return table.drop(columns="store_id").to_dict("records")

@@ -1,1 +1,1 @@
-"""Assets, a module for each group of the UI."""
+"""Assets, one module per asset group."""

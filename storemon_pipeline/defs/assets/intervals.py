@@ -1,14 +1,15 @@
-"""The assets in between: open_hours, status_intervals and current_status, by slices of stores."""
+"""Assets of the group `intervals`, computed in batches of stores."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 import pandas as pd
 
+from storemon_pipeline.concurrency import prefetch
 from storemon_pipeline.defs.io_managers import LazyTable, TableBatches
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_table import run_table
-from storemon_pipeline.evaluation.poll_lookback import read_ahead, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_polls_with_lookback
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.uptime import opening_hours as hours
 from storemon_pipeline.uptime import status_intervals as status
@@ -23,10 +24,10 @@ _GROUP = "intervals"
 @run_table(
     group_name=_GROUP,
     kinds={"pandas", "parquet"},
-    schema={"store_id": "text", "open_utc": "timestamp", "close_utc": "timestamp: not included"},
+    schema={"store_id": "text", "open_utc": "timestamp", "close_utc": "timestamp: exclusive"},
     description=(
-        "When each store is open within the span of the windows, in UTC: its opening "
-        "hours placed on real dates by its own clock, overlaps merged (rule 3)."
+        "Opening windows of each store within the report's windows, in UTC: opening hours placed "
+        "on dates in the store's time zone, overlaps merged (rule 3)."
     ),
 )
 def open_hours(
@@ -36,16 +37,18 @@ def open_hours(
     weekly_hours: LazyTable,
     special_dates: LazyTable,
 ) -> TableBatches:
-    """Place the opening hours on real dates."""
+    """Place the opening hours on dates."""
     start, end = map(pd.Timestamp, report_request.span)
 
-    def slices() -> Iterator[pd.DataFrame]:
+    def batches() -> Iterator[pd.DataFrame]:
         for stores in batch_stores(polled_stores.all(), report_request.span):
-            written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
-            yield hours.open_hours(stores, written, start, end, report_request.rules)
+            opening_hours = OpeningHours(
+                weekly_hours.of_stores(stores), special_dates.of_stores(stores)
+            )
+            yield hours.open_hours(stores, opening_hours, start, end, report_request.rules)
             context.log.info("Open hours of %s", describe_stores(stores))
 
-    return TableBatches(slices())
+    return TableBatches(batches())
 
 
 @run_table(
@@ -55,12 +58,12 @@ def open_hours(
     schema={
         "store_id": "text",
         "start_utc": "timestamp",
-        "end_utc": "timestamp: not included",
+        "end_utc": "timestamp: exclusive",
         "status": "text: active or inactive",
     },
     description=(
-        "Which status each store has when, by its polls and the rules of interpolation (rules 4 "
-        "to 7). Not cut to opening hours; what no interval covers is unobserved."
+        "Status of each store over time, interpolated from its polls (rules 4 to 7). Not limited "
+        "to opening hours; time that no interval covers is unobserved."
     ),
 )
 def status_intervals(
@@ -72,27 +75,34 @@ def status_intervals(
     special_dates: LazyTable,
     open_hours: LazyTable,
 ) -> TableBatches:
-    """Say for which stretch of time each poll speaks."""
+    """Compute the interval that each poll's status covers."""
     start, as_of = map(pd.Timestamp, report_request.span)
     rules = report_request.rules
 
     def read(stores: pd.DataFrame) -> tuple[pd.DataFrame, OpeningHours, pd.DataFrame]:
-        written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
-        polls = read_polls_with_lookback(storemon.database, stores, written, start, as_of, rules)
-        return stores, written, polls
+        opening_hours = OpeningHours(
+            weekly_hours.of_stores(stores), special_dates.of_stores(stores)
+        )
+        polls = read_polls_with_lookback(
+            storemon.database, stores, opening_hours, start, as_of, rules
+        )
+        return stores, opening_hours, polls
 
-    def slices() -> Iterator[pd.DataFrame]:
+    def batches() -> Iterator[pd.DataFrame]:
         parts = batch_stores(polled_stores.all(), report_request.span)
-        for stores, written, polls in read_ahead(read, parts):
-            opened = open_hours.of_stores(stores)
-            yield status.status_intervals(stores, polls, opened, written, start, as_of, rules)
-            context.log.info(
-                "Status intervals of %s from %s",
-                describe_stores(stores),
-                pluralize(len(polls), "poll"),
-            )
+        with prefetch(read, parts, PREFETCH_DEPTH) as inputs:
+            for stores, opening_hours, polls in inputs:
+                open_time = open_hours.of_stores(stores)
+                yield status.status_intervals(
+                    stores, polls, open_time, opening_hours, start, as_of, rules
+                )
+                context.log.info(
+                    "Status intervals of %s from %s",
+                    describe_stores(stores),
+                    pluralize(len(polls), "poll"),
+                )
 
-    return TableBatches(slices())
+    return TableBatches(batches())
 
 
 @run_table(
@@ -103,11 +113,11 @@ def status_intervals(
     schema={
         "store_id": "text",
         "status": "text: closed, up, down or no data",
-        "poll_utc": "timestamp: the poll that says so",
+        "poll_utc": "timestamp: the poll that determines the status",
     },
     description=(
-        "How each store is at as_of itself, by a poll that may be at as_of too: closed, up, down, "
-        "or no data where its newest poll is too old to say (rule 7)."
+        "Status of each store at as_of, polls at as_of included: closed, up, down, or no data if "
+        "its newest poll is too old (rule 7)."
     ),
 )
 def current_status_asset(
@@ -117,22 +127,24 @@ def current_status_asset(
     weekly_hours: LazyTable,
     special_dates: LazyTable,
 ) -> TableBatches:
-    """Say how each store is now."""
+    """Determine the status of each store at as_of."""
     as_of, rules = pd.Timestamp(report_request.as_of), report_request.rules
     no_data_after = storemon.settings.no_data_after
 
-    def slices() -> Iterator[pd.DataFrame]:
+    def batches() -> Iterator[pd.DataFrame]:
         for stores in batch_stores(polled_stores.all(), report_request.span):
-            written = OpeningHours(weekly_hours.of_stores(stores), special_dates.of_stores(stores))
+            opening_hours = OpeningHours(
+                weekly_hours.of_stores(stores), special_dates.of_stores(stores)
+            )
             yield read_current_status(
-                storemon.database, stores, written, as_of, rules, no_data_after
+                storemon.database, stores, opening_hours, as_of, rules, no_data_after
             )
 
-    return TableBatches(slices())
+    return TableBatches(batches())
 
 
 def describe_stores(stores: pd.DataFrame) -> str:
-    """A slice of stores in words."""
+    """Describe a batch of stores for the log."""
     if stores.empty:
         return "no stores"
     ids = stores["store_id"]

@@ -1,7 +1,7 @@
-"""The assets made from raw files: polls, hours, time zones; if there are, special hours, targets.
+"""Assets of the group `raw`: the tables that are ingested from raw CSV files.
 
-One step makes all of them, in one transaction, so that a file that is refused leaves every table as
-it was; any of them can still be materialized alone.
+One step ingests them in one transaction, so that a rejected file leaves every table unchanged. Each
+can also be materialized alone.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from storemon_pipeline.defs.metadata import (
     preview,
     records_metadata,
 )
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.bad_rows import MAX_LISTED_BAD_ROWS
 from storemon_pipeline.ingestion.ingest import ingest_files
@@ -49,25 +49,25 @@ BAD_ROWS = "no_bad_rows"
 
 _DESCRIPTIONS = {
     "store_status": (
-        "Polls: was a store `active` or `inactive` at that instant. From `store_status.csv` and "
-        "every `store_status_….csv` beside it; a later row corrects an earlier one."
+        "Polls: whether a store was `active` or `inactive` at a timestamp. From `store_status.csv` "
+        "and all `store_status_….csv`; a later row corrects an earlier one."
     ),
     "business_hours": (
         "Weekly opening hours in each store's local time, from `menu_hours.csv` or "
-        "`business_hours.csv`. A snapshot: a new file replaces it whole. A store without a row is "
+        "`business_hours.csv`. A new file replaces the whole table. A store without a row is "
         "always open."
     ),
     "store_timezones": (
-        "Each store's IANA time zone, from `timezones.csv` or `store_timezones.csv`. A snapshot: a "
-        "new file replaces it whole. A store without one is in America/Chicago."
+        "Each store's IANA time zone, from `timezones.csv` or `store_timezones.csv`. A new file "
+        "replaces the whole table. A store without a row is in America/Chicago."
     ),
     "special_hours": (
-        "Openings of single dates in place of the weekday's: holidays, planned closures. From "
-        "`special_hours.csv`, if there is one. A snapshot: a new file replaces it whole."
+        "Opening hours of single dates, which replace those of the weekday: holidays, planned "
+        "closures. From `special_hours.csv` (optional). A new file replaces the whole table."
     ),
     "service_levels": (
-        "The uptime that each store is to have, where it is another than `STOREMON_TARGET_PCT`. "
-        "From `service_levels.csv`, if there is one. A snapshot: a new file replaces it whole."
+        "SLO target of each store that differs from `STOREMON_TARGET_PCT`. From "
+        "`service_levels.csv` (optional). A new file replaces the whole table."
     ),
 }
 
@@ -94,8 +94,8 @@ def _check(name: str) -> dg.AssetCheckSpec:
         BAD_ROWS,
         asset=name,
         description=(
-            "No row of the file breaks a rule. Bad rows are kept in `quarantined_row` with the "
-            "reason; above `STOREMON_MAX_BAD_SHARE` the run fails and nothing is changed."
+            "All rows of the files are valid. Bad rows are quarantined in `quarantined_row` with "
+            "the reason; above `STOREMON_MAX_BAD_SHARE` the run fails and no table changes."
         ),
     )
 
@@ -105,12 +105,11 @@ def _check(name: str) -> dg.AssetCheckSpec:
     specs=[_spec(name, kind) for name, kind in RAW_ASSETS.items()],
     check_specs=[_check(name) for name in RAW_ASSETS],
     can_subset=True,
-    hooks={mark_report_failed},
 )
 def ingest(
     context: dg.AssetExecutionContext, storemon: StoremonResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Bring the tables up to date with the raw files."""
+    """Ingest the raw files."""
     selected = {
         name: kind
         for name, kind in RAW_ASSETS.items()
@@ -172,7 +171,7 @@ def _files(report: TableResult) -> pd.DataFrame:
                 "bad_rows": file.bad_rows,
                 "rows_in_file": file.total_rows,
                 "bad_rows_in_file": file.total_bad_rows,
-                "waits_for_its_newline": file.partial_line or "",
+                "incomplete_last_line": file.partial_line or "",
             }
             for file in report.files
         ],
@@ -183,7 +182,7 @@ def _files(report: TableResult) -> pd.DataFrame:
             "bad_rows",
             "rows_in_file",
             "bad_rows_in_file",
-            "waits_for_its_newline",
+            "incomplete_last_line",
         ],
     )
 
@@ -191,9 +190,11 @@ def _files(report: TableResult) -> pd.DataFrame:
 def _bad_rows_result(
     name: str, report: TableResult, storemon: StoremonResource
 ) -> dg.AssetCheckResult:
-    """Warn of every bad row in the files as they are, whenever it was read."""
+    """Check for bad rows in the current files, whenever they were read."""
     with storemon.database.read() as connection:
-        first = [read_bad_rows(connection, file.file, MAX_LISTED_BAD_ROWS) for file in report.files]
+        first_rows = [
+            read_bad_rows(connection, file.file, MAX_LISTED_BAD_ROWS) for file in report.files
+        ]
     rows, bad = report.total_rows, report.total_bad_rows
     return dg.AssetCheckResult(
         check_name=BAD_ROWS,
@@ -205,6 +206,8 @@ def _bad_rows_result(
             "bad_rows": bad,
             "bad_share": bad / rows if rows else 0.0,
             "accepted_share": storemon.settings.max_bad_share,
-            "first_bad_rows": records_metadata(pd.concat(first) if first else pd.DataFrame()),
+            "first_bad_rows": records_metadata(
+                pd.concat(first_rows) if first_rows else pd.DataFrame()
+            ),
         },
     )

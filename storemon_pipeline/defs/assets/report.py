@@ -1,8 +1,7 @@
-"""The assets that people came for: uptime_report, downtime_events, downtime_by_hour.
+"""Assets of the group `report`: uptime_report, downtime_events and downtime_by_hour.
 
-One step makes all three from one pass over the stores, and then, when its files are whole and its
-figures have passed their checks, marks the report Complete. Any of the three can still be
-materialized alone.
+One step computes all three in one pass over the stores. It marks the report as Complete once its
+checks have passed and its files are written. Each asset can also be materialized alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from storemon_pipeline.defs.metadata import (
     metric_columns,
     preview,
 )
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.report_summary import WORST, report_summary, worst_stores
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.data_quality import read_data_quality
@@ -43,7 +42,8 @@ from storemon_pipeline.storage.reports import complete_report
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
 from storemon_pipeline.uptime.batches import batch_stores
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.fleet import FleetSummary, store_results
+from storemon_pipeline.uptime.evaluate import store_results
+from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportRequest
 
@@ -57,18 +57,17 @@ ONE_ROW_PER_STORE = "one_row_per_store"
 
 _DESCRIPTIONS = {
     "uptime_report": (
-        "For how long each store was up and down within its opening hours: `report.csv` with the "
-        "figures of each window, `report_full.csv` with unobserved time, percentages, last poll "
-        "and time zone as well. Minutes for the last hour, hours for all else. `report.html` is "
-        "the page to look at: the figures of all stores together, plots, the worst stores."
+        "Uptime and downtime of each store within its opening hours: `report.csv` with both for "
+        "each window; `report_full.csv` also with unobserved time, percentages, last poll and time "
+        "zone. Minutes for the last hour, hours for all other windows. `report.html` shows fleet "
+        "totals, charts and the worst stores."
     ),
     "downtime_events": (
-        "Every stretch of downtime within one opening of a store, with its beginning and end in "
-        "UTC and local time: `downtime_events.csv`."
+        "Each period of downtime within one opening of a store, with start and end in UTC and "
+        "local time: `downtime_events.csv`."
     ),
     "downtime_by_hour": (
-        "When it happens: open time and downtime of each store by local weekday and hour: "
-        "`downtime_by_hour.csv`."
+        "Open time and downtime of each store by local weekday and hour: `downtime_by_hour.csv`."
     ),
 }
 _COLUMNS = {
@@ -76,11 +75,11 @@ _COLUMNS = {
     "downtime_events": column_schema(
         store_id="text",
         start_utc="timestamp",
-        end_utc="timestamp: not included",
-        start_local="timestamp: with its offset from UTC",
-        end_local="timestamp: with its offset from UTC",
-        minutes="float: its length",
-        ongoing="bool: it reaches as_of, and the store is down then",
+        end_utc="timestamp: exclusive",
+        start_local="timestamp: with UTC offset",
+        end_local="timestamp: with UTC offset",
+        minutes="float: duration",
+        ongoing="bool: reaches as_of, and the store is down then",
     ),
     "downtime_by_hour": column_schema(
         store_id="text",
@@ -129,17 +128,16 @@ EVENT_PREVIEW_COLUMNS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing
             UPTIME_WITHIN_OPEN_TIME,
             asset="uptime_report",
             blocking=True,
-            description="Uptime and downtime of a store are never more than its open time.",
+            description="Uptime plus downtime of a store never exceeds its open time.",
         ),
         dg.AssetCheckSpec(
             ONE_ROW_PER_STORE,
             asset="uptime_report",
             blocking=True,
-            description="Every polled store has exactly one row, sorted by its id.",
+            description="Every polled store has exactly one row, sorted by store id.",
         ),
     ],
     can_subset=True,
-    hooks={mark_report_failed},
 )
 def report(
     context: dg.AssetExecutionContext,
@@ -151,7 +149,7 @@ def report(
     status_intervals: LazyTable,
     current_status: LazyTable,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Make the figures, write their files, and mark the report Complete."""
+    """Compute the metrics, write the files, and mark the report as Complete."""
     selected = {key.path[-1] for key in context.selected_asset_keys}
     names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
     stores = polled_stores.all()
@@ -160,39 +158,39 @@ def report(
     files = ReportWriter(storemon.settings.reports_path, context.run.run_id)
     with as_dagster_failure():
         mark_report_started(storemon, context.run, report_request)
-        with files.open(names) as opened, csv_appender(opened) as append:
-            for part in batch_stores(stores, report_request.span):
+        with files.open(names) as open_files, csv_appender(open_files) as append:
+            for batch in batch_stores(stores, report_request.span):
                 results = store_results(
-                    part,
-                    open_hours.of_stores(part),
-                    status_intervals.of_stores(part),
-                    current_status.of_stores(part),
+                    batch,
+                    open_hours.of_stores(batch),
+                    status_intervals.of_stores(batch),
+                    current_status.of_stores(batch),
                     report_request,
                 )
                 append(results)
                 fleet.add(results)
-                context.log.info("Figures of %s", describe_stores(part))
+                context.log.info("Metrics of %s", describe_stores(batch))
             checks = _checks(fleet, len(stores)) if "uptime_report" in selected else []
             if any(not check.passed for check in checks):
-                # before the files appear, so that nobody ever reads a wrong report
+                # before the files appear, so that a wrong report is never read
                 yield from checks
                 raise dg.Failure("; ".join(str(check.description) for check in checks))
-            assumed = summarize_assumptions(
+            assumptions = summarize_assumptions(
                 stores, weekly_hours.all(), report_request.rules.missing_day
             )
             with storemon.database.read() as connection:
-                quality = read_data_quality(connection, assumed)
-            if PAGE in opened:
+                quality = read_data_quality(connection, assumptions)
+            if PAGE in open_files:
                 page = render_report_html(fleet, charts, context.run.run_id, quality=quality)
-                opened[PAGE].write(page.encode())
+                open_files[PAGE].write(page.encode())
             metadata = {
-                name: make(fleet, charts) | _paths(files, name)
-                for name, make in _METADATA.items()
+                name: build(fleet, charts) | _paths(files, name)
+                for name, build in _METADATA.items()
                 if name in selected
             }
         if "uptime_report" in selected:
-            shown_at = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
-            metadata["uptime_report"]["page"] = dg.MetadataValue.url(shown_at)
+            page_url = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
+            metadata["uptime_report"]["page"] = dg.MetadataValue.url(page_url)
             with storemon.database.registry_transaction() as connection:
                 complete_report(
                     connection,
@@ -207,26 +205,26 @@ def report(
                 pluralize(fleet.store_count, "store"),
                 report_request.as_of.isoformat(),
                 files.directory / REPORT,
-                _published(storemon, context.run.run_id, report_request),
+                _publish_latest(storemon, context.run.run_id, report_request),
             )
             context.log.info("%s", report_summary(fleet, files.directory, names, quality))
-    for name, shown in metadata.items():
+    for name, values in metadata.items():
         yield dg.MaterializeResult(
             asset_key=name,
-            metadata=shown,
+            metadata=values,
             check_results=checks if name == "uptime_report" else [],
         )
 
 
-def _published(storemon: StoremonResource, run_id: str, request: ReportRequest) -> str:
-    """Publish the newest standard report, and say whether that is this one."""
+def _publish_latest(storemon: StoremonResource, run_id: str, request: ReportRequest) -> str:
+    """Publish the newest standard report; return the end of the log line about it."""
     settings = storemon.settings
     target = settings.latest_report_path
     latest = publish_latest(storemon.database, settings.reports_path, target)
     if latest is not None and latest.run_id == run_id:
         return f", and as the newest in {target}"
     if not request.is_standard:
-        return f"; {target} is kept for reports of all stores with default windows and rules"
+        return f"; {target} is only for reports of all stores with default windows and rules"
     if latest is not None and latest.as_of is not None:
         return f"; {target} stays the newer one as of {latest.as_of.isoformat()}"
     return ""
@@ -234,34 +232,37 @@ def _published(storemon: StoremonResource, run_id: str, request: ReportRequest) 
 
 def _paths(files: ReportWriter, name: str) -> dict[str, Any]:
     return {
-        file: dg.MetadataValue.path(str(files.directory / file)) for file in REPORT_ASSETS[name]
+        str(file): dg.MetadataValue.path(str(files.directory / file))
+        for file in REPORT_ASSETS[name]
     }
 
 
 def _checks(fleet: FleetSummary, polled_stores: int) -> list[dg.AssetCheckResult]:
-    """What must hold of every report."""
-    beyond, twice = fleet.stores_exceeding_open_time, fleet.duplicate_rows
+    """Check the invariants of every report."""
+    exceeding, duplicates = fleet.stores_exceeding_open_time, fleet.duplicate_rows
     return [
         dg.AssetCheckResult(
             check_name=UPTIME_WITHIN_OPEN_TIME,
             asset_key="uptime_report",
-            passed=beyond == 0,
-            description=f"Beyond open time: {beyond:,} of {pluralize(fleet.store_count, 'store')}.",
-            metadata={"stores": fleet.store_count, "stores_beyond_open_time": beyond},
+            passed=exceeding == 0,
+            description=(
+                f"{exceeding:,} of {pluralize(fleet.store_count, 'store')} exceed their open time."
+            ),
+            metadata={"stores": fleet.store_count, "stores_exceeding_open_time": exceeding},
         ),
         dg.AssetCheckResult(
             check_name=ONE_ROW_PER_STORE,
             asset_key="uptime_report",
-            passed=twice == 0 and fleet.store_count == polled_stores,
+            passed=duplicates == 0 and fleet.store_count == polled_stores,
             description=(
                 f"{pluralize(fleet.store_count, 'row')} for "
                 f"{pluralize(polled_stores, 'polled store')}, "
-                f"{twice:,} of them twice or out of order."
+                f"{duplicates:,} duplicate or out of order."
             ),
             metadata={
                 "rows": fleet.store_count,
                 "polled_stores": polled_stores,
-                "stores_twice": twice,
+                "duplicates": duplicates,
             },
         ),
     ]
@@ -270,8 +271,8 @@ def _checks(fleet: FleetSummary, polled_stores: int) -> list[dg.AssetCheckResult
 def _report_metadata(fleet: FleetSummary, charts: ReportCharts) -> dict[str, Any]:
     figures = pd.concat(fleet.metrics, ignore_index=True)
     widest = fleet.widest_window
-    shares = [f"uptime_pct_{window.suffix}" for window in fleet.request.windows]
-    worst = worst_stores(figures, widest)[["store_id", *shares]]
+    pct_columns = [f"uptime_pct_{window.suffix}" for window in fleet.request.windows]
+    worst = worst_stores(figures, widest)[["store_id", *pct_columns]]
     metadata: dict[str, Any] = {
         "dagster/row_count": fleet.store_count,
         "dagster/column_schema": metric_columns(fleet.request.windows),

@@ -1,7 +1,7 @@
-"""The assets that settle what a report is about: its request, its stores, their opening hours.
+"""Assets of the group `request`: the resolved request, its stores and their opening hours.
 
-``report_request`` is the only place with run config. The others are the tables as they are when
-the run begins, so that all that follows is made from one state of them.
+``report_request`` is the only asset with run config. The others read the tables once at the start
+of the run, so that all later assets use the same state of them.
 """
 
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ from pydantic import Field
 
 from storemon_pipeline.defs.errors import ReportError, as_dagster_failure
 from storemon_pipeline.defs.io_managers import LazyTable
-from storemon_pipeline.defs.metadata import OWNERS, summarize_ids
-from storemon_pipeline.defs.report_lifecycle import mark_report_failed, mark_report_started
+from storemon_pipeline.defs.metadata import OWNERS
+from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_table import run_table
 from storemon_pipeline.evaluation.poll_lookback import with_estimated_polls
@@ -31,7 +31,7 @@ from storemon_pipeline.storage.reference_data import (
     read_special_hours,
     read_timezones,
 )
-from storemon_pipeline.uptime.messages import pluralize
+from storemon_pipeline.uptime.messages import pluralize, summarize_ids
 from storemon_pipeline.uptime.report_request import (
     DEFAULT_WINDOWS,
     ReportRequest,
@@ -48,17 +48,17 @@ _SPEC_FIELDS = ReportSpec.model_fields
 _GROUP = "request"
 
 
-# Dagster takes an enum's names for its values, so here they are the same
+# Dagster uses an enum's names as its values, so both are the same here
 WindowName = StrEnum("WindowName", {window.value: window.value for window in Window})  # type: ignore[misc]
-# as text, since of enums it takes no list for a default
+# as text: Dagster does not accept a list of enum members as a default
 _DEFAULT_WINDOWS: Any = [window.value for window in DEFAULT_WINDOWS]
 
 
 class RulesConfig(dg.Config):
-    """The rules of the report; every one has a default.
+    """Rules of the report; each has a default.
 
-    Literals, since Dagster takes an enum's names for its values; a test holds them and
-    :class:`UptimeRules` together.
+    Literals because Dagster uses an enum's names as its values; a test keeps them in step with
+    :class:`UptimeRules`.
     """
 
     interpolation: Literal["previous", "nearest"] = Field(
@@ -82,7 +82,7 @@ class RulesConfig(dg.Config):
 
 
 class ReportRequestConfig(dg.Config):
-    """What a report is asked for. Everything is optional; null is the default as well."""
+    """Parameters of a report, all optional; null means the default."""
 
     as_of: str | None = Field(default="latest", description=_SPEC_FIELDS["as_of"].description)
     windows: list[WindowName] | None = Field(
@@ -91,7 +91,7 @@ class ReportRequestConfig(dg.Config):
     )
     start: str | None = Field(default=None, description=_SPEC_FIELDS["start"].description)
     end: str | None = Field(default=None, description=_SPEC_FIELDS["end"].description)
-    # of anything, so that a number is refused with the remedy (quotes), which Dagster cannot name
+    # Any, so that our own validation can reject a number and suggest quotes
     store_ids: list[Any] | None = Field(
         default=None, description=_SPEC_FIELDS["store_ids"].description
     )
@@ -104,37 +104,35 @@ class ReportRequestConfig(dg.Config):
     kinds={"sqlalchemy"},
     owners=OWNERS,
     io_manager_key="request_io",
-    hooks={mark_report_failed},
     description=(
-        "What this run was asked for, with every question answered: as_of, windows, stores and "
-        "rules. The only asset with run config."
+        "The resolved parameters of this run's report: as_of, windows, stores and rules. The only "
+        "asset with run config."
     ),
 )
 def report_request(
     context: dg.AssetExecutionContext, config: ReportRequestConfig, storemon: StoremonResource
 ) -> ReportRequest:
-    """Settle what the run was asked for."""
+    """Validate and resolve the request."""
     now = datetime.now(UTC)
     with as_dagster_failure():
         mark_report_started(storemon, context.run, None)
-        # Dagster gives the default windows as the text that they are
-        config_given = config.model_dump(exclude_none=True, warnings=False)
-        asked = ReportSpec.model_validate(config_given)
-        check_times(asked, now)
+        # warnings=False: the default windows are text instead of enum members
+        spec = ReportSpec.model_validate(config.model_dump(exclude_none=True, warnings=False))
+        check_times(spec, now)
         with storemon.database.read() as connection:
             newest, oldest = newest_poll(connection, now), oldest_poll(connection)
-            unknown = filter_unknown_stores(connection, asked.store_ids or ())
+            unknown = filter_unknown_stores(connection, spec.store_ids or ())
         if newest is None or oldest is None:
-            msg = "there are no polls in store_status yet: run ingest_job first"
+            msg = "store_status has no polls yet: run ingest_job first"
             raise ReportError(msg)
         if unknown:
             msg = f"never polled: {summarize_ids(unknown)}. Check store_ids against store_status"
             raise ReportError(msg)
-        request = resolve_spec(asked, newest_poll=newest, now=now)
+        request = resolve_spec(spec, newest_poll=newest, now=now)
         mark_report_started(storemon, context.run, request)
     if request.as_of < oldest:
         context.log.warning(
-            "as_of %s is before the oldest poll, %s: the report will have no store",
+            "as_of %s is before the oldest poll, %s: the report will be empty",
             request.as_of,
             oldest,
         )
@@ -142,7 +140,7 @@ def report_request(
         "all stores" if request.store_ids is None else pluralize(len(request.store_ids), "store")
     )
     context.log.info(
-        "This report is as of %s, for %s, over %s",
+        "Report as of %s, for %s, windows: %s",
         request.as_of.isoformat(),
         stores,
         ", ".join(request.windows),
@@ -168,21 +166,21 @@ def report_request(
         "store_id": "text",
         "first_poll_utc": "timestamp: the oldest poll",
         "last_poll_utc": "timestamp: the newest poll at or before as_of",
-        "timezone": "text: the zone whose clock counts",
-        "timezone_str": "text: what the file says, if anything",
-        "target_pct": "float: the uptime that it is to have",
-        "polls": "int: about how many polls are read for it",
+        "timezone": "text: the IANA time zone that is used",
+        "timezone_str": "text: the value in the file, if any",
+        "target_pct": "float: SLO target, % of observed open time",
+        "polls": "int: estimated number of polls to read",
     },
     description=(
-        "Every store that was polled at or before as_of, with its last poll and its time zone. "
-        "Each has a row in the report."
+        "Stores that were polled at or before as_of, with their last poll, time zone and SLO "
+        "target. Each has a row in the report."
     ),
 )
 @as_dagster_failure()
 def polled_stores(
     context: dg.AssetExecutionContext, storemon: StoremonResource, report_request: ReportRequest
 ) -> pd.DataFrame:
-    """Find the stores of the report."""
+    """Read the stores of the report."""
     with storemon.database.read() as connection:
         stores = read_polled_stores(connection, report_request.as_of, report_request.store_ids)
         zones, targets = read_timezones(connection), read_service_levels(connection)
@@ -193,7 +191,7 @@ def polled_stores(
     stores = with_estimated_polls(storemon.database, stores, *report_request.span)
     unknown = canonical_timezones(stores["timezone_str"]).isna()
     context.log.info(
-        "%s polled at or before as_of; without a known time zone: %s",
+        "%s polled at or before as_of; %s without a valid time zone",
         pluralize(len(stores), "store"),
         f"{unknown.sum():,}",
     )
@@ -210,7 +208,7 @@ def polled_stores(
         "start_time_local": "duration: since midnight",
         "end_time_local": "duration: since midnight, up to 24 hours",
     },
-    description="The weekly opening hours of the report's stores, as they were when it was made.",
+    description="Weekly opening hours of the report's stores at the start of the run.",
 )
 @as_dagster_failure()
 def weekly_hours(
@@ -222,8 +220,8 @@ def weekly_hours(
         hours = read_business_hours(connection)
     hours = hours.merge(stores, on="store_id")
     context.log.info(
-        "%s of %s; always open: %s",
-        pluralize(len(hours), "opening"),
+        "%s of %s; %s without any, always open",
+        pluralize(len(hours), "row"),
         pluralize(hours["store_id"].nunique(), "store"),
         f"{len(stores) - hours['store_id'].nunique():,}",
     )
@@ -236,13 +234,13 @@ def weekly_hours(
     kinds={"sqlalchemy", "pandas", "parquet"},
     schema={
         "store_id": "text",
-        "date": "date: in the store's calendar",
-        "start_time_local": "duration: since midnight; none: closed",
-        "end_time_local": "duration: since midnight, up to 24 hours; none: closed",
+        "date": "date: local",
+        "start_time_local": "duration: since midnight; null if closed",
+        "end_time_local": "duration: since midnight, up to 24 hours; null if closed",
     },
     description=(
-        "The openings of single dates of the report's stores, in place of the weekday's, as they "
-        "were when it was made."
+        "Opening hours of single dates of the report's stores at the start of the run; they "
+        "replace those of the weekday."
     ),
 )
 @as_dagster_failure()

@@ -1,1 +1,1 @@
-"""Sensors; their decisions are pure functions beside them."""
+"""Sensors: one module each, with the pure function that makes its decisions."""

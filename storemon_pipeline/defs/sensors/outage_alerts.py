@@ -1,19 +1,20 @@
-"""The sensor that tells a webhook which stores are down, and which are up again.
+"""Sensor that sends alerts to a webhook: stores that go down or recover, and a failing ingest.
 
-What there is to tell is decided by :mod:`storemon_pipeline.uptime.outage_alerts`, and is on record
-before anybody is told: a tick that fails, or a daemon that was down, costs time and nothing else.
+:mod:`storemon_pipeline.uptime.outage_alerts` decides which alerts are due. Each alert is stored in
+the outbox before it is sent, so a failed tick or a stopped daemon delays alerts but loses none.
 """
 
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from storemon_pipeline.clients.webhook import WebhookClient
-from storemon_pipeline.defs.errors import skipped_while_database_is_away
+from storemon_pipeline.defs.errors import skip_if_database_unavailable
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.store_states import read_store_states
 from storemon_pipeline.storage.alert_outbox import (
@@ -30,28 +31,29 @@ from storemon_pipeline.storage.ingest_log import latest_ingest_id
 from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.uptime.ingest_alerts import new_ingest_alert
+from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.outage_alerts import new_alerts
 
 DELIVERY_SECONDS = 20
-"""For how long a tick goes on sending: Dagster gives up on one after a minute."""
+"""Time limit for deliveries in one tick; Dagster ends a tick after a minute."""
 
 
 class MissingSecretError(RuntimeError):
-    """There is a webhook, but nothing to sign with."""
+    """A webhook is configured without a secret to sign alerts with."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertCursor:
-    """What was there when the sensor last looked for something to tell.
+    """Sensor cursor: the inputs of the previous evaluation.
 
     Attributes
     ----------
     newest_poll : str
         In ISO format.
     newest_reading : int
-        The newest row of ``ingested_file``: files may correct what was known.
+        Id of the newest row of ``ingested_file``: a file may correct earlier polls.
     after_minutes : int
-        As in the settings.
+        ``STOREMON_ALERT_AFTER_MINUTES``.
     """
 
     newest_poll: str
@@ -66,38 +68,38 @@ def detect_alerts(
     no_data_after: timedelta,
     now: datetime,
 ) -> AlertCursor | None:
-    """Put on record what is new to tell, if anything has changed since the last look.
+    """Store new outage alerts, if the inputs have changed since the last evaluation.
 
     Returns
     -------
     AlertCursor or None
-        None where there are no polls.
+        The next cursor; None if there are no polls.
     """
     with database.read() as connection:
         newest = newest_poll(connection, now)
-        reading = latest_ingest_id(connection)
-        on_record = latest_alerts(connection)
+        ingest_id = latest_ingest_id(connection)
+        stored_alerts = latest_alerts(connection)
     if newest is None:
         return None
-    look = AlertCursor(newest.isoformat(), reading, after_minutes)
-    if look == last:
-        return look
-    seen = datetime.fromisoformat(last.newest_poll) if last else None
-    states = read_store_states(database, newest, on_record, seen, no_data_after)
+    cursor = AlertCursor(newest.isoformat(), ingest_id, after_minutes)
+    if cursor == last:
+        return cursor
+    evaluated_until = datetime.fromisoformat(last.newest_poll) if last else None
+    states = read_store_states(database, newest, stored_alerts, evaluated_until, no_data_after)
     with database.registry_transaction(lock="alerts") as connection:
         alerts = new_alerts(
             states,
-            latest_alerts(connection),  # another tick may have put some there meanwhile
+            latest_alerts(connection),  # read again: a concurrent tick may have added some
             as_of=newest,
-            evaluated_until=seen,
+            evaluated_until=evaluated_until,
             threshold=timedelta(minutes=after_minutes),
         )
         insert_alerts(connection, alerts, now)
-    return look
+    return cursor
 
 
-def notice_ingest(database: Database, now: datetime) -> None:
-    """Put on record that the ingest fails, or that it has recovered, once each."""
+def detect_ingest_alert(database: Database, now: datetime) -> None:
+    """Store an alert if the ingest has started to fail or has recovered."""
     with database.read() as connection:
         failures = ingest_failures(connection)
     with database.registry_transaction(lock="alerts") as connection:
@@ -113,75 +115,103 @@ def notice_ingest(database: Database, now: datetime) -> None:
         insert_alerts(connection, [] if alert is None else [alert], now)
 
 
-def deliver_alerts(database: Database, webhook: WebhookClient, log: logging.Logger) -> int:
-    """Send what is due; gives how many alerts the webhook has confirmed."""
-    sent, give_up_at = 0, time.monotonic() + DELIVERY_SECONDS
-    while time.monotonic() < give_up_at:
+def deliver_alerts(
+    database: Database, webhook: WebhookClient, log: logging.Logger, clock: Callable[[], datetime]
+) -> int:
+    """Send the alerts that are due.
+
+    Returns
+    -------
+    int
+        How many the webhook has accepted.
+    """
+    sent, deadline = 0, time.monotonic() + DELIVERY_SECONDS
+    while time.monotonic() < deadline:
         with database.registry_transaction(lock="alerts") as connection:
-            claimed = claim_next_alert(connection, datetime.now(UTC))
+            claimed = claim_next_alert(connection, clock())
         if claimed is None:
             break
-        answer = webhook.send(claimed.alert_id, claimed.payload, datetime.now(UTC))
+        result = webhook.send(claimed.alert_id, claimed.payload, clock())
         with database.registry_transaction(lock="alerts") as connection:
-            if answer.error is None:
-                mark_sent(connection, claimed, datetime.now(UTC))
+            if result.error is None:
+                mark_sent(connection, claimed, clock())
             else:
-                mark_failed(connection, claimed, answer.error)
-        if answer.error is None:
+                mark_failed(connection, claimed, result.error)
+        if result.error is None:
             sent += 1
             continue
         log.warning(
-            "Alert %s was not sent, at attempt %d: %s",
-            claimed.alert_id,
+            "Attempt %d to send alert %s failed: %s",
             claimed.attempts,
-            answer.error,
+            claimed.alert_id,
+            result.error,
         )
-        if answer.should_back_off:
+        if result.should_back_off:
             break
     return sent
+
+
+def evaluate_alerts(
+    storemon: StoremonResource,
+    cursor: str | None,
+    log: logging.Logger,
+    clock: Callable[[], datetime],
+) -> tuple[str | None, str]:
+    """Detect and deliver alerts.
+
+    Returns
+    -------
+    next_cursor : str or None
+    summary : str
+
+    Raises
+    ------
+    MissingSecretError
+    """
+    settings, database = storemon.settings, storemon.database
+    if settings.alert_webhook_url is None:
+        return cursor, "STOREMON_ALERT_WEBHOOK_URL is not set: alerts are off"
+    if settings.alert_secret is None:
+        msg = "STOREMON_ALERT_SECRET is not set: it is required to sign alerts"
+        raise MissingSecretError(msg)
+    last = AlertCursor(**json.loads(cursor)) if cursor else None
+    latest = detect_alerts(
+        database, last, settings.alert_after_minutes, settings.no_data_after, clock()
+    )
+    detect_ingest_alert(database, clock())
+    webhook = WebhookClient(
+        settings.alert_webhook_url.get_secret_value(), settings.alert_secret.get_secret_value()
+    )
+    try:
+        sent = deliver_alerts(database, webhook, log, clock)
+    finally:
+        webhook.close()
+    with database.read() as connection:
+        pending = count_pending(connection)
+    next_cursor = cursor if latest is None else json.dumps(asdict(latest))
+    return next_cursor, f"{pluralize(sent, 'alert')} sent, {pending:,} pending"
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Tells STOREMON_ALERT_WEBHOOK_URL which stores are open now and have been down for "
-        "STOREMON_ALERT_AFTER_MINUTES, and which of those are up again: each outage once; and that "
-        "the ingest fails, or has recovered."
+        "Sends alerts to STOREMON_ALERT_WEBHOOK_URL: when an open store has been down for "
+        "STOREMON_ALERT_AFTER_MINUTES and when it recovers, once per outage; and when the ingest "
+        "fails or recovers."
     ),
 )
-@skipped_while_database_is_away
+@skip_if_database_unavailable
 def outage_alert_sensor(
     context: dg.SensorEvaluationContext, storemon: StoremonResource
 ) -> dg.SkipReason:
-    """Look for stores that are down or up again, and tell the webhook."""
-    settings, database = storemon.settings, storemon.database
-    if settings.alert_webhook_url is None:
-        return dg.SkipReason("STOREMON_ALERT_WEBHOOK_URL is not set: there are no alerts")
-    if settings.alert_secret is None:
-        msg = "STOREMON_ALERT_SECRET is not set: alerts need something to be signed with"
-        raise MissingSecretError(msg)
-    last = AlertCursor(**json.loads(context.cursor)) if context.cursor else None
-    look = detect_alerts(
-        database,
-        last,
-        settings.alert_after_minutes,
-        settings.no_data_after,
-        datetime.now(UTC),
+    """Detect outages and recoveries, and send alerts."""
+    cursor, summary = evaluate_alerts(
+        storemon, context.cursor, context.log, lambda: datetime.now(UTC)
     )
-    if look is not None:
-        context.update_cursor(json.dumps(asdict(look)))
-    notice_ingest(database, datetime.now(UTC))
-    webhook = WebhookClient(
-        settings.alert_webhook_url.get_secret_value(), settings.alert_secret.get_secret_value()
-    )
-    try:
-        sent = deliver_alerts(database, webhook, context.log)
-    finally:
-        webhook.close()
-    with database.read() as connection:
-        waiting = count_pending(connection)
-    return dg.SkipReason(f"Sent {sent:,} alerts; {waiting:,} wait")
+    if cursor is not None:
+        context.update_cursor(cursor)
+    return dg.SkipReason(summary)
 
 
 ALERT_SENSORS = [outage_alert_sensor]

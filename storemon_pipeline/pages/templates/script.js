@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // tables: sort by a heading, search by text; without this script they are plain tables
+  // sort tables by column and filter their rows
   const collator = new Intl.Collator("en", { numeric: true });
   for (const table of document.querySelectorAll("table[data-sortable]")) {
     const body = table.tBodies[0];
@@ -17,11 +17,11 @@
         const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
         const order = (a, b) => {
           const [x, y] = [value(a), value(b)];
-          // what is not known comes last, either way
+          // missing values come last in both directions
           if (x === "" || y === "") return (x === "") - (y === "");
           return (up ? 1 : -1) * collator.compare(x, y);
         };
-        // numbers are told in a form that they can be compared in
+        // data-value of a number column is a plain number
         const numeric = headings[column].classList.contains("number");
         const byNumber = (a, b) => {
           const [x, y] = [value(a), value(b)];
@@ -35,52 +35,52 @@
   for (const search of document.querySelectorAll(".search")) {
     search.hidden = false;
     const field = search.querySelector("input");
-    const told = search.querySelector("[role=status]");
+    const status = search.querySelector("[role=status]");
     const rows = [...document.getElementById(field.dataset.table).tBodies[0].rows];
     const beyond = document.querySelector(`[data-beyond="${field.dataset.table}"]`);
-    const lead = (wanted) => {
-      // a file by itself has no page that lists all stores
+    const linkToAllStores = (query) => {
+      // report.html opened as a file has no page of all stores
       const root = document.querySelector("a.brand")?.getAttribute("href");
       if (!beyond || !root) return;
       beyond.hidden = false;
-      beyond.href = `${root}stores?q=${encodeURIComponent(wanted)}`;
-      beyond.textContent = wanted ? `Search all stores for “${wanted}”` : "Search all stores";
+      beyond.href = `${root}stores?q=${encodeURIComponent(query)}`;
+      beyond.textContent = query ? `Search all stores for “${query}”` : "Search all stores";
     };
-    lead("");
+    linkToAllStores("");
     field.addEventListener("input", () => {
-      const wanted = field.value.trim().toLowerCase();
-      let shown = 0;
+      const text = field.value.trim().toLowerCase();
+      let matches = 0;
       for (const row of rows) {
-        row.hidden = !row.textContent.toLowerCase().includes(wanted);
-        shown += !row.hidden;
+        row.hidden = !row.textContent.toLowerCase().includes(text);
+        matches += !row.hidden;
       }
-      told.textContent = wanted ? `${shown} of ${rows.length}` : "";
-      lead(field.value.trim());
+      status.textContent = text ? `${matches} of ${rows.length}` : "";
+      linkToAllStores(field.value.trim());
     });
   }
 
-  // a report's progress, asked for until it has ended
+  // poll the progress of a report until it has ended
   const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
   async function follow(panel, url, ended) {
-    const told = panel.querySelector("[role=status]");
+    const statusText = panel.querySelector("[role=status]");
     const bar = panel.querySelector("progress");
     const badge = panel.querySelector(".badge");
     for (;;) {
       try {
-        const answer = await fetch(url, { headers: { Accept: "application/json" } });
-        const report = await answer.json();
-        if (!answer.ok) throw new Error(report.detail);
+        const response = await fetch(url, { headers: { Accept: "application/json" } });
+        const report = await response.json();
+        if (!response.ok) throw new Error(report.detail);
         if (!["Queued", "Running"].includes(report.status)) return ended(report);
         const { done = 0, steps = 0 } = report.progress ?? {};
-        const waits = report.status === "Queued" && !report.run_id;
-        const status = waits ? told.dataset.waits : report.status;
-        const said = steps ? `${status}: ${done} of ${steps} steps` : status;
-        // said again only when it is something else
-        if (told.textContent !== said) told.textContent = said;
+        const waiting = report.status === "Queued" && !report.run_id;
+        const status = waiting ? statusText.dataset.waiting : report.status;
+        const text = steps ? `${status}: ${done} of ${steps} steps` : status;
+        // update on change only, because screen readers announce each update
+        if (statusText.textContent !== text) statusText.textContent = text;
         if (badge) badge.textContent = report.status;
         if (steps) Object.assign(bar, { max: steps, value: done });
       } catch (error) {
-        told.textContent = `The API does not answer: ${error.message}`;
+        statusText.textContent = `The server is not responding: ${error.message}`;
       }
       await pause(1.5);
     }
@@ -88,13 +88,13 @@
   const running = document.querySelector("[data-follow]");
   if (running) follow(running, running.dataset.follow, () => location.reload());
 
-  const form = document.querySelector("form[data-ask]");
+  const form = document.querySelector("form[data-submit]");
   const showBesideFields = (errors) => {
-    for (const place of form.querySelectorAll("[data-problem]")) {
-      const own = errors.filter((each) => each.where === `body.${place.dataset.problem}`);
-      place.textContent = own.map((each) => each.message).join("; ");
-      place.hidden = !own.length;
-      form.elements[place.dataset.problem].setAttribute("aria-invalid", own.length > 0);
+    for (const element of form.querySelectorAll("[data-problem]")) {
+      const fieldErrors = errors.filter((each) => each.where === `body.${element.dataset.problem}`);
+      element.textContent = fieldErrors.map((each) => each.message).join("; ");
+      element.hidden = !fieldErrors.length;
+      form.elements[element.dataset.problem].setAttribute("aria-invalid", fieldErrors.length > 0);
     }
   };
   form?.addEventListener("submit", async (event) => {
@@ -102,27 +102,27 @@
     const [problem, panel] = [form.querySelector("[role=alert]"), document.getElementById("progress")];
     const button = form.querySelector("button");
     const data = new FormData(form);
-    const asked = { windows: data.getAll("windows") };
-    for (const name of ["start", "end"]) if (data.get(name)) asked[name] = data.get(name);
+    const spec = { windows: data.getAll("windows") };
+    for (const name of ["start", "end"]) if (data.get(name)) spec[name] = data.get(name);
     const stores = data.get("store_ids").split(/[\s,]+/).filter(Boolean);
-    if (stores.length) asked.store_ids = stores;
+    if (stores.length) spec.store_ids = stores;
     problem.hidden = true;
     showBesideFields([]);
     button.disabled = true;
     try {
-      if (!asked.windows.length && !asked.start && !asked.end) throw new Error(form.dataset.nothing);
-      const answer = await fetch(form.dataset.ask, {
+      if (!spec.windows.length && !spec.start && !spec.end) throw new Error(form.dataset.noWindow);
+      const response = await fetch(form.dataset.submit, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
-        body: JSON.stringify(asked),
+        body: JSON.stringify(spec),
       });
-      const told = await answer.json();
-      if (!answer.ok) showBesideFields(told.errors ?? []);
-      if (!answer.ok) throw new Error(told.errors?.map((each) => each.message).join("; ") || told.detail);
-      const page = `reports/${encodeURIComponent(told.id)}`;
+      const result = await response.json();
+      if (!response.ok) showBesideFields(result.errors ?? []);
+      if (!response.ok) throw new Error(result.errors?.map((each) => each.message).join("; ") || result.detail);
+      const page = `reports/${encodeURIComponent(result.id)}`;
       panel.hidden = false;
       panel.querySelector("a").href = page;
-      await follow(panel, `${form.dataset.ask}/${encodeURIComponent(told.id)}`, () => location.assign(page));
+      await follow(panel, `${form.dataset.submit}/${encodeURIComponent(result.id)}`, () => location.assign(page));
     } catch (error) {
       problem.textContent = error.message;
       problem.hidden = false;

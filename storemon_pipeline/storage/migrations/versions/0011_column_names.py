@@ -16,7 +16,7 @@ _STATUSES = "status IN ('Pending', 'Launched', 'Failed', 'Canceled')"
 
 
 def upgrade() -> None:
-    """Rename columns, and the status of a request that waits for its run."""
+    """Rename columns and the status of pending requests, and reword comments."""
     if holds("ingested_file"):
         for old, new in _INGESTED_FILE.items():
             op.alter_column("ingested_file", old, new_column_name=new)
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def _rename_status() -> None:
-    # On SQLite the table is rebuilt, which foreign keys do not allow while rows refer to it.
+    # SQLite rebuilds the table, which foreign keys prevent while rows refer to it
     keys = sa.table(
         "idempotency_key",
         sa.column("idempotency_key"),
@@ -55,8 +55,38 @@ def _rename_status() -> None:
         connection.execute(keys.insert(), rows)
 
 
+_TABLE_COMMENTS = {
+    "store_status": "Polls: whether the store was active or inactive at an instant.",
+    "polled_store": "Every store in store_status, with its oldest and newest poll.",
+    "store_timezone": (
+        "Time zone of each store: an IANA name, or the text of the file (earlier versions)."
+    ),
+    "service_level": "SLO target of each store that has an individual one.",
+    "ingested_file": "Every reading of a file, or of what was appended to it.",
+    "quarantined_row": "Rows that broke a rule, unchanged, with the reason.",
+    "unread_file": "Files that look like data but were not read by the latest ingest.",
+    "report": "Every report that was started.",
+    "report_request": "Reports requested over REST, stored before a run is launched.",
+    "idempotency_key": "Idempotency keys, by which clients repeat a request safely.",
+    "report_figure": "Exact metrics of complete reports of all stores, for trends and comparisons.",
+    "fleet_figure": "Metrics of a report over all stores.",
+    "fleet_hour": "Open time and downtime of a report over all stores, by local hour.",
+    "run_heartbeat": "Runs in progress, and when their process was last alive.",
+}
+
+
 def _set_comments() -> None:
     columns: dict[str, dict[str, tuple[Any, str]]] = {
+        "ingested_file": {
+            "sha256": (sa.Text, "of the content read, uncompressed"),
+            "from_line": (sa.BigInteger, "first line of this reading"),
+            "bytes_read": (sa.BigInteger, "bytes of the content read"),
+            "lines_read": (sa.BigInteger, "lines of the content read"),
+            "rows": (sa.BigInteger, "rows in the file so far, including bad ones"),
+        },
+        "unread_file": {"reason": (sa.Text, "why, and how to have it read")},
+        "report_figure": {"uptime": (sa.BigInteger, "microseconds, as the other metrics")},
+        "fleet_figure": {"uptime": (sa.BigInteger, "microseconds, as the other metrics")},
         "report": {
             "request": (sa.JSON(none_as_null=True), "the resolved request"),
             "run_id": (sa.Text, "the latest run that makes it"),
@@ -81,10 +111,5 @@ def _set_comments() -> None:
     for table, of_table in columns.items():
         for column, (kind, comment) in of_table.items():
             op.alter_column(table, column, existing_type=kind, comment=comment)
-    op.create_table_comment("report", "Every report that was started.")
-    op.create_table_comment(
-        "report_request", "Reports requested over REST, stored before a run is launched."
-    )
-    op.create_table_comment(
-        "idempotency_key", "Idempotency keys, by which clients repeat a request safely."
-    )
+    for table, comment in _TABLE_COMMENTS.items():
+        op.create_table_comment(table, comment)

@@ -1,4 +1,4 @@
-"""A bulkhead: how many calls may wait for one thing at a time."""
+"""Bulkhead: limits the number of concurrent calls that wait for one resource."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class BulkheadFullError(RuntimeError):
-    """As many calls wait already as may."""
+    """The maximum number of calls is waiting."""
 
 
 class Bulkhead:
-    """Lets a bounded number of calls in; the others fail at once instead of waiting.
+    """Admits a bounded number of concurrent calls; further calls fail at once.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Bulkhead:
     ...     with bulkhead.entered():
     ...         pass
     Traceback (most recent call last):
-    storemon_pipeline.api.bulkhead.BulkheadFullError: 1 calls wait already
+    storemon_pipeline.api.bulkhead.BulkheadFullError: too many waiting calls: at most 1
     """
 
     def __init__(self, calls: int) -> None:
@@ -34,14 +34,14 @@ class Bulkhead:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Be one of those calls.
+        """Enter the bulkhead for the duration of a call.
 
         Raises
         ------
         BulkheadFullError
         """
         if not self._free.acquire(blocking=False):
-            msg = f"{self._calls} calls wait already"
+            msg = f"too many waiting calls: at most {self._calls}"
             raise BulkheadFullError(msg)
         try:
             yield

@@ -6,15 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
+from storemon_pipeline.storage.polls import stores_never_polled
+from storemon_pipeline.storage.reference_data import count_distinct_stores, count_polled_stores
 from storemon_pipeline.storage.schema import (
     business_hours,
-    polled_store,
     service_level,
     special_hours,
     store_timezone,
 )
+from storemon_pipeline.storage.stores import count_stores
 from storemon_pipeline.uptime.messages import pluralize
 
 SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
@@ -64,27 +66,20 @@ class UnmatchedSnapshot:
 
 def unmatched_snapshots(connection: Connection) -> list[UnmatchedSnapshot]:
     """Return the reference tables with a share of polled stores below :data:`MIN_POLLED_SHARE`."""
-    if not connection.execute(select(func.count()).select_from(polled_store)).scalar_one():
+    if not count_stores(connection):
         return []
-    found = []
+    unmatched = []
     for table in SNAPSHOTS:
-        ids = select(table.c.store_id).distinct().subquery()
-        is_polled = select(polled_store.c.store_id).where(polled_store.c.store_id == ids.c.store_id)
-        stores = connection.execute(select(func.count()).select_from(ids)).scalar_one()
-        matches = select(func.count()).select_from(ids).where(is_polled.exists())
-        polled = connection.execute(matches).scalar_one()
+        stores = count_distinct_stores(connection, table)
+        polled = count_polled_stores(connection, table)
         if stores and polled < MIN_POLLED_SHARE * stores:
-            others = (
-                select(ids.c.store_id)
-                .where(~is_polled.exists())
-                .order_by(ids.c.store_id)
-                .limit(_SAMPLED_IDS)
+            examples = (
+                stores_never_polled(connection, table)["store_id"].head(_SAMPLED_IDS).tolist()
             )
-            examples = list(connection.execute(others).scalars())
-            found.append(
+            unmatched.append(
                 UnmatchedSnapshot(table.name, stores, polled, examples[0], _look_rounded(examples))
             )
-    return found
+    return unmatched
 
 
 def _look_rounded(store_ids: Sequence[str]) -> bool:

@@ -1,0 +1,201 @@
+"""The evaluation of stores: from polls and opening hours to all results.
+
+:func:`evaluate` composes the stages. Where the stages run apart, with tables stored in between,
+:func:`store_results` continues from these tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from storemon_pipeline.uptime.conversions import (
+    frame_to_intervals,
+    intervals_to_frame,
+    span_key,
+)
+from storemon_pipeline.uptime.current_status import current_status
+from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
+from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
+from storemon_pipeline.uptime.metrics import (
+    ObservedTime,
+    compute_metrics,
+    observe_open_time,
+    round_metrics,
+)
+from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
+from storemon_pipeline.uptime.report_request import ReportRequest
+from storemon_pipeline.uptime.rules import UptimeRules
+from storemon_pipeline.uptime.slo import service_levels
+from storemon_pipeline.uptime.status_intervals import (
+    StatusIntervals,
+    frame_to_status,
+    interpolate_polls,
+    sorted_polls,
+    status_to_frame,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIntervals:
+    """Open and status intervals of stores over a span.
+
+    Attributes
+    ----------
+    line : StoreTimeKey
+        Covers the span.
+    open : Intervals
+    status : StatusIntervals
+    """
+
+    line: StoreTimeKey
+    open: Intervals
+    status: StatusIntervals
+
+    def observed(self) -> ObservedTime:
+        """Intersect status intervals with open time."""
+        return observe_open_time(self.open, self.status, self.line)
+
+    def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Convert to tables, as of ``open_hours`` and ``status_intervals``."""
+        open_hours = intervals_to_frame(self.open, stores, "open_utc", "close_utc")
+        return open_hours, status_to_frame(self.status, stores)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResults:
+    """Results of a batch of stores.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.metrics.round_metrics`.
+    metrics_us : DataFrame
+        The same, unrounded: :func:`~storemon_pipeline.uptime.metrics.compute_metrics`.
+    slo : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.slo.service_levels`, one row per store.
+    events : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_events`.
+    by_hour : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.downtime.downtime_by_hour`.
+    current : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`, one row per
+        store.
+    down_now : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.downtime.stores_down_now`.
+    """
+
+    metrics: pd.DataFrame
+    metrics_us: pd.DataFrame
+    slo: pd.DataFrame
+    events: pd.DataFrame
+    by_hour: pd.DataFrame
+    current: pd.DataFrame
+    down_now: pd.DataFrame
+
+
+def evaluate_intervals(
+    stores: pd.DataFrame,
+    hours: OpeningHours,
+    polls: pd.DataFrame,
+    span: tuple[datetime, datetime],
+    rules: UptimeRules,
+) -> StoreIntervals:
+    """Compute the open and the status intervals of stores within ``[start, end)`` (rules 3 to 7).
+
+    Parameters
+    ----------
+    stores, hours, polls
+        As for :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
+    span : tuple of datetime
+        Start and end; UTC.
+    rules : UptimeRules
+    """
+    line = span_key(span, len(stores))
+    schedule = OpeningSchedule(stores, hours, rules)
+    is_open = schedule.intervals(line.start, line.end)
+    known_polls = sorted_polls(polls, stores, line.end)
+    status = interpolate_polls(known_polls, is_open, schedule, line, rules)
+    return StoreIntervals(line, is_open, status)
+
+
+def evaluate(
+    stores: pd.DataFrame,
+    hours: OpeningHours,
+    polls: pd.DataFrame,
+    request: ReportRequest,
+    no_data_after: timedelta,
+) -> tuple[ObservedTime, StoreResults]:
+    """Compute all results of a batch of stores from their polls and opening hours.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        As for :func:`store_results`.
+    hours, polls
+        As for :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
+    request : ReportRequest
+    no_data_after : timedelta
+        As for :func:`~storemon_pipeline.uptime.current_status.current_status`.
+    """
+    rules, as_of = request.rules, pd.Timestamp(request.as_of)
+    time = evaluate_intervals(stores, hours, polls, request.span, rules).observed()
+    current = current_status(stores, polls, hours, as_of, rules, no_data_after)
+    return time, _results(stores, time, current, request)
+
+
+def store_results(
+    stores: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    status_intervals: pd.DataFrame,
+    current: pd.DataFrame,
+    request: ReportRequest,
+) -> StoreResults:
+    """Compute all results of a batch of stores from the tables of the earlier stages.
+
+    Parameters
+    ----------
+    stores : DataFrame
+        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
+        ``target_pct``.
+    open_hours, status_intervals : DataFrame
+        For these stores and the request's span.
+    current : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status` for these stores
+        at the request's as_of.
+    request : ReportRequest
+    """
+    time = observe_tables(stores, open_hours, status_intervals, request)
+    return _results(stores, time, current, request)
+
+
+def observe_tables(
+    stores: pd.DataFrame,
+    open_hours: pd.DataFrame,
+    status_intervals: pd.DataFrame,
+    request: ReportRequest,
+) -> ObservedTime:
+    """Intersect status intervals with open time, both as tables; see :func:`store_results`."""
+    return observe_open_time(
+        frame_to_intervals(open_hours, stores, "open_utc", "close_utc"),
+        frame_to_status(status_intervals, stores),
+        span_key(request.span, len(stores)),
+    )
+
+
+def _results(
+    stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame, request: ReportRequest
+) -> StoreResults:
+    exact = compute_metrics(time, request, stores)
+    events = downtime_events(stores, time, request, current)
+    return StoreResults(
+        round_metrics(stores, exact, request),
+        exact,
+        service_levels(stores, time, exact, request),
+        events,
+        downtime_by_hour(stores, time, request),
+        current,
+        stores_down_now(stores, time, request, current, events),
+    )
