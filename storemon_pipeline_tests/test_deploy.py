@@ -1,4 +1,4 @@
-"""What `deploy/` has for production works as it is, with Dagster's own history in PostgreSQL."""
+"""`deploy/dagster.yaml` and the page of `deploy/`, with Dagster's history in PostgreSQL."""
 
 import os
 import re
@@ -35,10 +35,7 @@ PAGE = (PROJECT / "deploy" / "README.md").read_text()
 
 
 def environment_of(database: URL) -> dict[str, str]:
-    """The variables that deploy/README.md asks for, for a database.
-
-    A Unix socket is none of a URL's parts; the page says what then to do.
-    """
+    """Return the variables of deploy/README.md for a database; a Unix socket goes into PGHOST."""
     variables = {
         "DAGSTER_POSTGRES_USER": database.username or "",
         "DAGSTER_POSTGRES_PASSWORD": database.password or "",
@@ -53,21 +50,21 @@ def environment_of(database: URL) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def dagster_database(postgresql_server: str) -> Iterator[URL]:
-    """A database for Dagster alone, on the server where the project's tables are too."""
+    """Create a database for Dagster, on the server of the project's tables."""
     with new_database(postgresql_server) as url:
         yield make_url(url)
 
 
 @pytest.fixture(scope="module")
 def tables_database(postgresql_server: str) -> Iterator[str]:
-    """A database for the project's tables, which no other test has written to."""
+    """Create an empty database for the project's tables."""
     with new_database(postgresql_server) as url:
         yield url
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What `ingest_and_report_job` said and left behind under deploy/dagster.yaml."""
+    """Exit code, log and databases of `ingest_and_report_job` under deploy/dagster.yaml."""
 
     exit_code: int
     log: str
@@ -80,8 +77,8 @@ class Deployed:
 def deployed(
     tmp_path_factory: pytest.TempPathFactory, dagster_database: URL, tables_database: str
 ) -> Deployed:
-    place = tmp_path_factory.mktemp("deployed")
-    home = place / "home"
+    workspace = tmp_path_factory.mktemp("deployed")
+    home = workspace / "home"
     home.mkdir()
     shutil.copyfile(CONFIG, home / "dagster.yaml")
     others = {
@@ -93,16 +90,16 @@ def deployed(
         "DAGSTER_HOME": str(home),
         "STOREMON_DATA_DIR": str(SAMPLE),
         "STOREMON_DATABASE_URL": tables_database,
-        "STOREMON_REPORTS_DIR": str(place / "reports"),
+        "STOREMON_REPORTS_DIR": str(workspace / "reports"),
     }
     env = others | own | environment_of(dagster_database)
-    done = execute("ingest_and_report_job", cwd=place, env=env)
+    done = execute("ingest_and_report_job", cwd=workspace, env=env)
     return Deployed(done.returncode, done.stdout, home, dagster_database, tables_database)
 
 
 @pytest.fixture
 def instance(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """The instance as the web UI and the daemon load it."""
+    """Load the instance as the web UI and the daemon do."""
     monkeypatch.setenv("DAGSTER_HOME", str(deployed.home))
     for name, value in environment_of(deployed.database).items():
         monkeypatch.setenv(name, value)
@@ -110,42 +107,42 @@ def instance(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg
         yield instance
 
 
-def asked(database: URL | str, query: str) -> list[tuple[object, ...]]:
+def fetch(database: URL | str, query: str) -> list[tuple[object, ...]]:
     engine = create_engine(database)
     with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(text(query))]
+        rows = [tuple(row) for row in connection.execute(text(query))]
     engine.dispose()
-    return found
+    return rows
 
 
-def test_the_job_makes_its_report(deployed: Deployed) -> None:
+def test_job_makes_a_complete_report(deployed: Deployed) -> None:
     assert deployed.exit_code == 0, deployed.log
     path = report_path(deployed.log)
     assert rows(path)
-    assert asked(deployed.storemon, "SELECT report_id, status, error FROM report") == [
+    assert fetch(deployed.storemon, "SELECT report_id, status, error FROM report") == [
         (path.parent.name, "Complete", None)
     ]
 
 
-def test_the_run_is_in_postgresql_and_nothing_of_it_in_the_home(deployed: Deployed) -> None:
+def test_run_is_in_postgresql_and_not_in_dagster_home(deployed: Deployed) -> None:
     run_id = report_path(deployed.log).parent.name
-    assert asked(deployed.database, "SELECT run_id, pipeline_name, status FROM runs") == [
+    assert fetch(deployed.database, "SELECT run_id, pipeline_name, status FROM runs") == [
         (run_id, "ingest_and_report_job", "SUCCESS")
     ]
-    events = asked(deployed.database, "SELECT DISTINCT dagster_event_type FROM event_logs")
+    events = fetch(deployed.database, "SELECT DISTINCT dagster_event_type FROM event_logs")
     assert ("ASSET_MATERIALIZATION",) in events
-    assert asked(deployed.database, "SELECT count(*) FROM jobs") == [(0,)]
+    assert fetch(deployed.database, "SELECT count(*) FROM jobs") == [(0,)]
     assert not [path for path in deployed.home.rglob("*") if path.suffix == ".db"]
 
 
-def test_neither_database_has_the_tables_of_the_other(deployed: Deployed) -> None:
+def test_databases_share_only_the_migration_table(deployed: Deployed) -> None:
     query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    of_dagster, of_storemon = asked(deployed.database, query), asked(deployed.storemon, query)
-    # why they must be two
+    of_dagster, of_storemon = fetch(deployed.database, query), fetch(deployed.storemon, query)
+    # the reason for two databases
     assert set(of_dagster) & set(of_storemon) == {("alembic_version",)}
 
 
-def test_the_instance_keeps_everything_in_postgresql(instance: dg.DagsterInstance) -> None:
+def test_instance_storage_is_postgresql(instance: dg.DagsterInstance) -> None:
     assert isinstance(instance.run_storage, PostgresRunStorage)
     assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
     assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
@@ -154,7 +151,7 @@ def test_the_instance_keeps_everything_in_postgresql(instance: dg.DagsterInstanc
     assert run.is_success
 
 
-def test_runs_wait_their_turn(instance: dg.DagsterInstance) -> None:
+def test_runs_are_queued(instance: dg.DagsterInstance) -> None:
     coordinator = instance.run_coordinator
     assert isinstance(coordinator, QueuedRunCoordinator)
     assert coordinator.dequeue_interval_seconds == 1
@@ -164,7 +161,7 @@ def test_runs_wait_their_turn(instance: dg.DagsterInstance) -> None:
     assert "| Runs at a time | 4," in PAGE
 
 
-def test_runs_that_have_no_process_are_ended(instance: dg.DagsterInstance) -> None:
+def test_runs_without_a_process_are_ended(instance: dg.DagsterInstance) -> None:
     assert instance.run_monitoring_enabled
     assert instance.run_monitoring_poll_interval_seconds == 10
     assert instance.run_monitoring_start_timeout_seconds == 120
@@ -173,7 +170,7 @@ def test_runs_that_have_no_process_are_ended(instance: dg.DagsterInstance) -> No
     assert "longer than four hours | Is ended by `max_runtime_seconds`" in PAGE
 
 
-def test_nothing_is_sent_anywhere_and_ticks_are_purged(instance: dg.DagsterInstance) -> None:
+def test_telemetry_is_off_and_ticks_are_purged(instance: dg.DagsterInstance) -> None:
     assert not instance.telemetry_enabled
     assert not instance.nux_enabled
     assert instance.python_log_level == "INFO"
@@ -187,17 +184,17 @@ def variables() -> set[str]:
     return set(re.findall(r"env: (\w+)", CONFIG.read_text()))
 
 
-def test_every_variable_is_documented_and_no_other() -> None:
+def test_variables_table_matches_the_configuration() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, flags=re.MULTILINE))
     assert {name for name in documented if name.startswith("DAGSTER_POSTGRES_")} == variables()
     settings = {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
-    # test_compose.py sees to those
+    # tested in test_compose.py
     of_compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "deploy/compose.yaml").read_text()))
     assert documented - variables() - settings - of_compose == {"DAGSTER_HOME"}
 
 
 @pytest.mark.parametrize("missing", sorted(variables()))
-def test_a_variable_that_is_missing_is_named(
+def test_missing_variable_is_named(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copyfile(CONFIG, tmp_path / "dagster.yaml")
@@ -208,12 +205,12 @@ def test_a_variable_that_is_missing_is_named(
 
 
 def storage() -> dict[str, Any]:
-    """What the file says of the storage, as Dagster's storage on PostgreSQL is given it."""
-    given: dict[str, Any] = yaml.safe_load(CONFIG.read_text())["storage"]["postgres"]
-    return given
+    """Read the configuration of Dagster's storage on PostgreSQL."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())["storage"]["postgres"]
+    return config
 
 
-def test_a_password_needs_no_escaping(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_needs_no_escaping(monkeypatch: pytest.MonkeyPatch) -> None:
     database = URL.create(
         "postgresql+psycopg2", "dagster", "p@ss/w:rd%41 #?", "db.example.com", 5433, "history"
     )
@@ -224,12 +221,12 @@ def test_a_password_needs_no_escaping(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_url(pg_url_from_config(config)) == database
 
 
-def test_no_secret_is_in_the_file() -> None:
+def test_configuration_has_no_secret() -> None:
     parts = storage()["postgres_db"]
     assert {name for name, value in parts.items() if not isinstance(value, dict)} == {"scheme"}
 
 
-def test_the_links_of_the_page_lead_somewhere() -> None:
+def test_links_of_the_page_resolve() -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", PAGE)
     assert links
     for link in links:
@@ -239,12 +236,12 @@ def test_the_links_of_the_page_lead_somewhere() -> None:
         assert not anchor or anchor in anchors(page.read_text()), link
 
 
-def test_the_jobs_and_sensors_of_the_page_exist() -> None:
+def test_jobs_and_sensors_of_the_page_exist() -> None:
     assert set(re.findall(r"\b\w+_job\b", PAGE)) <= {job.name for job in defs.jobs or ()}
     assert set(re.findall(r"\b\w+_sensor\b", PAGE)) <= {each.name for each in defs.sensors or ()}
 
 
-def test_every_file_of_the_directory_is_told_of() -> None:
+def test_files_of_the_directory_are_documented() -> None:
     for path in (PROJECT / "deploy").iterdir():
         assert path.name in {"README.md", "Dockerfile", "workspace.yaml", ".env"} or (
             path.name in PAGE

@@ -1,4 +1,4 @@
-"""The guide shows what the program does: its files, its requests and its commands, one after the other."""
+"""The guide: its files, requests and commands give the shown output."""
 
 import os
 import re
@@ -25,7 +25,7 @@ CALENDAR, WEEK_BEFORE = (
 
 @dataclass(frozen=True)
 class Reports:
-    """What the guide has made by its end, and the API that tells of it."""
+    """The reports of the guide, and the API that serves them."""
 
     api: Api
     now: Path
@@ -35,16 +35,16 @@ class Reports:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
-    place = tmp_path_factory.mktemp("guide")
-    (place / "data").mkdir()
-    copy_data(SAMPLE, place / "data")
+    workspace = tmp_path_factory.mktemp("guide")
+    (workspace / "data").mkdir()
+    copy_data(SAMPLE, workspace / "data")
     _, special_hours, service_levels, _ = blocks(GUIDE, "csv")
-    (place / "data" / "special_hours.csv").write_text(special_hours)
-    (place / "data" / "service_levels.csv").write_text(service_levels)
+    (workspace / "data" / "special_hours.csv").write_text(special_hours)
+    (workspace / "data" / "service_levels.csv").write_text(service_levels)
     settings = {
-        "STOREMON_DATA_DIR": str(place / "data"),
-        "STOREMON_DATABASE_URL": f"sqlite:///{place}/storemon.db",
-        "STOREMON_REPORTS_DIR": str(place / "reports"),
+        "STOREMON_DATA_DIR": str(workspace / "data"),
+        "STOREMON_DATABASE_URL": f"sqlite:///{workspace}/storemon.db",
+        "STOREMON_REPORTS_DIR": str(workspace / "reports"),
     }
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("STOREMON_")]:
@@ -61,32 +61,32 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
                 result = run(instance, job, **config)
                 assert result.success
                 directories.append(report_dir(result.run_id))
-    with Api(place / "api.log", settings) as api:
+    with Api(workspace / "api.log", settings) as api:
         yield Reports(api, *directories)
 
 
 @pytest.mark.parametrize(
-    "command", [each.strip() for each in blocks(GUIDE, "sh") if each.startswith("curl")]
+    "command", [block.strip() for block in blocks(GUIDE, "sh") if block.startswith("curl")]
 )
-def test_the_api_answers_as_shown(made: Reports, command: str):
-    here = command.replace("http://127.0.0.1:8000", made.api.url)
+def test_api_command_returns_the_shown_output(made: Reports, command: str):
+    local = command.replace("http://127.0.0.1:8000", made.api.url)
     done = subprocess.run(
-        ["sh", "-c", here.replace("curl", "curl --silent --show-error --fail-with-body", 1)],
+        ["sh", "-c", local.replace("curl", "curl --silent --show-error --fail-with-body", 1)],
         env=os.environ | {"NOW": made.now.name, "BEFORE": made.before.name},
         capture_output=True,
         text=True,
         check=False,
     )
-    told, shown = done.stdout, shown_after(command, GUIDE)
-    assert is_as_shown(shown, told) or told.startswith(shown), told
+    output, expected = done.stdout, shown_after(command, GUIDE)
+    assert is_as_shown(expected, output) or output.startswith(expected), output
 
 
-def test_the_report_of_the_calendar_begins_as_shown(made: Reports):
-    shown = blocks(GUIDE, "csv")[0]
-    assert (made.calendar / "report.csv").read_text().startswith(shown)
+def test_calendar_report_begins_with_the_shown_rows(made: Reports):
+    expected = blocks(GUIDE, "csv")[0]
+    assert (made.calendar / "report.csv").read_text().startswith(expected)
 
 
-def test_special_hours_take_the_place_of_the_weekday_s(made: Reports):
+def test_special_hours_replace_those_of_the_weekday(made: Reports):
     hours = made.api.http.get(
         "/v1/stores/1267873068966844821/status",
         params={"start": "2024-11-11T00:00:00-05:00", "end": "2024-11-13T00:00:00-05:00"},
@@ -94,7 +94,7 @@ def test_special_hours_take_the_place_of_the_weekday_s(made: Reports):
     assert hours == [{"open_utc": "2024-11-11T15:00:00Z", "close_utc": "2024-11-11T19:00:00Z"}]
 
 
-def test_the_notebook_prints_what_is_shown(made: Reports):
+def test_notebook_prints_the_shown_output(made: Reports):
     (code,) = blocks(GUIDE, "python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=made.now, capture_output=True, text=True, check=True
@@ -102,7 +102,7 @@ def test_the_notebook_prints_what_is_shown(made: Reports):
     assert done.stdout == blocks(GUIDE, "text")[0]
 
 
-def test_every_dagster_command_asks_for_a_report_as_a_file_of_the_guide_says():
+def test_dagster_commands_use_the_files_of_the_guide():
     names = re.findall(r"`(\w+\.yaml)`", GUIDE)
     commands = [shlex.split(block) for block in blocks(GUIDE, "sh") if not block.startswith("curl")]
     expected = ".venv/bin/dagster job execute -m storemon_pipeline.definitions -j report_job -c"

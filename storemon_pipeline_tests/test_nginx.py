@@ -1,4 +1,4 @@
-"""`deploy/nginx.conf` in a real nginx: who it lets through to Dagster's UI and to the API."""
+"""`deploy/nginx.conf` in a real nginx: which requests reach Dagster's UI and the API."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is 
 
 
 class Backend(BaseHTTPRequestHandler):
-    """Says which headers came through."""
+    """Returns the headers that it received."""
 
     def do_GET(self) -> None:
         body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
@@ -41,12 +41,12 @@ class Backend(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @dataclass
 class Proxy:
-    """nginx with the configuration, which only has other addresses and files."""
+    """nginx with the configuration, except for addresses and files."""
 
     port: int
 
@@ -81,7 +81,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         threading.Thread(target=backend.serve_forever, daemon=True).start()
         port = free_port()
         config = CONFIG
-        for theirs, ours in [
+        for original, replacement in [
             ("listen 443", f"listen 127.0.0.1:{port}"),
             ("/etc/ssl/storemon/fullchain.pem", str(certificate)),
             ("/etc/ssl/storemon/privkey.pem", str(key)),
@@ -89,8 +89,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             ("http://127.0.0.1:3000", f"http://127.0.0.1:{backend.server_port}"),
             ("http://127.0.0.1:8000", f"http://127.0.0.1:{backend.server_port}"),
         ]:
-            assert theirs in config
-            config = config.replace(theirs, ours)
+            assert original in config
+            config = config.replace(original, replacement)
         whole = folder / "nginx.conf"
         whole.write_text(
             f"user root; daemon off; pid {folder}/nginx.pid; error_log stderr;\n"
@@ -185,12 +185,12 @@ def test_dagster_is_unframed_and_unsniffed(proxy: Proxy):
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-def test_api_hears_who_the_client_is_from_nginx_alone(proxy: Proxy):
-    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
-    told = proxy.request(API, "POST", "/v1/reports", headers=lies | {"Origin": EVIL}).json()
-    assert told["x-forwarded-for"] == "127.0.0.1"
-    assert told["x-forwarded-proto"] == "https"
-    assert (told["host"], told["origin"]) == (API, EVIL)  # the API judges these itself
+def test_api_receives_the_client_address_from_nginx_only(proxy: Proxy):
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+    received = proxy.request(API, "POST", "/v1/reports", headers=forged | {"Origin": EVIL}).json()
+    assert received["x-forwarded-for"] == "127.0.0.1"
+    assert received["x-forwarded-proto"] == "https"
+    assert (received["host"], received["origin"]) == (API, EVIL)  # checked by the API
 
 
 def test_metrics_are_not_passed_on(proxy: Proxy):

@@ -35,22 +35,22 @@ def headings(page: str) -> list[str]:
 
 
 def section(page: str, heading: str) -> str:
-    """What stands under a heading of the second level, blocks included."""
+    """Return the text under a heading of the second level, blocks included."""
     parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a text: their rows without the head, as cells."""
-    found = re.findall(r"^\|.*\n\|[ |:-]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    """Return the tables of a text: their rows without the header, as cells."""
+    matches = re.findall(r"^\|.*\n\|[ |:-]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
     return [
         [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
-        for table in found
+        for table in matches
     ]
 
 
 def names(text: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the code spans of a text."""
     return re.findall(r"`([^`\n]+)`", text)
 
 
@@ -59,19 +59,19 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shown_after(command: str, text: str) -> str:
-    """The block, of output, that stands after the block of a command in a text."""
+    """Return the block of output after the block of a command."""
     _, after = text.split(f"{command}\n```\n")
     return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
 
 
-def is_as_shown(shown: str, told: str) -> bool:
-    """Whether a text is the one that is shown, where it may have left something out."""
-    pattern = re.escape(shown.strip()).replace("…", ".*?")
-    return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
+def is_as_shown(expected: str, text: str) -> bool:
+    """Return whether a text is the documented one, in which … stands for any text."""
+    pattern = re.escape(expected.strip()).replace("…", ".*?")
+    return re.fullmatch(pattern, text.strip(), re.DOTALL) is not None
 
 
 def anchors(page: str) -> set[str]:
-    """The names by which GitHub lets one link to a page's headings."""
+    """Return the anchors that GitHub derives from the headings of a page."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)
     }
