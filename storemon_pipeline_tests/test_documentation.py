@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 import yaml
 
@@ -393,8 +394,7 @@ def test_dagster_commands_work_in_order(sample_workspace: Path):
         assert done.returncode == 0, done.stdout
         logs.append(done.stdout)
     *_, reported, removed = logs
-    assert " of 1267873068966844821 from 2024-11-10T12:00:00+00:00 to before " in removed
-    assert "Removed " in removed
+    assert re.search(r"Moved \d+ polls of 1267873068966844821 .* to quarantined_row", removed)
     spec = run_configs()[0]["ops"]["report_request"]["config"]
     header, *rows = report_path(reported).read_text().splitlines()
     assert [column for column in header.split(",") if column.startswith("uptime_")] == [
@@ -464,7 +464,8 @@ def test_api_commands_return_the_shown_output(
 
     try:
         dev.wait_until_up()
-        # the sensor ingests the files once they are no longer being written
+        # sooner than new_files_sensor
+        httpx.post(f"http://127.0.0.1:{api_port}/ingest", timeout=60).raise_for_status()
         store = f"http://127.0.0.1:{api_port}/v1/stores/{known_store}"
         assert waited_for(lambda: answers(store)), dev.output
         create, read, csv, trigger, get, summary = commands("curl")
