@@ -1,6 +1,6 @@
--- Two databases and a role for each, once, on an empty server: PostgreSQL's image runs this when it
--- makes its data directory; by hand it is `psql -v ON_ERROR_STOP=1 -f`, as a superuser. The
--- passwords are read from the environment, so that they are in no file and in no list of processes.
+-- Create two databases with a role each, once, on an empty server. PostgreSQL's image runs this when it
+-- initializes its data directory; by hand, run `psql -v ON_ERROR_STOP=1 -f` as a superuser. Passwords
+-- come from the environment, so that no file and no process list contains them.
 \getenv storemon_password STOREMON_DATABASE_PASSWORD
 \getenv dagster_password DAGSTER_DATABASE_PASSWORD
 

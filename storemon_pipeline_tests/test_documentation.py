@@ -1,7 +1,7 @@
-"""The documentation says what the code does: names, defaults, examples and outputs are the same.
+"""The documentation matches the code: names, defaults, examples and outputs.
 
-Each fact is taken from where the documentation states it, a table or a block under a heading, so
-that one which is missing, misspelt or out of date fails here, and so does one that was forgotten.
+Tables and blocks under headings are compared with the code, so that a missing, misspelt or outdated
+entry fails. Prose is not compared.
 """
 
 import json
@@ -34,7 +34,14 @@ from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import ROLLING_WINDOWS, Window
 from storemon_pipeline_tests.helpers.dev_server import answers, free_ports, start_dev, waited_for
 from storemon_pipeline_tests.helpers.documentation import (
+    API,
+    ARCHITECTURE,
+    CONFIGURATION,
+    CONTRIBUTING,
+    OPERATIONS,
     README,
+    REFERENCE,
+    REPORTS,
     RULES,
     anchors,
     blocks,
@@ -48,20 +55,23 @@ from storemon_pipeline_tests.helpers.documentation import (
 from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, report_path, run
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
-PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [
+    *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((PROJECT / "docs").glob("*.md")),
+]
 
 LARGEST_PICTURE = 300_000
 
 
 def commands(program: str) -> list[str]:
-    """The lines of the shell blocks that call a program, whatever is before it."""
-    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    """Return the lines of the shell blocks that call a program, with or without its directory."""
+    lines = [line for block in blocks(REFERENCE, "sh") for line in block.splitlines()]
     return [line for line in lines if re.search(rf"(^|[/ ]){program} ", line.partition("#")[0])]
 
 
 @dataclass(frozen=True)
 class SampleRun:
-    """What came of `ingest_and_report_job` on the sample."""
+    """Log, report directory and database of `ingest_and_report_job` on the sample."""
 
     log: list[str]
     directory: Path
@@ -70,13 +80,13 @@ class SampleRun:
 
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    place = tmp_path_factory.mktemp("sample")
+    workspace = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("STOREMON_")]:
             environment.delenv(name)
         environment.setenv("STOREMON_DATA_DIR", str(SAMPLE))
-        environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{place}/storemon.db")
-        environment.setenv("STOREMON_REPORTS_DIR", str(place / "reports"))
+        environment.setenv("STOREMON_DATABASE_URL", f"sqlite:///{workspace}/storemon.db")
+        environment.setenv("STOREMON_REPORTS_DIR", str(workspace / "reports"))
         with dg.DagsterInstance.ephemeral() as instance:
             result = run(instance, "ingest_and_report_job")
             assert result.success
@@ -85,21 +95,21 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
                 for entry in instance.all_logs(result.run_id)
                 if not entry.is_dagster_event
             ]
-    return SampleRun(log, place / "reports" / result.run_id, place / "storemon.db")
+    return SampleRun(log, workspace / "reports" / result.run_id, workspace / "storemon.db")
 
 
 # Settings
 
 
 def documented_settings() -> dict[str, str]:
-    (table,) = tables(section(README, "Settings"))
+    (table,) = tables(section(CONFIGURATION, "Settings"))
     return {
         names(name)[0]: names(default)[0] if names(default) else default
         for name, default, _ in table
     }
 
 
-def test_every_setting_is_documented_with_its_default_and_no_other():
+def test_settings_table_matches_the_settings():
     defaults = {
         f"STOREMON_{name.upper()}": field.get_default(call_default_factory=True, validated_data={})
         for name, field in Settings.model_fields.items()
@@ -111,7 +121,7 @@ def test_every_setting_is_documented_with_its_default_and_no_other():
     assert documented_settings() == fields
 
 
-def test_every_variable_that_is_mentioned_exists():
+def test_mentioned_variables_exist():
     for_tests = re.findall(
         r"STOREMON_\w+", (PROJECT / "storemon_pipeline_tests/conftest.py").read_text()
     )
@@ -120,28 +130,28 @@ def test_every_variable_that_is_mentioned_exists():
         assert mentioned <= documented_settings().keys() | set(for_tests), page
 
 
-def test_the_accepted_share_of_bad_rows_is_the_one_that_is_told():
+def test_documented_share_of_bad_rows_is_the_default():
     share = Settings.model_fields["max_bad_share"].default
-    assert f"{share * 100:g} % of its rows are bad" in README
+    assert f"{share * 100:g} % of its rows are bad" in RULES
 
 
 # Rules and windows
 
 
 def rules() -> dict[str, list[str]]:
-    """The values of each rule, the default first; `not set` where it has none."""
-    found = {}
+    """Return the values of each rule, the default first; `not set` for no default."""
+    values = {}
     for name, field in UptimeRules.model_fields.items():
         if field.default is None:
-            found[name] = ["not set"]
+            values[name] = ["not set"]
         else:
             others = [value for value in type(field.default) if value is not field.default]
-            found[name] = [value.value for value in (field.default, *others)]
-    return found
+            values[name] = [value.value for value in (field.default, *others)]
+    return values
 
 
-def test_every_rule_is_documented_with_its_values_and_its_default_first():
-    (table,) = tables(section(README, "The rules of the figures"))
+def test_rules_table_matches_the_rules_default_first():
+    (table,) = tables(section(REPORTS, "Rules and windows"))
     documented: dict[str, list[str]] = {}
     rule = ""
     for name, value, _ in table:
@@ -153,17 +163,17 @@ def test_every_rule_is_documented_with_its_values_and_its_default_first():
 
 
 @pytest.mark.parametrize("rule", UptimeRules.model_fields)
-def test_every_rule_is_explained_in_full(rule: str):
-    (explained,) = re.findall(
+def test_rule_is_specified_with_its_values(rule: str):
+    (specification,) = re.findall(
         rf"^.*\*\*`{rule}`\.\*\*.*?(?=^#|^- \*\*|\Z)", RULES, re.MULTILINE | re.DOTALL
     )
     default, *others = rules()[rule]
-    assert re.search(rf"{default}\b[^;]*?\(default\)", explained, re.IGNORECASE)
+    assert re.search(rf"{default}\b[^;]*?\(default\)", specification, re.IGNORECASE)
     for value in others:
-        assert value in names(explained)
+        assert value in names(specification)
 
 
-def test_every_window_is_documented_with_its_length_and_its_columns():
+def test_windows_table_matches_the_windows():
     (table,) = tables(section(RULES, "Rule 2: windows"))
     assert [(names(window)[0], names(column)[0]) for window, *_, column in table] == [
         (window.value, f"…_{window.suffix}") for window in Window
@@ -175,17 +185,15 @@ def test_every_window_is_documented_with_its_length_and_its_columns():
             assert start.startswith(f"{hours} hour")
 
 
-def test_the_windows_of_a_report_are_those_that_are_told():
+def test_windows_and_default_windows_are_documented():
+    text = section(REPORTS, "Rules and windows")
     *others, last = [f"`{window}`" for window in DEFAULT_WINDOWS]
-    told = section(README, "The rules of the figures")
-    assert f"The windows are {', '.join(others)} and {last} by default" in told
-    assert set(Window) <= set(names(told))
-    assert {window.suffix for window in Window} <= set(
-        names(section(README, "The files of a report"))
-    )
+    assert f"The windows are {', '.join(others)} and {last} by default" in text
+    assert set(Window) <= set(names(text))
+    assert {window.suffix for window in Window} <= set(names(section(REPORTS, "Files")))
 
 
-def test_as_of_is_documented():
+def test_as_of_values_are_documented():
     (table,) = tables(section(RULES, "Rule 1: as_of"))
     default = ReportSpec.model_fields["as_of"].default
     assert table[0][0] == f"`{default}` (default)"
@@ -199,39 +207,44 @@ def package_files() -> list[Path]:
     return sorted((PROJECT / "storemon_pipeline").rglob("*.py"))
 
 
-def test_what_the_code_calls_a_rule_is_one():
+def test_rule_numbers_in_the_code_exist():
     numbered = {int(number) for number in re.findall(r"^## Rule (\d):", RULES, flags=re.MULTILINE)}
     assert numbered == set(range(1, len(numbered) + 1))
     for path in package_files():
-        for said in re.findall(
+        for references in re.findall(
             r"\brules? (\d)(?:(?:, | and | to )(\d))?\b", path.read_text(), re.IGNORECASE
         ):
-            assert {int(number) for number in said if number} <= numbered, path
+            assert {int(number) for number in references if number} <= numbered, path
 
 
 # What Dagster shows
 
 
-def test_every_job_is_documented_and_no_other():
+def test_jobs_table_matches_the_jobs():
     jobs = {job.name for job in defs.jobs or ()}
-    table = tables(section(README, "Jobs, automation, checks"))[0]
+    (table,) = tables(section(REPORTS, "Jobs"))
     assert {names(job)[0] for job, _ in table} == jobs
-    assert set(re.findall(r"\b\w+_job\b", README)) == jobs
+    assert set(re.findall(r"\b\w+_job\b", REFERENCE)) == jobs
 
 
-def test_every_schedule_and_sensor_is_documented_and_no_other():
-    automation = {each.name for each in (*(defs.schedules or ()), *(defs.sensors or ()))}
-    assert set(re.findall(r"\b\w+_(?:schedule|sensor)\b", README)) == automation
+def test_automation_table_matches_schedules_and_sensors():
+    automation = {each.name: each for each in (*(defs.schedules or ()), *(defs.sensors or ()))}
+    (table,) = tables(section(REPORTS, "Schedules and sensors"))
+    assert {names(name)[0]: default for name, default, _ in table} == {
+        name: "on" if each.default_status.value == "RUNNING" else "off"
+        for name, each in automation.items()
+    }
+    assert set(re.findall(r"\b\w+_(?:schedule|sensor)\b", REFERENCE)) == set(automation)
 
 
-def test_every_asset_is_documented():
-    told = set(names(section(README, "How the figures are made")))
+def test_assets_are_documented():
+    documented = set(names(section(ARCHITECTURE, "Data flow")))
     assets = {key.path[-1] for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    assert assets <= told
+    assert assets <= documented
 
 
-def test_every_check_is_documented_with_its_assets_and_no_other():
-    table = tables(section(README, "Jobs, automation, checks"))[1]
+def test_checks_table_matches_the_checks_and_their_assets():
+    (table,) = tables(section(REPORTS, "Asset checks"))
     documented = {(names(check)[0], asset) for check, assets, _ in table for asset in names(assets)}
     assert documented == {
         (key.name, key.asset_key.path[-1]) for key in defs.resolve_asset_graph().asset_check_keys
@@ -241,8 +254,8 @@ def test_every_check_is_documented_with_its_assets_and_no_other():
 # Files and tables
 
 
-def test_every_raw_file_is_documented_with_all_names_of_it_and_its_columns():
-    (table,) = tables(section(README, "Your own files"))
+def test_input_files_table_matches_the_sources():
+    (table,) = tables(section(RULES, "Input files"))
     assert len(table) == len(SOURCES)
     for kind, (files, columns, reading) in zip(SOURCES, table, strict=True):
         assert [name for name in names(files) if "…" not in name] == [
@@ -253,16 +266,14 @@ def test_every_raw_file_is_documented_with_all_names_of_it_and_its_columns():
         assert ("add up" in reading) is kind.is_append_only
 
 
-def test_the_files_of_a_report_and_their_columns_are_those_that_are_documented(
-    sample_run: SampleRun,
-):
-    (table,) = tables(section(README, "The files of a report"))
+def test_report_files_table_matches_files_and_columns(sample_run: SampleRun):
+    (table,) = tables(section(REPORTS, "Files"))
     documented = {}
     for file, _, columns in table:
         documented[names(file)[0]] = [
             name.replace("…", window.suffix) if window else name
-            for is_of_window, told in groupby(names(columns), lambda name: name.endswith("_…"))
-            for window, name in product(DEFAULT_WINDOWS if is_of_window else [None], list(told))
+            for is_of_window, group in groupby(names(columns), lambda name: name.endswith("_…"))
+            for window, name in product(DEFAULT_WINDOWS if is_of_window else [None], list(group))
         ]
     written = {
         path.name: path.read_text().partition("\n")[0].split(",") if path.suffix == ".csv" else []
@@ -272,21 +283,21 @@ def test_the_files_of_a_report_and_their_columns_are_those_that_are_documented(
     assert documented == written
 
 
-def test_every_table_of_the_database_is_documented_and_no_other(sample_run: SampleRun):
-    (table,) = tables(section(README, "Tables"))
+def test_tables_table_matches_the_database_schema():
+    (table,) = tables(section(OPERATIONS, "Tables"))
     assert {names(name)[0] for name, _ in table} == set(metadata.tables)
 
 
-def test_the_query_of_bad_rows_gives_what_is_shown(sample_run: SampleRun):
-    query, _ = blocks(README, "sql")
-    shown = README.split(query)[1].split("```text\n")[1].split("```")[0]
+def test_query_of_quarantined_rows_returns_the_shown_rows(sample_run: SampleRun):
+    text = section(OPERATIONS, "Quarantined rows")
+    (query,), (expected,) = blocks(text, "sql"), blocks(text, "text")
     with closing(sqlite3.connect(sample_run.database)) as connection:
-        found = connection.execute(query).fetchall()
-    assert shown.splitlines() == [" | ".join(map(str, row)) for row in found]
+        rows = connection.execute(query).fetchall()
+    assert expected.splitlines() == [" | ".join(map(str, row)) for row in rows]
 
 
-def test_the_query_of_both_sqlite_files_works(sample_run: SampleRun):
-    _, script = blocks(README, "sql")
+def test_query_of_both_sqlite_files_works(sample_run: SampleRun):
+    (script,) = blocks(section(OPERATIONS, "Tables"), "sql")
     script = script.replace(".storemon/", f"{sample_run.database.parent}/")
     attach, query = re.findall(r"^[A-Z].*?;", script, re.DOTALL | re.MULTILINE)
     with closing(sqlite3.connect(sample_run.database)) as connection:
@@ -298,12 +309,12 @@ def test_the_query_of_both_sqlite_files_works(sample_run: SampleRun):
 # Output
 
 
-def test_the_report_begins_as_shown(sample_run: SampleRun):
-    shown = blocks(README, "csv")[0]
-    assert (sample_run.directory / "report.csv").read_text().startswith(shown)
+def test_report_begins_with_the_shown_rows(sample_run: SampleRun):
+    expected = blocks(README, "csv")[0]
+    assert (sample_run.directory / "report.csv").read_text().startswith(expected)
 
 
-def test_the_outage_is_in_the_report_as_shown(sample_run: SampleRun):
+def test_shown_outage_is_in_the_report(sample_run: SampleRun):
     header, *events = blocks(README, "csv")[1].splitlines()
     written = (sample_run.directory / "downtime_events.csv").read_text().splitlines()
     assert header == written[0]
@@ -311,86 +322,82 @@ def test_the_outage_is_in_the_report_as_shown(sample_run: SampleRun):
     assert set(events) <= set(written)
 
 
-def test_the_log_says_what_is_shown_in_that_order(sample_run: SampleRun):
-    shown = blocks(section(README, "What comes out"), "text")[0].splitlines()
+def test_log_has_the_shown_lines_in_order(sample_run: SampleRun):
+    expected = blocks(section(README, "What comes out"), "text")[0].splitlines()
     log = "\n".join(sample_run.log)
     at = 0
-    for line in shown:
+    for line in expected:
         if line != "…":
             pattern = "^" + re.escape(line).replace("…", r"\S*") + "$"
-            found = re.compile(pattern, re.MULTILINE).search(log, at)
-            assert found, f"after the lines before it, the log does not say: {line}"
-            at = found.end()
+            match = re.compile(pattern, re.MULTILINE).search(log, at)
+            assert match, f"missing in the log, after the lines before it: {line}"
+            at = match.end()
 
 
 # Commands
 
 
-def test_every_make_target_is_documented_and_no_other():
+def test_commands_table_matches_the_make_targets():
     targets = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, flags=re.MULTILINE))
-    (table,) = tables(section(README, "Development"))
+    (table,) = tables(section(CONTRIBUTING, "Set-up"))
     assert {names(command)[0].removeprefix("make ") for command, _ in table} == targets
-    in_text = {word for name in names(README) for word in re.findall(r"\bmake ([a-z-]+)", name)}
+    in_text = {word for name in names(REFERENCE) for word in re.findall(r"\bmake ([a-z-]+)", name)}
     in_blocks = {line.split("make ")[1].split()[0] for line in commands("make")}
     assert in_text | in_blocks <= targets
 
 
 def run_configs() -> list[dict[str, Any]]:
-    return [yaml.safe_load(block) for block in blocks(README, "yaml")]
+    return [yaml.safe_load(block) for block in blocks(REPORTS, "yaml")]
 
 
-@pytest.mark.parametrize(
-    "config", [config for config in run_configs() if "report_request" in config["ops"]]
-)
-def test_an_example_of_a_run_config_is_valid(config: dict[str, Any]):
+@pytest.mark.parametrize("config", run_configs())
+def test_example_of_a_run_config_is_valid(config: dict[str, Any]):
     dg.validate_run_config(defs.resolve_job_def("report_job"), config)
-    asked = config["ops"]["report_request"]["config"]
-    ReportRequestConfig.model_validate(asked)
-    ReportSpec.model_validate(asked)
+    spec = config["ops"]["report_request"]["config"]
+    ReportRequestConfig.model_validate(spec)
+    ReportSpec.model_validate(spec)
 
 
 @pytest.fixture
-def the_sample_is_the_data(
-    isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def sample_workspace(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
     return isolated_environment
 
 
-def test_the_range_of_the_example_is_reported(the_sample_is_the_data: Path):
+def test_example_range_lasts_25_hours(sample_workspace: Path):
     config = run_configs()[1]["ops"]["report_request"]["config"]
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(instance, "ingest_job").success
         result = run(instance, "report_job", **config)
     assert result.success
-    report = (the_sample_is_the_data / "reports" / result.run_id / "report.csv").read_text()
+    report = (sample_workspace / "reports" / result.run_id / "report.csv").read_text()
     assert report.startswith("store_id,uptime_range,downtime_range\n")
-    # the clocks go back in that range, so what is open throughout is open for 25 hours
+    # the clocks go back within the range
     hours = [sum(map(float, row.split(",")[1:])) for row in report.splitlines()[1:]]
     assert max(hours) == pytest.approx(25)
 
 
-def test_the_dagster_commands_work_one_after_the_other(the_sample_is_the_data: Path):
-    (the_sample_is_the_data / "request.yaml").write_text(blocks(README, "yaml")[0])
-    (the_sample_is_the_data / "remove.yaml").write_text(blocks(README, "yaml")[-1])
+def test_dagster_commands_work_in_order(sample_workspace: Path):
+    (sample_workspace / "request.yaml").write_text(blocks(REPORTS, "yaml")[0])
+    (sample_workspace / "remove.yaml").write_text(blocks(OPERATIONS, "yaml")[0])
     lines = commands("dagster")
     assert lines
     logs = []
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
         assert program == ".venv/bin/dagster"
-        done = dagster(*arguments, cwd=the_sample_is_the_data)
+        done = dagster(*arguments, cwd=sample_workspace)
         assert done.returncode == 0, done.stdout
         logs.append(done.stdout)
     *_, reported, removed = logs
     assert " of 1267873068966844821 from 2024-11-10T12:00:00+00:00 to before " in removed
     assert "Removed " in removed
-    asked = run_configs()[0]["ops"]["report_request"]["config"]
+    spec = run_configs()[0]["ops"]["report_request"]["config"]
     header, *rows = report_path(reported).read_text().splitlines()
     assert [column for column in header.split(",") if column.startswith("uptime_")] == [
-        f"uptime_{Window(window).suffix}" for window in asked["windows"]
+        f"uptime_{Window(window).suffix}" for window in spec["windows"]
     ]
-    assert {row.split(",")[0] for row in rows} == set(asked["store_ids"])
+    assert {row.split(",")[0] for row in rows} == set(spec["store_ids"])
 
 
 # The REST API
@@ -400,9 +407,13 @@ def openapi() -> dict[str, Any]:
     return build_app(Settings()).openapi()
 
 
-def test_every_endpoint_is_documented_and_no_other():
-    told = tables(section(README, "The REST API"))
-    endpoints = [names(row[0])[0] for table in told for row in table if names(row[0])]
+def test_endpoint_tables_match_the_openapi_document():
+    endpoints = [
+        names(row[0])[0]
+        for heading in ("Endpoints", "Legacy endpoints")
+        for table in tables(section(API, heading))
+        for row in table
+    ]
     documented = [
         f"{method.upper()} {path}"
         for path, methods in openapi()["paths"].items()
@@ -411,9 +422,9 @@ def test_every_endpoint_is_documented_and_no_other():
     assert sorted(endpoints) == sorted(documented)
 
 
-def test_every_status_of_an_error_is_documented_and_no_other():
-    told = tables(section(README, "The REST API"))
-    statuses = {row[0] for table in told for row in table if not names(row[0])}
+def test_errors_table_matches_the_openapi_document():
+    (table,) = tables(section(API, "Errors"))
+    statuses = {status for status, _ in table}
     documented = {
         status
         for methods in openapi()["paths"].values()
@@ -421,14 +432,14 @@ def test_every_status_of_an_error_is_documented_and_no_other():
         for status in endpoint["responses"]
     }
     assert statuses == {status for status in documented if status >= "400"}
-    assert f"more than {MAX_BODY_BYTES >> 20} MiB" in README
+    assert f"more than {MAX_BODY_BYTES >> 20} MiB" in API
 
 
-def test_every_status_of_a_report_is_documented():
-    assert set(ReportStatus) <= set(names(section(README, "The REST API")))
+def test_statuses_of_a_report_are_documented():
+    assert set(ReportStatus) <= set(names(section(API, "Endpoints")))
 
 
-def test_the_api_answers_the_commands_as_shown(
+def test_api_commands_return_the_shown_output(
     isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
@@ -436,12 +447,11 @@ def test_the_api_answers_the_commands_as_shown(
     dev = start_dev(isolated_environment, ui_port=ui_port, api_port=api_port)
     known_store = "1267873068966844821"
     report_id = ""
-    api = section(README, "The REST API")
 
-    def answer(command: str) -> str:
-        here = command.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}")
+    def output(command: str) -> str:
+        local = command.replace("127.0.0.1:8000", f"127.0.0.1:{api_port}")
         done = subprocess.run(
-            ["sh", "-c", here.replace("curl", "curl --silent --show-error --fail-with-body", 1)],
+            ["sh", "-c", local.replace("curl", "curl --silent --show-error --fail-with-body", 1)],
             env=os.environ | {"ID": report_id},
             capture_output=True,
             text=True,
@@ -451,25 +461,25 @@ def test_the_api_answers_the_commands_as_shown(
 
     try:
         dev.wait_until_up()
-        # the sensor reads the files as soon as nobody writes them
+        # the sensor ingests the files once they are no longer being written
         store = f"http://127.0.0.1:{api_port}/v1/stores/{known_store}"
         assert waited_for(lambda: answers(store)), dev.output
-        first, how, csv, trigger, get, summary = commands("curl")
+        create, read, csv, trigger, get, summary = commands("curl")
 
-        told = answer(first)
-        assert is_as_shown(shown_after(first, api), told), told
-        report_id = json.loads(told)["id"]
-        assert waited_for(lambda: json.loads(answer(how))["finished_at"]), dev.output
-        assert is_as_shown(shown_after(how, api), answer(how)), answer(how)
-        assert answer(csv) == shown_after(csv, api)
+        created = output(create)
+        assert is_as_shown(shown_after(create, API), created), created
+        report_id = json.loads(created)["id"]
+        assert waited_for(lambda: json.loads(output(read))["finished_at"]), dev.output
+        assert is_as_shown(shown_after(read, API), output(read)), output(read)
+        assert output(csv) == shown_after(csv, API)
 
-        shown = shown_after(summary, api).splitlines()
-        told = answer(trigger)
-        assert is_as_shown(shown[0], told), told
-        report_id = json.loads(told)["report_id"]
-        assert is_as_shown(shown[1], answer(get)), answer(get)
-        assert is_as_shown(shown[2], answer(summary)), answer(summary)
-        assert waited_for(lambda: answer(get).startswith("store_id,")), answer(get)
+        expected = shown_after(summary, API).splitlines()
+        triggered = output(trigger)
+        assert is_as_shown(expected[0], triggered), triggered
+        report_id = json.loads(triggered)["report_id"]
+        assert is_as_shown(expected[1], output(get)), output(get)
+        assert is_as_shown(expected[2], output(summary)), output(summary)
+        assert waited_for(lambda: output(get).startswith("store_id,")), output(get)
     finally:
         dev.make.terminate()
         dev.exit_code()
@@ -479,7 +489,7 @@ def test_the_api_answers_the_commands_as_shown(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path):
+def test_links_resolve(page: Path):
     for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page.read_text())):
         if not link.startswith("https://"):
             path, _, anchor = link.partition("#")
@@ -488,7 +498,7 @@ def test_links_lead_somewhere(page: Path):
             assert not anchor or anchor in anchors(target.read_text()), link
 
 
-def test_pictures_are_small_and_all_are_shown():
+def test_pictures_are_small_and_in_use():
     pictures = set((PROJECT / "docs").glob("*.png"))
     shown = {
         (page.parent / link).resolve()
@@ -501,9 +511,11 @@ def test_pictures_are_small_and_all_are_shown():
         assert picture.stat().st_size < LARGEST_PICTURE, picture
 
 
-def test_the_layout_of_the_package_is_the_one_that_is_shown():
+def test_layout_matches_the_package():
     shown = re.findall(
-        r"^  (\w+[./]\w*)", blocks(section(README, "Development"), "text")[0], re.MULTILINE
+        r"^  (\w+[./]\w*)",
+        blocks(section(ARCHITECTURE, "Layout of the code"), "text")[0],
+        re.MULTILINE,
     )
     entries = {
         path.name + "/" * path.is_dir()

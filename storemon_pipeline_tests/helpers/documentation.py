@@ -7,9 +7,23 @@ import re
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 README = (PROJECT / "README.md").read_text()
-
-
-RULES = (PROJECT / "docs" / "rules.md").read_text()
+CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text()
+ALERTS, API, ARCHITECTURE, CONFIGURATION, OPERATIONS, REPORTS, RULES = (
+    (PROJECT / "docs" / f"{name}.md").read_text()
+    for name in (
+        "alerts",
+        "api",
+        "architecture",
+        "configuration",
+        "operations",
+        "reports",
+        "rules",
+    )
+)
+REFERENCE = (
+    README + CONTRIBUTING + ALERTS + API + ARCHITECTURE + CONFIGURATION + REPORTS + OPERATIONS
+)
+"""All pages with commands and names, but for the guide, which has its own tests."""
 
 
 def without_blocks(page: str) -> str:

@@ -15,7 +15,7 @@ from storemon_pipeline.storage.reports import find_report, start_report
 from storemon_pipeline.storage.schema import store_timezone
 from storemon_pipeline_tests.storage.test_registry_file import NOON
 
-README = Path(__file__).parents[2] / "README.md"
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 FILL = """
 import sys
@@ -83,7 +83,7 @@ def test_reader_does_not_block_the_checkpoint(tmp_path: Path):
 @pytest.fixture
 def commands() -> dict[str, str]:
     """The documented commands for backup and restore."""
-    section = README.read_text().partition("### Backing up SQLite")[2].partition("\n## ")[0]
+    section = OPERATIONS.read_text().partition("## Back up SQLite")[2].partition("\n## ")[0]
     backup, restore = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     return {"backup": backup, "restore": restore}
 
