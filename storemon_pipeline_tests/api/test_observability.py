@@ -164,9 +164,9 @@ def test_database_metrics_match_tables(api: Api):
     reports = {status: body["storemon_reports", (("status", status),)] for status in STATUSES}
     assert reports["Complete"] == 1
     before = reports["Queued"]
-    asked = api.http.post("/v1/reports", json={"windows": ["hour"], "store_ids": ["NA"]}).json()
+    submitted = api.http.post("/v1/reports", json={"windows": ["hour"], "store_ids": ["NA"]}).json()
     assert metrics(api)["storemon_reports", (("status", "Queued"),)] == before + 1
-    api.http.delete(f"/v1/reports/{asked['id']}")
+    api.http.delete(f"/v1/reports/{submitted['id']}")
     assert metrics(api)["storemon_reports", (("status", "Queued"),)] == before
 
 

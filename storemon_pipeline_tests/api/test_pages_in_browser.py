@@ -253,7 +253,7 @@ def test_login_and_logout_in_a_browser(browser: Browser, start_api: StartApi):
         page.goto(f"{guarded.url}/stores/s1")
         page.get_by_label("Token").fill("wrong")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_have_text("This token is not known.")
+        expect(page.get_by_role("alert")).to_have_text("Unknown token.")
         page.get_by_label("Token").fill(TOKEN)
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{guarded.url}/stores/s1")

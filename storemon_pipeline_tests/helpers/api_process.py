@@ -102,12 +102,12 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     """Return the problem document of a response."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert told["status"] == status
-    assert told["type"].startswith("urn:storemon:problem:")
-    assert told["title"]
-    assert told["detail"]
-    return told
+    problem_document: dict[str, Any] = answer.json()
+    assert problem_document["status"] == status
+    assert problem_document["type"].startswith("urn:storemon:problem:")
+    assert problem_document["title"]
+    assert problem_document["detail"]
+    return problem_document
 
 
 ODD_STORE = "s:1.a_b-C"

@@ -1,4 +1,4 @@
-"""Generated cases as the tables and requests that the package takes."""
+"""Convert generated cases to the tables and requests of the package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGETS = ("99", "99.999", "50", "100", "0", "66.667")
 
 def request_of(case: Case) -> ReportRequest:
     ranged = case.windows.get("range")
-    asked = ReportSpec(
+    spec = ReportSpec(
         as_of="latest" if ranged else case.as_of,
         windows=list(case.windows),
         start=ranged[0] if ranged else None,
@@ -31,16 +31,16 @@ def request_of(case: Case) -> ReportRequest:
             before_first_poll=case.rules.before_first_poll,
         ),
     )
-    return resolve_spec(asked, newest_poll=case.as_of, now=case.as_of)
+    return resolve_spec(spec, newest_poll=case.as_of, now=case.as_of)
 
 
 def target_of(position: int) -> Fraction:
-    """The target of the store at a position: each another one."""
+    """Return the target of the store at a position; all differ."""
     return Fraction(TARGETS[position % len(TARGETS)])
 
 
 def tables_of(case: Case) -> tuple[pd.DataFrame, pd.DataFrame, OpeningHours]:
-    """The stores, polls and opening hours of a case as tables."""
+    """Convert stores, polls and opening hours of a case to tables."""
     polls = pd.DataFrame(case.polls, columns=["store_id", "timestamp_utc", "status"])
     polls["timestamp_utc"] = pd.to_datetime(polls["timestamp_utc"], utc=True).astype(
         "datetime64[us, UTC]"

@@ -1,4 +1,4 @@
-"""``make dev`` as a process of its own, and the state of what it starts."""
+"""Start ``make dev`` as a process, and inspect its child processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import httpx
 from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
-# of everything that is started here, on a machine that may be busy
+# seconds to wait for anything started here, also on a busy machine
 PATIENCE = 180
 
 
@@ -25,7 +25,7 @@ _MARK = "STOREMON_DEV_TEST"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, each another."""
+    """Return distinct free ports."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -56,7 +56,7 @@ def answers(url: str) -> bool:
 
 
 def missing(ready_url: str) -> list[str]:
-    """What /readyz names as not ready."""
+    """Return the components that /readyz reports as not ready."""
     with suppress(httpx.HTTPError):
         return [each["where"] for each in httpx.get(ready_url, timeout=10).json().get("errors", ())]
     return ["api"]
@@ -64,7 +64,7 @@ def missing(ready_url: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Development:
-    """`make dev`, started in a place of its own."""
+    """A running `make dev` in its own directory."""
 
     place: Path
     make: subprocess.Popen[bytes]
@@ -76,11 +76,11 @@ class Development:
         return (self.place / "output.txt").read_text()
 
     def processes(self) -> dict[int, str]:
-        """All that has come of it and lives, by their ids: each has its mark in its environment."""
+        """Return its live processes by id, recognised by a mark in their environment."""
         mark = f"{_MARK}={self.place}".encode()
         found = {}
         for entry in Path("/proc").iterdir():
-            # it may end while it is looked at; what has ended has an empty environment
+            # it may end meanwhile, which leaves an empty environment
             with suppress(OSError):
                 if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
@@ -88,7 +88,7 @@ class Development:
         return found
 
     def process(self, *parts: str) -> int:
-        """The id of the one process whose command has these parts."""
+        """Return the id of the only process whose command has these parts."""
         (pid,) = [
             pid for pid, line in self.processes().items() if all(part in line for part in parts)
         ]
@@ -112,10 +112,10 @@ class Development:
 
 
 def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
-    """Start `make dev`, as a command within a line of shell."""
+    """Start `make dev` within a shell command line."""
     (place / "home").mkdir(exist_ok=True)
     command = (
-        # the .venv is there already, and not to be made anew
+        # the .venv exists and must not be created again
         f"make -o .venv/.installed dev BIN={Path(sys.executable).parent} DAGSTER_HOME={place}/home"
     )
     env = (

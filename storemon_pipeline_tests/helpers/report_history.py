@@ -24,7 +24,7 @@ HOUR = 3_600_000_000
 
 
 Figures = Mapping[str, tuple[int, int, int]]
-"""Store -> uptime, downtime, unobserved, in microseconds."""
+"""Uptime, downtime and unobserved time of each store, in microseconds."""
 
 
 def kept(
@@ -39,10 +39,10 @@ def kept(
     slices: int = 1,
     run_id: str | None = None,
 ) -> None:
-    """Complete a report with these figures in each window; of all stores, in some slices."""
+    """Complete a report of all stores with these figures in each window, in batches."""
     span = {} if since is None else {"start": since, "end": as_of}
-    asked = ReportSpec(as_of=as_of, windows=windows, **span)
-    request = resolve_spec(asked, newest_poll=as_of, now=as_of)
+    spec = ReportSpec(as_of=as_of, windows=windows, **span)
+    request = resolve_spec(spec, newest_poll=as_of, now=as_of)
     fleet = FleetSummary(request)
     stores = sorted(figures)
     for first in range(slices):

@@ -43,7 +43,7 @@ class Workspace:
         self.data_dir = data_dir
 
     def write(self, name: str, *lines: str) -> Path:
-        """Write a file of whole lines."""
+        """Write a file of complete lines."""
         return self.put_bytes(name, text(*lines))
 
     def put_bytes(self, name: str, content: bytes) -> Path:
@@ -53,7 +53,7 @@ class Workspace:
         return path
 
     def add(self, name: str, content: str) -> None:
-        """Write on at the end of a file."""
+        """Append to a file."""
         with (self.data_dir / name).open("ab") as file:
             file.write(content.encode())
 
@@ -73,7 +73,7 @@ class Workspace:
         run_id: str = "a-run",
         log: logging.Logger = LOG,
     ) -> dict[str, TableResult]:
-        """Ingest, accepting bad rows unless told otherwise."""
+        """Ingest, by default accepting any share of bad rows."""
         return ingest_files(
             self.database,
             self.data_dir,
@@ -85,34 +85,34 @@ class Workspace:
             log=log,
         )
 
-    def take_in_polls(self) -> FileResult:
-        """Ingest, and tell what came of the only file of polls."""
+    def ingest_polls(self) -> FileResult:
+        """Ingest, and return the result of the only file of polls."""
         (report,) = self.ingest()["store_status"].files
         return report
 
     def rows(self, table: str) -> list[tuple]:
-        """All rows of a table, sorted."""
+        """Return all rows of a table, sorted."""
         with self.database.read() as connection:
             return sorted(tuple(row) for row in connection.execute(select(metadata.tables[table])))
 
     def polls(self) -> list[Poll]:
-        """Store, instant in UTC and status of every poll."""
+        """Return store, UTC instant and status of every poll."""
         return [
             (store, str(at.replace(tzinfo=None)), status)
             for store, at, status in self.rows("store_status")
         ]
 
     def instants(self) -> dict[str, str]:
-        """Store -> the instant of its only poll, in UTC."""
+        """Return the UTC instant of the only poll of each store."""
         return {store: at for store, at, _ in self.polls()}
 
     def unread(self) -> dict[str, str]:
-        """The files that the last ingest did not read, and why."""
+        """Return the files that the latest ingest did not read, with reasons."""
         with self.database.read() as connection:
             return unread_files(connection)
 
     def quarantined(self) -> list[tuple[str, int, str, str]]:
-        """File, line number, text and reason of every bad row, in the order they were stored."""
+        """Return file, line number, text and reason of every bad row, in stored order."""
         bad = quarantined_row.c
         query = select(bad.file, bad.line_number, bad.row_text, bad.reason)
         with self.database.read() as connection:
@@ -121,11 +121,11 @@ class Workspace:
             ]
 
     def bad_lines(self) -> list[tuple[int, str]]:
-        """Line number and text of every bad row."""
+        """Return line number and text of every bad row."""
         return [(line, row_text) for _, line, row_text, _ in self.quarantined()]
 
     def dump(self) -> dict[str, list[tuple]]:
-        """Everything that the database holds."""
+        """Return all rows of all tables."""
         return {table: self.rows(table) for table in metadata.tables}
 
     def empty(self) -> None:
@@ -139,7 +139,7 @@ class Workspace:
 
 
 def text(*lines: str, newline: str = "\n") -> bytes:
-    """Whole lines, as the bytes of a file."""
+    """Encode complete lines as the bytes of a file."""
     return "".join(line + newline for line in lines).encode()
 
 
@@ -152,5 +152,5 @@ def zst(content: bytes) -> bytes:
 
 
 def poll_rows(stores: Iterable[object], at: str = "2023-01-25 10:00:00 UTC") -> list[str]:
-    """A row of a file of polls for each store."""
+    """Return one line of polls per store."""
     return [f"{store},active,{at}" for store in stores]

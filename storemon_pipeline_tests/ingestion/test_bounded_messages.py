@@ -52,7 +52,7 @@ def test_long_bad_row_is_kept_whole_and_shown_cut(either_workspace: Workspace, c
 
 def test_tables_in_the_ui_cut_long_values(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(POLLS, LONG))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     rows = result.first_bad_rows.assign(row_text=LONG)
     assert len(str(records_metadata(rows))) < 2 * MAX_MESSAGE
     assert len(str(preview(rows))) < 2 * MAX_MESSAGE

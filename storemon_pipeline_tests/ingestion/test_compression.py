@@ -18,7 +18,7 @@ def stores(workspace: Workspace) -> list[str]:
 @pytest.mark.parametrize("packed", [bytes, gz, zst])
 def test_compression_is_detected_by_content(workspace: Workspace, name, packed):
     workspace.put_bytes(name, packed(text(POLLS, *poll_rows(STORES))))
-    assert workspace.take_in_polls().rows == len(STORES)
+    assert workspace.ingest_polls().rows == len(STORES)
     assert stores(workspace) == STORES
 
 
@@ -46,7 +46,7 @@ def test_byte_order_mark_and_newline_kind_are_ignored(workspace: Workspace, pack
 def test_compressed_file_may_end_without_newline(workspace: Workspace, newline):
     content = text(POLLS, *poll_rows(["1", "2"]), "3,active,2023-01-25 10:00", newline=newline)
     workspace.put_bytes("store_status.csv.gz", gz(content.rstrip()))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.rows, result.partial_line) == (3, None)
     assert stores(workspace) == ["1", "2", "3"]
 

@@ -84,7 +84,7 @@ def test_second_process_waits_and_skips_all_files(either_workspace: Workspace, d
         assert process.stdout.readline() == "ready\n"
         process.stdin.write("go\n")
         process.stdin.flush()
-        result = workspace.take_in_polls()
+        result = workspace.ingest_polls()
         said, _ = process.communicate(timeout=WAITS_SECONDS)
     assert process.returncode == 0
     assert sorted([result.reading, said.strip()]) == ["new", "unchanged"]

@@ -40,14 +40,14 @@ def test_bad_rows_of_many_blocks_are_all_kept(either_workspace: Workspace):
     workspace = either_workspace
     rows = [f"bad {n}" for n in range(300)]
     workspace.write("store_status.csv", POLLS, *rows)
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert workspace.bad_lines() == list(enumerate(rows, 2))
     assert (result.bad_rows, result.total_bad_rows) == (300, 300)
     assert result.first_bad_rows["row_text"].tolist() == rows[:20]
     (reading,) = workspace.rows("ingested_file")
     assert (reading[7], reading[8]) == (300, 300)
     workspace.add("store_status.csv", "bad too\n")
-    assert workspace.take_in_polls().total_bad_rows == 301
+    assert workspace.ingest_polls().total_bad_rows == 301
 
 
 @pytest.mark.usefixtures("small")

@@ -37,7 +37,7 @@ def test_fingerprint_is_stable_without_changes(workspace: Workspace):
     assert list(before) == ["store_status.csv", "menu_hours.csv", "timezones.csv"]
     workspace.write("notes.txt", "of no concern")
     workspace.write("business_hours.csv", "passed over")
-    workspace.take_in_polls()
+    workspace.ingest_polls()
     assert fingerprint(workspace.data_dir) == before
 
 

@@ -76,7 +76,7 @@ def ingested(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
             except IngestionError:
                 assert workspace.polls() == workspace.quarantined() == []
             continue
-        before = workspace.take_in_polls()
+        before = workspace.ingest_polls()
     return workspace.polls(), workspace.quarantined(), before.total_rows, before.total_bad_rows
 
 

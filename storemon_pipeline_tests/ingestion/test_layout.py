@@ -126,7 +126,7 @@ def test_file_with_separator_line_is_read_incrementally(workspace: Workspace, pa
     path = workspace.put_bytes("store_status.csv", b"")
     for part in parts:
         workspace.add(path.name, part)
-        assert workspace.take_in_polls().reading in ("new", "appended", "unchanged")
+        assert workspace.ingest_polls().reading in ("new", "appended", "unchanged")
     assert workspace.polls() == [("1", AT, "active"), ("2", AT, "active")]
     assert workspace.bad_lines() == [(5, "bad")]
 

@@ -52,5 +52,5 @@ def test_header_only_polls_are_accepted(workspace: Workspace, newline):
     assert (result.total_rows, result.table_rows) == (0, 0)
     assert result.files[0].bad_share == 0
     workspace.write("store_status.csv", POLLS, "1,active,2023-01-25 10:00:00")
-    assert workspace.take_in_polls().reading == "appended"
+    assert workspace.ingest_polls().reading == "appended"
     assert workspace.instants() == {"1": "2023-01-25 10:00:00"}

@@ -77,17 +77,17 @@ def stores(workspace: Workspace) -> list[str]:
 def test_complete_last_line_is_read_once(workspace: Workspace, header, line, newline):
     begun(workspace, header)
     workspace.add("store_status.csv", line)
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("appended", 1, None)
     assert stores(workspace) == ["1", "9"]
-    assert workspace.take_in_polls().reading == "unchanged"
+    assert workspace.ingest_polls().reading == "unchanged"
 
     workspace.add("store_status.csv", newline)
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("appended", 0, 2)
 
     workspace.add("store_status.csv", "\n" * (newline == "\r") + "bad\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("appended", 1, 3)
     assert workspace.bad_lines() == [(4, "bad")]
 
@@ -98,7 +98,7 @@ def test_complete_last_line_is_read_once_when_lines_follow(workspace: Workspace,
     workspace.add("store_status.csv", line)
     workspace.ingest()
     workspace.add("store_status.csv", "\nbad\nbad")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("appended", 1, "bad")
     assert workspace.bad_lines() == [(4, "bad")]
 
@@ -111,7 +111,7 @@ def test_partial_last_line_waits_until_complete(
     workspace.add("store_status.csv", line)
     for _ in range(2):
         caplog.clear()
-        result = workspace.take_in_polls()
+        result = workspace.ingest_polls()
         assert (result.reading, result.rows, result.partial_line) == ("unchanged", 0, line)
         (warning,) = [
             record.getMessage()
@@ -125,7 +125,7 @@ def test_partial_last_line_waits_until_complete(
         assert stores(workspace) == ["1"]
 
     workspace.add("store_status.csv", missing + "\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("appended", 1, None)
     assert len(workspace.polls()) + len(workspace.quarantined()) == 2
     for bad in workspace.bad_lines():
@@ -134,7 +134,7 @@ def test_partial_last_line_waits_until_complete(
 
 def test_partial_line_that_would_be_valid_waits(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(POLLS) + b"1,active,2023-01-25 10:00:00.12")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows) == ("new", 0)
     assert result.partial_line == "1,active,2023-01-25 10:00:00.12"
     workspace.add("store_status.csv", "3456\n")
@@ -148,7 +148,7 @@ def test_partial_line_that_would_be_valid_waits(workspace: Workspace):
 def test_bad_last_line_waits(workspace: Workspace, line):
     begun(workspace, POLLS)
     workspace.add("store_status.csv", line)
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("unchanged", 0, line)
     workspace.add("store_status.csv", "\n" + poll_rows("2")[0] + "\n")
     workspace.ingest()
@@ -161,7 +161,7 @@ def test_line_cut_within_a_character_waits(workspace: Workspace):
     whole = "Caf\u00e9".encode()
     path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + whole[:-1])
-    assert workspace.take_in_polls().partial_line == "Caf\ufffd"
+    assert workspace.ingest_polls().partial_line == "Caf\ufffd"
     path.write_bytes(path.read_bytes() + whole[-1:] + b"\n")
     workspace.ingest()
     assert workspace.bad_lines() == [(3, "Caf\u00e9")]
@@ -174,7 +174,7 @@ def test_continued_complete_line_rereads_the_file(
     workspace.add("store_status.csv", f"9,{AT},active")
     workspace.ingest()
     workspace.add("store_status.csv", "ly\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("changed", 2, 2)
     assert workspace.bad_lines() == [(3, f"9,{AT},actively")]
 
@@ -190,7 +190,7 @@ def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
     assert workspace.polls()[1:] == [("9", AT, "active")]
     path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + (rest if isinstance(rest, bytes) else rest.encode()))
-    assert workspace.take_in_polls().reading == "changed"
+    assert workspace.ingest_polls().reading == "changed"
     assert workspace.polls()[1:] == [("9", AT, "inactive")]
     assert len(workspace.quarantined()) == len(set(workspace.bad_lines()))
     assert [str(row[2].replace(tzinfo=None)) for row in workspace.rows("polled_store")] == [AT, AT]
@@ -200,7 +200,7 @@ def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
 def test_bad_last_line_keeps_its_text_verbatim(workspace: Workspace, rest):
     begun(workspace, STATUS_LAST)
     workspace.add("store_status.csv", f"no id,{AT},active")
-    assert workspace.take_in_polls().partial_line == f"no id,{AT},active"
+    assert workspace.ingest_polls().partial_line == f"no id,{AT},active"
     workspace.add("store_status.csv", rest)
     workspace.ingest()
     text = rest.removesuffix("\n").removesuffix("\r")
@@ -211,19 +211,19 @@ def test_line_cut_within_a_character_of_a_note_waits(workspace: Workspace):
     workspace.put_bytes("store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}Z,caf".encode())
     path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + b"\xc3")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.rows, result.partial_line) == (0, f"1,active,{AT}Z,caf\ufffd")
     path.write_bytes(path.read_bytes() + b"\xa9\n")
-    assert workspace.take_in_polls().rows == 1
+    assert workspace.ingest_polls().rows == 1
 
 
 def test_partial_unused_last_column_does_not_delay_the_row(workspace: Workspace):
     workspace.put_bytes(
         "store_status.csv", text(f"{POLLS},note") + f"1,active,{AT}.1,a no".encode()
     )
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.rows, result.partial_line) == (1, None)
     workspace.add("store_status.csv", "te\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.total_rows) == ("changed", 1)
     assert workspace.instants() == {"1": f"{AT}.100000"}

@@ -1,4 +1,4 @@
-"""A bad row is set aside word for word, with its file, line and reason, and spoils no other."""
+"""Bad rows are quarantined verbatim, with file, line and reason; other rows are ingested."""
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -103,7 +103,7 @@ def test_line_numbers_count_blank_lines_across_blocks(
     lines = [POLLS, "", "bad 3", "", "", *poll_rows(["1"]), "bad 7", "", *poll_rows("23456"), ""]
     lines += ["bad 15", "bad 16", *poll_rows(["7"]), "x,y,z", "a,b,c,d", "", "bad 21"]
     workspace.put_bytes("store_status.csv", text(*lines, newline=newline))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     numbered = [(n, line) for n, line in enumerate(lines, 1)]
     assert workspace.bad_lines() == [numbered[n - 1] for n in (3, 7, 15, 16, 18, 19, 21)]
     assert (result.rows, result.bad_rows) == (14, 7)

@@ -86,7 +86,7 @@ def outcome(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
     for cut in [*cuts, len(data)]:
         workspace.put_bytes("store_status.csv", data[:cut])
         try:
-            result = workspace.take_in_polls()
+            result = workspace.ingest_polls()
         except IngestionError:
             result = None
     if result is None:

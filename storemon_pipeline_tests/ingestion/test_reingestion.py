@@ -74,7 +74,7 @@ def test_renamed_poll_file_is_resumed(workspace: Workspace):
     (workspace.data_dir / "store_status.csv").rename(workspace.data_dir / "store_status_1.csv")
     workspace.ingest()
     workspace.add("store_status_1.csv", poll_rows("3")[0] + "\nbad\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("appended", 2, 5)
     assert workspace.bad_lines() == [(4, "bad"), (6, "bad")]
 
@@ -84,17 +84,17 @@ def test_only_appended_rows_are_read(either_workspace: Workspace, packed):
     workspace = either_workspace
     rows = [*poll_rows("12"), "bad 4", *poll_rows("34"), "bad 7", *poll_rows("567")]
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows[:3])))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.bad_rows) == ("new", 3, 1)
 
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows[:6])))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.bad_rows) == ("appended", 3, 1)
     assert (result.total_rows, result.total_bad_rows) == (6, 2)
     assert result.first_bad_rows["line_number"].tolist() == [7]
 
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.bad_rows) == ("appended", 3, 0)
     assert (result.total_rows, result.total_bad_rows) == (9, 2)
     assert stores(workspace) == list("1234567")
@@ -106,7 +106,7 @@ def test_gzip_stream_appended_to_gzip_file_is_resumed(workspace: Workspace):
     workspace.ingest()
     with (workspace.data_dir / "store_status.csv.gz").open("ab") as file:
         file.write(gz(text(*poll_rows("345"))))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows) == ("appended", 3)
     assert stores(workspace) == list("12345")
 
@@ -122,7 +122,7 @@ def test_appended_blank_lines_add_no_rows(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows("1"))
     workspace.ingest()
     workspace.add("store_status.csv", "\n\r\n")
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("appended", 0, 1)
     workspace.add("store_status.csv", "bad\n")
     workspace.ingest()
@@ -143,7 +143,7 @@ def test_changed_or_shorter_file_is_read_whole(workspace: Workspace, rows, packe
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *poll_rows("123"))))
     workspace.ingest()
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
-    result = workspace.take_in_polls()
+    result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("changed", len(rows), len(rows))
     # polls add up
     assert set(stores(workspace)) == {*"123", *(row[0] for row in rows)}

@@ -110,7 +110,7 @@ def test_single_or_invalid_special_time_is_quarantined(
 ):
     open_workspace.write("special_hours.csv", SPECIAL, f"1,2024-12-25,{times}", "2,2024-12-25,,")
     open_workspace.ingest()
-    assert [told for *_, told in open_workspace.quarantined()] == [reason]
+    assert [reason_text for *_, reason_text in open_workspace.quarantined()] == [reason]
     assert open_workspace.rows("special_hours") == [("2", "2024-12-25", "", "")]
 
 

@@ -1,4 +1,4 @@
-"""What a timeline's bars are, worked out by hand; and that they are drawn where they are told to be."""
+"""The bars of a timeline, worked out by hand, and their rendering in the page."""
 
 import re
 from itertools import pairwise
@@ -69,7 +69,7 @@ def test_a_stretch_over_midnight_is_a_bar_on_each_day():
     ]
 
 
-def test_a_store_that_nothing_is_known_of_is_unobserved_while_open():
+def test_store_without_polls_is_unobserved_while_open():
     time = open_time(
         ("2023-01-24 00:00", "2023-01-25 00:00"), [("2023-01-24 06:00", "2023-01-24 09:00")], [], []
     )

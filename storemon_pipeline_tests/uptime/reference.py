@@ -353,7 +353,7 @@ class OpeningHours:
     def _openings_of_day(self, day: date) -> list[Interval]:
         """Rule 3: the openings that begin on a local date of a store that has hours.
 
-        What began on the date before and goes on past midnight is an opening of that date: special
+        An opening that crosses midnight belongs to the date on which it began: special
         hours do not stand in its place.
         """
         rows = [(start, end) for weekday, start, end in self.rows if weekday == day.weekday()]
