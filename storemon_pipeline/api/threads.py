@@ -1,6 +1,6 @@
 """Thread pool of endpoints that write.
 
-Such endpoints wait for locks and for Dagster. A separate pool keeps the framework's threads free for
+They wait for locks and for Dagster. A separate pool keeps the framework's threads free for
 reads; beyond its size, requests wait without a thread. :mod:`storemon_pipeline.clients.bulkhead`
 limits the calls that wait for Dagster.
 """

@@ -26,7 +26,7 @@ def connect(api: Api) -> socket.socket:
 
 
 def seconds_until_closed(connection: socket.socket, *, drip: bytes = b"") -> float:
-    """Return how long the server keeps a connection whose client sends byte by byte."""
+    """Return how long the server keeps a connection open whose client sends byte by byte."""
     begin = time.monotonic()
     connection.settimeout(0.2)
     while time.monotonic() - begin < SECONDS:

@@ -111,12 +111,12 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 ODD_STORE = "s:1.a_b-C"
-"""A store's id with all that is neither letter nor digit and may be in one."""
+"""A store id with every character allowed in one that is neither a letter nor a digit."""
 
 
 @dataclass(frozen=True)
 class ApiDatabase:
-    """A database and a directory of reports, with what is in them."""
+    """A database and a reports directory, with the id of their complete report."""
 
     database_url: str
     reports_dir: Path

@@ -17,7 +17,7 @@ import httpx
 from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
-# seconds to wait for anything started here, also on a busy machine
+# seconds to wait for anything started here, even on a busy machine
 PATIENCE = 180
 
 
@@ -76,7 +76,7 @@ class Development:
         return (self.place / "output.txt").read_text()
 
     def processes(self) -> dict[int, str]:
-        """Return its live processes by id, recognised by a mark in their environment."""
+        """Return its live processes by id, identified by a marker in their environment."""
         mark = f"{_MARK}={self.place}".encode()
         found = {}
         for entry in Path("/proc").iterdir():

@@ -23,7 +23,7 @@ ALERTS, API, ARCHITECTURE, CONFIGURATION, OPERATIONS, REPORTS, RULES = (
 REFERENCE = (
     README + CONTRIBUTING + ALERTS + API + ARCHITECTURE + CONFIGURATION + REPORTS + OPERATIONS
 )
-"""All pages with commands and names, but for the guide, which has its own tests."""
+"""All pages with commands and names, except the guide, which has its own tests."""
 
 
 def without_blocks(page: str) -> str:
@@ -35,13 +35,13 @@ def headings(page: str) -> list[str]:
 
 
 def section(page: str, heading: str) -> str:
-    """What stands under a heading of the second level, blocks included."""
+    """Return the text under a second-level heading, including blocks."""
     parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a text: their rows without the head, as cells."""
+    """Return the tables of a text as rows of cells, without the header row."""
     found = re.findall(r"^\|.*\n\|[ |:-]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
     return [
         [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
@@ -50,7 +50,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def names(text: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the texts in backticks."""
     return re.findall(r"`([^`\n]+)`", text)
 
 
@@ -59,19 +59,19 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shown_after(command: str, text: str) -> str:
-    """The block, of output, that stands after the block of a command in a text."""
+    """Return the output block that follows the block of a command in a text."""
     _, after = text.split(f"{command}\n```\n")
     return re.findall(r"^```\w+\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
 
 
-def is_as_shown(shown: str, told: str) -> bool:
-    """Whether a text is the one that is shown, where it may have left something out."""
+def is_as_shown(shown: str, output: str) -> bool:
+    """Return whether an output matches the shown text, where … stands for omitted text."""
     pattern = re.escape(shown.strip()).replace("…", ".*?")
-    return re.fullmatch(pattern, told.strip(), re.DOTALL) is not None
+    return re.fullmatch(pattern, output.strip(), re.DOTALL) is not None
 
 
 def anchors(page: str) -> set[str]:
-    """The names by which GitHub lets one link to a page's headings."""
+    """Return the anchors that GitHub generates for a page's headings."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)
     }

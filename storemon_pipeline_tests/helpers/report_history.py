@@ -39,7 +39,7 @@ def kept(
     slices: int = 1,
     run_id: str | None = None,
 ) -> None:
-    """Complete a report of all stores with these figures in each window, in batches."""
+    """Store a complete report of all stores with these figures in each window, in batches."""
     span = {} if since is None else {"start": since, "end": as_of}
     spec = ReportSpec(as_of=as_of, windows=windows, **span)
     request = resolve_spec(spec, newest_poll=as_of, now=as_of)

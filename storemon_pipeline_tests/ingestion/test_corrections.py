@@ -1,4 +1,4 @@
-"""Two polls of one store at one instant: the later row wins, however far apart the two are."""
+"""Two polls of one store at one instant: the later row wins, however far apart they are."""
 
 import pytest
 
@@ -9,7 +9,7 @@ AT = "2023-01-25 10:00:00"
 
 
 def status(workspace: Workspace) -> str:
-    """The status of store 1, which has one poll."""
+    """Return the status of store 1, which has one poll."""
     ((at, status),) = [(at, status) for store, at, status in workspace.polls() if store == "1"]
     assert at == AT
     return status

@@ -1,4 +1,4 @@
-"""Opening hours and time zones: what their rows may say."""
+"""Opening hours and time zones: valid and invalid rows."""
 
 import pytest
 

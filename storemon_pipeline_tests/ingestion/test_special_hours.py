@@ -1,4 +1,4 @@
-"""Special hours and service levels, which most people have none of: what their rows may say."""
+"""Special hours and service levels, both optional: valid and invalid rows."""
 
 import pytest
 
@@ -42,7 +42,7 @@ NOT_TARGETS = [
 
 @pytest.fixture
 def open_workspace(workspace: Workspace) -> Workspace:
-    """A workspace with a file of polls, without which nothing is taken in."""
+    """Return a workspace with a file of polls, without which nothing is ingested."""
     workspace.write("store_status.csv", POLLS)
     return workspace
 

@@ -1,4 +1,4 @@
-"""Statuses are forgiven their case and the spaces around them, and nothing else."""
+"""Statuses may differ in case and surrounding spaces only."""
 
 from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 

@@ -1,4 +1,4 @@
-"""Time zones may be spelled as people and Windows spell them; a name that no list has is a bad row."""
+"""Time zones may have IANA or Windows names, loosely spelled; an unknown name is a bad row."""
 
 from storemon_pipeline_tests.helpers.workspace import POLLS, ZONES, Workspace
 
@@ -16,7 +16,7 @@ SPELLINGS = {
     "UTC-11": "Etc/GMT+11",
     "America/Port-au-Prince": "America/Port-au-Prince",
     "America/Argentina/Buenos Aires": "America/Argentina/Buenos_Aires",
-    # IANA's own, also those with a newer name
+    # IANA names, including those with a newer name
     "US/Eastern": "US/Eastern",
     "EST": "EST",
     "pst8pdt": "PST8PDT",

@@ -1,4 +1,4 @@
-"""Instants as the files write them, to the microsecond; what is none is a bad row."""
+"""Timestamps are parsed to the microsecond; an invalid one is a bad row."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ ACCEPTED = {
     "2023-01-22 12:09:39+05": "2023-01-22 07:09:39",
     "2023-01-22 00:30:00+14:00": "2023-01-21 10:30:00",
     "2023-01-22T12:09:39+00:00": "2023-01-22 12:09:39",
-    # .NET, SQL Server and Go write more digits, which are cut and not rounded
+    # .NET, SQL Server and Go write more digits, which are truncated, not rounded
     "2023-01-22T12:09:39.3888849Z": "2023-01-22 12:09:39.388884",
     "2023-01-22 12:09:39.3888849 +00:00": "2023-01-22 12:09:39.388884",
     "2023-01-22 12:09:39.9999999 +05:30": "2023-01-22 06:39:39.999999",
@@ -170,7 +170,7 @@ def test_poll_over_ten_minutes_in_the_future_is_a_bad_row(
         "store_status.csv",
         POLLS,
         *(f"{store},active,{at:%Y-%m-%d %H:%M:%S.%f} UTC" for store, at in stamps.items()),
-        # ten minutes after now where the clock shows something else
+        # ten minutes after now, in another time zone
         "elsewhere,active,2023-01-25T13:10:00-05:00",
         "elsewhere-late,active,2023-01-25T13:10:01-05:00",
         "out-of-this-world,active,9999-12-31 23:59:59-05:00",

@@ -1,4 +1,4 @@
-"""Opening hours for people: what is written, by the rules that the figures follow."""
+"""Opening hours as text, by the same rules as the figures."""
 
 from datetime import date
 

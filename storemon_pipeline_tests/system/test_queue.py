@@ -50,7 +50,7 @@ def test_fifty_equal_concurrent_requests_share_one_run(system: System) -> None:
 
 @pytest.mark.parametrize(
     "clients",
-    # a run takes some three seconds of a core, most of them to start its process
+    # a run takes about three seconds of CPU time, most of it to start its process
     [3 * MAX_CONCURRENT_RUNS, pytest.param(50, marks=pytest.mark.slow)],
 )
 def test_different_concurrent_requests_run_in_queue_order(
