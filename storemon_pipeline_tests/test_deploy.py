@@ -1,4 +1,4 @@
-"""What `deploy/` has for production works as it is, with Dagster's own history in PostgreSQL."""
+"""The files in `deploy/` work unchanged, with Dagster's history in PostgreSQL."""
 
 import os
 import re
@@ -35,9 +35,9 @@ PAGE = (PROJECT / "deploy" / "README.md").read_text()
 
 
 def environment_of(database: URL) -> dict[str, str]:
-    """The variables that deploy/README.md asks for, for a database.
+    """Return the variables that deploy/README.md requires for a database.
 
-    A Unix socket is none of a URL's parts; the page says what then to do.
+    For a Unix socket, DAGSTER_POSTGRES_HOST stays empty and PGHOST is set.
     """
     variables = {
         "DAGSTER_POSTGRES_USER": database.username or "",
@@ -53,21 +53,21 @@ def environment_of(database: URL) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def dagster_database(postgresql_server: str) -> Iterator[URL]:
-    """A database for Dagster alone, on the server where the project's tables are too."""
+    """Yield a database for Dagster alone, on the server of the project's tables."""
     with new_database(postgresql_server) as url:
         yield make_url(url)
 
 
 @pytest.fixture(scope="module")
 def tables_database(postgresql_server: str) -> Iterator[str]:
-    """A database for the project's tables, which no other test has written to."""
+    """Yield a database for the project's tables that no other test has written to."""
     with new_database(postgresql_server) as url:
         yield url
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What `ingest_and_report_job` said and left behind under deploy/dagster.yaml."""
+    """Outcome of `ingest_and_report_job` under deploy/dagster.yaml."""
 
     exit_code: int
     log: str
@@ -102,7 +102,7 @@ def deployed(
 
 @pytest.fixture
 def instance(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """The instance as the web UI and the daemon load it."""
+    """Yield the instance as the webserver and the daemon load it."""
     monkeypatch.setenv("DAGSTER_HOME", str(deployed.home))
     for name, value in environment_of(deployed.database).items():
         monkeypatch.setenv(name, value)
@@ -113,9 +113,9 @@ def instance(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg
 def asked(database: URL | str, query: str) -> list[tuple[object, ...]]:
     engine = create_engine(database)
     with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(text(query))]
+        result = [tuple(row) for row in connection.execute(text(query))]
     engine.dispose()
-    return found
+    return result
 
 
 def test_the_job_makes_its_report(deployed: Deployed) -> None:
@@ -141,7 +141,7 @@ def test_the_run_is_in_postgresql_and_nothing_of_it_in_the_home(deployed: Deploy
 def test_neither_database_has_the_tables_of_the_other(deployed: Deployed) -> None:
     query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     of_dagster, of_storemon = asked(deployed.database, query), asked(deployed.storemon, query)
-    # why they must be two
+    # therefore they cannot share a database
     assert set(of_dagster) & set(of_storemon) == {("alembic_version",)}
 
 
@@ -191,7 +191,7 @@ def test_every_variable_is_documented_and_no_other() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, flags=re.MULTILINE))
     assert {name for name in documented if name.startswith("DAGSTER_POSTGRES_")} == variables()
     settings = {f"STOREMON_{name.upper()}" for name in Settings.model_fields}
-    # test_compose.py sees to those
+    # test_compose.py checks those
     of_compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "deploy/compose.yaml").read_text()))
     assert documented - variables() - settings - of_compose == {"DAGSTER_HOME"}
 
@@ -208,7 +208,7 @@ def test_a_variable_that_is_missing_is_named(
 
 
 def storage() -> dict[str, Any]:
-    """What the file says of the storage, as Dagster's storage on PostgreSQL is given it."""
+    """Return the storage section of the file, as Dagster's PostgreSQL storage receives it."""
     given: dict[str, Any] = yaml.safe_load(CONFIG.read_text())["storage"]["postgres"]
     return given
 
@@ -241,7 +241,9 @@ def test_the_links_of_the_page_lead_somewhere() -> None:
 
 def test_the_jobs_and_sensors_of_the_page_exist() -> None:
     assert set(re.findall(r"\b\w+_job\b", PAGE)) <= {job.name for job in defs.jobs or ()}
-    assert set(re.findall(r"\b\w+_sensor\b", PAGE)) <= {each.name for each in defs.sensors or ()}
+    assert set(re.findall(r"\b\w+_sensor\b", PAGE)) <= {
+        definition.name for definition in defs.sensors or ()
+    }
 
 
 def test_every_file_of_the_directory_is_told_of() -> None:

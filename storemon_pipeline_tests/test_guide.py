@@ -1,4 +1,4 @@
-"""The guide shows what the program does: its files, its requests and its commands, one after the other."""
+"""The guide's files, requests and commands give the shown results, in order."""
 
 import os
 import re
@@ -25,7 +25,7 @@ CALENDAR, WEEK_BEFORE = (
 
 @dataclass(frozen=True)
 class Reports:
-    """What the guide has made by its end, and the API that tells of it."""
+    """The reports that the guide makes, and an API that serves them."""
 
     api: Api
     now: Path
@@ -66,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
 
 
 @pytest.mark.parametrize(
-    "command", [each.strip() for each in blocks(GUIDE, "sh") if each.startswith("curl")]
+    "command", [block.strip() for block in blocks(GUIDE, "sh") if block.startswith("curl")]
 )
 def test_the_api_answers_as_shown(made: Reports, command: str):
     here = command.replace("http://127.0.0.1:8000", made.api.url)
@@ -77,8 +77,8 @@ def test_the_api_answers_as_shown(made: Reports, command: str):
         text=True,
         check=False,
     )
-    told, shown = done.stdout, shown_after(command, GUIDE)
-    assert is_as_shown(shown, told) or told.startswith(shown), told
+    output, shown = done.stdout, shown_after(command, GUIDE)
+    assert is_as_shown(shown, output) or output.startswith(shown), output
 
 
 def test_the_report_of_the_calendar_begins_as_shown(made: Reports):

@@ -1,4 +1,4 @@
-"""`deploy/nginx.conf` in a real nginx: who it lets through to Dagster's UI and to the API."""
+"""`deploy/nginx.conf` in a real nginx: access to Dagster's UI and to the API."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is 
 
 
 class Backend(BaseHTTPRequestHandler):
-    """Says which headers came through."""
+    """Responds with the request headers that it received."""
 
     def do_GET(self) -> None:
         body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
@@ -41,12 +41,12 @@ class Backend(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @dataclass
 class Proxy:
-    """nginx with the configuration, which only has other addresses and files."""
+    """nginx with the configuration, in which only addresses and files are replaced."""
 
     port: int
 
@@ -187,10 +187,10 @@ def test_dagster_is_unframed_and_unsniffed(proxy: Proxy):
 
 def test_api_hears_who_the_client_is_from_nginx_alone(proxy: Proxy):
     lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
-    told = proxy.request(API, "POST", "/v1/reports", headers=lies | {"Origin": EVIL}).json()
-    assert told["x-forwarded-for"] == "127.0.0.1"
-    assert told["x-forwarded-proto"] == "https"
-    assert (told["host"], told["origin"]) == (API, EVIL)  # the API judges these itself
+    received = proxy.request(API, "POST", "/v1/reports", headers=lies | {"Origin": EVIL}).json()
+    assert received["x-forwarded-for"] == "127.0.0.1"
+    assert received["x-forwarded-proto"] == "https"
+    assert (received["host"], received["origin"]) == (API, EVIL)  # the API judges these itself
 
 
 def test_metrics_are_not_passed_on(proxy: Proxy):

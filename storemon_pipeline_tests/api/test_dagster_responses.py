@@ -211,7 +211,7 @@ def test_unhealthy_daemons_are_listed(api: Api, respond):
     ]
     respond(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
     body = problem(api.http.get("/readyz"), 503)
-    assert [each["where"] for each in body["errors"]] == ["daemon"]
+    assert [error["where"] for error in body["errors"]] == ["daemon"]
     assert "SENSOR" in body["detail"]
     assert "BACKFILL" not in body["detail"]
     daemons[0]["healthy"] = True
@@ -284,5 +284,5 @@ def test_concurrent_ingests_launch_one_run(api: Api, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(FakeWebserver, "status", 200)
     with ThreadPoolExecutor(40) as threads:
         responses = list(threads.map(lambda _: api.http.post("/ingest"), range(40)))
-    assert {each.json()["run_id"] for each in responses} == {"new-run"}
+    assert {response.json()["run_id"] for response in responses} == {"new-run"}
     assert len(launches) == 1

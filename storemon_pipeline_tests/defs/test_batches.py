@@ -35,7 +35,7 @@ MIXED_IDS = ["10", "9", "A", "Z9", "a", "a-1", "a.1", "a1", "a:1", "aB", "a_1", 
 
 @pytest.fixture
 def mixed_ids(data_dir: Path) -> Path:
-    """Write stores whose ids databases sort differently, each with its own hours, zone and outage."""
+    """Write stores whose ids databases sort differently, each with different data."""
     polls, hours, zones = [], [], []
     for number, store in enumerate(MIXED_IDS):
         polls += [f"{store},active,2023-01-2{day} 12:00:00.{number:06} UTC" for day in range(1, 6)]

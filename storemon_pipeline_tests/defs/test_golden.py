@@ -83,11 +83,11 @@ def assert_expected(case: str, report: Path) -> None:
     assert_same_figures(report)
 
 
-def assert_figures(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
-    ids = [row["store_id"] for row in given]
-    assert ids == [row["store_id"] for row in wanted] == sorted(ids)
-    for want, got in zip(wanted, given, strict=True):
+def assert_figures(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
+    ids = [row["store_id"] for row in actual_rows]
+    assert ids == [row["store_id"] for row in expected_rows] == sorted(ids)
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         for column in want.keys() - {"store_id"}:
             assert float(got[column]) == about(want[column]), (want["store_id"], column)
 
@@ -100,7 +100,7 @@ def assert_events(expected: Path, actual: Path) -> None:
 
 
 def event_key(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
-    """Return the compared values of an event: store, times with UTC offsets, and whether ongoing."""
+    """Return the compared values of an event: store, times with UTC offsets, whether ongoing."""
     columns = ("start_utc", "end_utc", "start_local", "end_local")
     instants = [datetime.fromisoformat(event[column]) for column in columns]
     assert instants[:2] == instants[2:], "UTC and local times differ"

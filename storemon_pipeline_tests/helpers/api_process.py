@@ -45,7 +45,7 @@ class Api:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        kept = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("STOREMON_", "DAGSTER_"))
@@ -55,7 +55,7 @@ class Api:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "storemon_pipeline.api"],
                 cwd=PROJECT,
-                env=kept | measured() | own | dict(self.settings),
+                env=inherited | measured() | own | dict(self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -111,9 +111,9 @@ def free_ports(count: int) -> list[int]:
     """Return free ports; each is held until the last is found, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
 
 
 def listens(port: int) -> bool:
@@ -284,7 +284,7 @@ class System:
             found = self.graphql(_REPOSITORIES)["repositoriesOrError"]
         except httpx.TransportError:
             return False
-        return any(each["location"]["name"] == _LOCATION for each in found.get("nodes", ()))
+        return any(node["location"]["name"] == _LOCATION for node in found.get("nodes", ()))
 
     def is_ready(self) -> bool:
         """Return whether the API is ready."""

@@ -85,9 +85,9 @@ def test_second_process_waits_and_skips_all_files(either_workspace: Workspace, d
         process.stdin.write("go\n")
         process.stdin.flush()
         result = workspace.ingest_polls()
-        said, _ = process.communicate(timeout=WAITS_SECONDS)
+        output, _ = process.communicate(timeout=WAITS_SECONDS)
     assert process.returncode == 0
-    assert sorted([result.reading, said.strip()]) == ["new", "unchanged"]
+    assert sorted([result.reading, output.strip()]) == ["new", "unchanged"]
     assert len(workspace.polls()) == 2_001
     assert len(workspace.quarantined()) == 1
     assert len(workspace.rows("ingested_file")) == 3

@@ -137,13 +137,13 @@ def test_killed_process_leaves_no_rows(either_workspace: Workspace, database_url
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
-            if sum("store_status.csv: read up to line" in line for line in said) == BLOCKS:
+            lines.append(line)
+            if sum("store_status.csv: read up to line" in line for line in lines) == BLOCKS:
                 process.send_signal(signal.SIGKILL)
                 break
-    assert process.returncode == -signal.SIGKILL, "".join(said)
+    assert process.returncode == -signal.SIGKILL, "".join(lines)
     assert not any(workspace.dump().values())
 
     results = workspace.ingest()

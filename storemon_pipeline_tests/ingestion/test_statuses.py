@@ -4,14 +4,14 @@ from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 
 def test_status_ignores_case_and_spaces(workspace: Workspace):
-    said = ["active", "Active", "ACTIVE", " active", "active ", "  aCtIvE\t", '" active "']
+    words = ["active", "Active", "ACTIVE", " active", "active ", "  aCtIvE\t", '" active "']
     workspace.write(
         "store_status.csv",
         POLLS,
-        *(f"a{n},{word},2023-01-25 10:00:00 UTC" for n, word in enumerate(said)),
+        *(f"a{n},{word},2023-01-25 10:00:00 UTC" for n, word in enumerate(words)),
         *(
             f"b{n},{word.lower().replace('a', 'Ina', 1)},2023-01-25 10:00:00 UTC"
-            for n, word in enumerate(said)
+            for n, word in enumerate(words)
         ),
     )
     workspace.ingest()
@@ -19,7 +19,7 @@ def test_status_ignores_case_and_spaces(workspace: Workspace):
     statuses = {store: status for store, _, status in workspace.polls()}
     assert statuses == {
         f"{letter}{n}": status
-        for n in range(len(said))
+        for n in range(len(words))
         for letter, status in (("a", "active"), ("b", "inactive"))
     }
 

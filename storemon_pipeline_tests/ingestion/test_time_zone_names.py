@@ -57,25 +57,27 @@ HINTS = {
 def test_time_zone_is_stored_by_its_iana_name(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write("store_status.csv", POLLS)
-    workspace.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
+    workspace.write(
+        "timezones.csv", ZONES, *(f"{n:02},{value}" for n, value in enumerate(SPELLINGS))
+    )
     workspace.ingest()
     assert workspace.quarantined() == []
     stored = dict(workspace.rows("store_timezone"))
-    assert {said: stored[f"{n:02}"] for n, said in enumerate(SPELLINGS)} == SPELLINGS
+    assert {value: stored[f"{n:02}"] for n, value in enumerate(SPELLINGS)} == SPELLINGS
 
 
 def test_unknown_time_zone_is_a_bad_row_with_hint(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write(
-        "timezones.csv", ZONES, *(f"{n},{said}" for n, said in enumerate(HINTS)), "a,UTC"
+        "timezones.csv", ZONES, *(f"{n},{value}" for n, value in enumerate(HINTS)), "a,UTC"
     )
     workspace.ingest()
     assert workspace.rows("store_timezone") == [("a", "UTC")]
     reasons = [reason for *_, reason in workspace.quarantined()]
     assert len(reasons) == len(HINTS)
-    for reason, (said, hint) in zip(reasons, HINTS.items(), strict=True):
-        assert hint in reason, said
-        assert "; " not in reason, f"{said}: one reason is enough"
+    for reason, (value, hint) in zip(reasons, HINTS.items(), strict=True):
+        assert hint in reason, value
+        assert "; " not in reason, f"{value}: one reason is enough"
     assert reasons[2] == (
         f"timezone_str is 'EDT' and {ABBREVIATION}: use an IANA name such as America/New_York"
     )

@@ -66,7 +66,7 @@ def test_different_concurrent_requests_run_in_queue_order(
         reports = call_at_once(lambda store: system.submit(store_ids=[store]), stores)
 
         def launched_runs() -> list[str]:
-            ids = [system.report(each["id"])["run_id"] for each in reports]
+            ids = [system.report(report["id"])["run_id"] for report in reports]
             if None in ids:
                 return []
             statuses = Counter(system.run(run)["status"] for run in ids)
@@ -91,5 +91,6 @@ def test_different_concurrent_requests_run_in_queue_order(
     assert len(queued) == clients - MAX_CONCURRENT_RUNS
     assert queued == sorted(queued, key=started_at.__getitem__)
     assert (
-        max_overlap((started_at[each], ended_at[each]) for each in run_ids) == MAX_CONCURRENT_RUNS
+        max_overlap((started_at[run_id], ended_at[run_id]) for run_id in run_ids)
+        == MAX_CONCURRENT_RUNS
     )
