@@ -39,7 +39,7 @@ def tables(workspace: Workspace) -> dict[str, list[tuple]]:
 
 @pytest.fixture
 def plain(workspace: Workspace) -> dict[str, list[tuple]]:
-    """Return the rows of the files without spaces, and remove the files."""
+    """Return the rows of the files without spaces, and empty the workspace."""
     for name, (header, rows) in ROWS.items():
         workspace.write(name, header, *rows)
     workspace.ingest()
