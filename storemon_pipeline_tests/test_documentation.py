@@ -236,7 +236,10 @@ def test_jobs_table_matches_the_jobs():
 
 
 def test_automation_table_matches_schedules_and_sensors():
-    automation = {each.name: each for each in (*(defs.schedules or ()), *(defs.sensors or ()))}
+    automation = {
+        definition.name: definition
+        for definition in (*(defs.schedules or ()), *(defs.sensors or ()))
+    }
     (table,) = tables(section(REPORTS, "Schedules and sensors"))
     assert {names(name)[0]: default for name, default, _ in table} == {
         name: "on" if each.default_status.value == "RUNNING" else "off"

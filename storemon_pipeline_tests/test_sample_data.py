@@ -52,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def faults() -> list[str]:
-    """Name the faults of the rows of ``store_status.csv``, in their order."""
+    """Return the faults of the rows of ``store_status.csv``, in file order."""
     return [fault(row) for row in rows(DATA / "store_status.csv")]
 
 
@@ -93,7 +93,7 @@ def zones() -> Mapping[str, str]:
     return {store_id: zone for store_id, zone in rows(DATA / "timezones.csv") if zone}
 
 
-# Contract of the module.
+# Contract of the module
 
 
 def test_data_is_what_the_module_writes_by_default(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_run_that_fails_leaves_the_old_file(
     assert sorted(contents(tmp_path)) == sorted(NAMES)
 
 
-# The quirks of the files' form.
+# Anomalies of the format
 
 
 def test_headers_are_those_of_the_real_files() -> None:
@@ -221,7 +221,7 @@ def test_one_weekday_and_one_time_zone_are_bad() -> None:
     assert [zone for _, zone in rows(DATA / "timezones.csv")].count("") == 1
 
 
-# The quirks of the polls.
+# Anomalies of the polls
 
 
 def test_the_latest_poll_is_at_the_end(polls: list[Poll]) -> None:
@@ -300,7 +300,7 @@ def test_some_polls_are_corrected_later_in_the_file(polls: list[Poll]) -> None:
     assert all(sorted(found) == ["active", "inactive"] for found in repeated)
 
 
-# The quirks of the stores.
+# Anomalies of the stores
 
 
 def test_some_stores_are_missing_in_a_file(
@@ -327,7 +327,9 @@ def test_zones_are_several_and_one_is_unknown(zones: Mapping[str, str]) -> None:
 
 def per_day(openings: Sequence[Opening]) -> list[list[tuple[str, str]]]:
     """List starts and ends of one store's openings on each of the seven weekdays."""
-    return [[(start, end) for day, start, end in openings if day == wanted] for wanted in range(7)]
+    return [
+        [(start, end) for day, start, end in openings if day == weekday] for weekday in range(7)
+    ]
 
 
 def test_some_days_have_split_shifts_and_some_openings_overlap(

@@ -48,7 +48,7 @@ POSTGRESQL = "postgresql+psycopg2://someone:so-secret@db.example:5433/storemon?s
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without variables of the project."""
+    """Return an environment without the project's variables."""
     for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
@@ -130,7 +130,7 @@ def test_every_setting_is_a_variable(environment, tmp_path: Path):
     assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8001)
     assert tokens_of(settings) == {"one-000000000000": "full", "two-000000000000": "read"}
     assert settings.allowed_hosts == ("api", "behind.example")
-    proxies = [str(each) for each in settings.trusted_proxies]
+    proxies = [str(proxy) for proxy in settings.trusted_proxies]
     assert proxies == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
     assert settings.max_queued_reports == 7
     assert settings.database_url == f"sqlite:///{tmp_path}/tables.db"

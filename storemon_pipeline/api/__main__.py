@@ -27,7 +27,7 @@ _SHARED_PROCESSORS = (
 
 
 def configure_logging() -> None:
-    """Log as JSON lines on standard output, log records of libraries included."""
+    """Log JSON lines to standard output, including the log records of libraries."""
     structlog.configure(
         processors=[*_SHARED_PROCESSORS, structlog.processors.JSONRenderer()],
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
@@ -49,7 +49,7 @@ def configure_logging() -> None:
 
 
 def is_publicly_reachable_without_tokens(settings: Settings) -> bool:
-    """Return whether other machines could reach an API without tokens."""
+    """Return whether other machines can reach the API although no tokens are configured."""
     try:
         is_loopback = ip_address(settings.api_host).is_loopback
     except ValueError:
@@ -58,7 +58,7 @@ def is_publicly_reachable_without_tokens(settings: Settings) -> bool:
 
 
 def server_config(settings: Settings) -> Config:
-    """Return the server configuration: bind address, limits on size and time of headers.
+    """Return the server configuration: bind address, and size and time limits of headers.
 
     :class:`~storemon_pipeline.api.body_limit.BodySizeLimitMiddleware` limits bodies.
     """

@@ -64,14 +64,14 @@ def build_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # the first page with a chart would wait for the renderer to load
+        # otherwise the first page with a chart would wait for the renderer to load
         threading.Thread(target=warm_up, daemon=True).start()
         expiry = asyncio.create_task(expire_reports_periodically(app_state))
         yield
         expiry.cancel()
         app_state.close()
 
-    # documentation only: TokenAuthMiddleware checks tokens, also for the OpenAPI document
+    # documentation only: TokenAuthMiddleware checks tokens, even for the OpenAPI document
     bearer = HTTPBearer(auto_error=False, description="Required if STOREMON_API_TOKENS is set.")
     # serves the assets of /docs itself
     app = FastAPIOffline(
@@ -85,7 +85,7 @@ def build_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         dependencies=[Security(bearer)],
-        # clients are generated with the names of the functions
+        # generated clients use the names of the functions
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.app_state = app_state

@@ -1,7 +1,7 @@
 """Limits of request bodies: their size, and the time to receive them.
 
-``FastAPI(max_body_size=)`` is not used: it answers 413 in plain text, past the exception handlers,
-and has no time limit.
+``FastAPI(max_body_size=)`` is not used: it answers 413 in plain text, bypassing the exception
+handlers, and has no time limit.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 async def _discard(receive: Receive) -> None:
-    """Read the rest of the body: closing earlier would reset the connection."""
+    """Read the rest of the body, because closing earlier would reset the connection."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_SECONDS):
             while (await receive()).get("more_body", False):

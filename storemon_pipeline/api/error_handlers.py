@@ -33,7 +33,7 @@ def _handle_validation_error(request: Request, error: Exception) -> Response:
     """Answer a request with invalid parameters or an invalid body."""
     details = error.errors() if isinstance(error, RequestValidationError) else []
     errors = []
-    # pydantic calls a list too short, too, if all its items are invalid
+    # pydantic also reports a list as too short if all its items are invalid
     parents = {tuple(detail["loc"])[:-1] for detail in details}
     for detail in details:
         if detail["type"] == "too_short" and tuple(detail["loc"]) in parents:
@@ -69,7 +69,7 @@ def _handle_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Return the methods of all endpoints at a path; the framework names those of one only."""
+    """Return the methods of all endpoints at a path; the framework lists those of one only."""
     scope = {"type": "http", "path": request.url.path, "root_path": "", "headers": []}
     return [
         method

@@ -1,7 +1,7 @@
 """Errors as problem documents (RFC 9457).
 
-Packages for RFC 9457 (``fastapi-problem``, ``rfc9457``) have neither the HTML twin of a problem for
-browsers nor the responses of the middleware (408, 411, 413, 421).
+Packages for RFC 9457 (``fastapi-problem``, ``rfc9457``) neither render problems as HTML
+pages for browsers nor cover the responses of the middleware (408, 411, 413, 421).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def problem_response(status: HTTPStatus) -> dict[str, Any]:
 
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of an endpoint's problems, those of every endpoint included."""
+    """Return the OpenAPI responses of an endpoint's problems, including those of every endpoint."""
     common = (
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,7 +2,7 @@
 
 The files of a Complete report never change, so the ETag is derived from the run.
 
-Starlette's ``GZipMiddleware`` is not used: it takes ``gzip;q=0`` for acceptance, and leaves the
+Starlette's ``GZipMiddleware`` is not used: it treats ``gzip;q=0`` as acceptance, and leaves the
 ETag unchanged. Its ``FileResponse`` serves ranges but does not evaluate ``If-None-Match``.
 """
 
@@ -57,7 +57,7 @@ def text_content(*types: str) -> dict[str, Any]:
 
 
 def range_responses(*types: str) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of a file beside 200: ranges and conditional requests."""
+    """Return the OpenAPI responses of a file other than 200: ranges and conditional requests."""
     return {
         HTTPStatus.PARTIAL_CONTENT.value: {
             "description": "The requested range.",
@@ -106,7 +106,7 @@ def report_file_response(
     """
     if record.status != COMPLETE or record.run_id is None:
         raise report_not_ready(record)
-    if not is_valid_report_id(record.run_id):  # path traversal
+    if not is_valid_report_id(record.run_id):  # prevents path traversal
         raise ProblemError(HTTPStatus.NOT_FOUND, f"no report has the id {record.run_id}")
     path = report_file_path(app_state, record, name)
     # do not compress range requests: byte ranges refer to the uncompressed file

@@ -1,8 +1,8 @@
 """Protection against DNS rebinding (``Host``) and cross-site request forgery.
 
-A browser sends requests on behalf of any page, also to addresses that only its own machine reaches.
+A browser sends requests on behalf of any page, even to addresses that only its machine can reach.
 ``Host`` is checked against DNS rebinding, ``Sec-Fetch-Site`` and ``Origin`` against cross-site
-request forgery. Programs send neither of the latter, and are not affected.
+request forgery. Other clients send neither of the latter and are not affected.
 
 Starlette's ``TrustedHostMiddleware`` is not used: it answers in plain text, and cuts IPv6 addresses
 at their first colon.

@@ -1,7 +1,7 @@
 """Cursor pagination: opaque cursors, and the link to the next page.
 
 A cursor is the sort key of the last item of a page, as JSON in base64url. Clients follow the
-``next`` link and must not rely on its content.
+``next`` link and must not rely on the content of a cursor.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Paginator(Generic[Key]):
         Parameters
         ----------
         items : sequence
-            Up to ``limit + 1`` items; with the additional one, there is a next page.
+            Up to ``limit + 1`` items; the additional one means that there is a next page.
         limit : int
         key : callable
             Returns the sort key of an item.

@@ -100,7 +100,7 @@ def submit_report(
     if stored.is_new:
         _launch(app_state, stored)
     elif stored.status == PENDING:
-        # when too many requests wait already, return the current record instead of waiting
+        # if too many requests are waiting already, return the current record instead of waiting
         with suppress(BulkheadFullError), app_state.waiting_for_launch.entered():
             _wait_for_launch(app_state, stored)
     with database.read() as connection:

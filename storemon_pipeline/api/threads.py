@@ -1,7 +1,8 @@
 """Thread pool of endpoints that write.
 
-They wait for locks and for Dagster. A separate pool keeps the framework's threads free for reads;
-beyond its size, requests wait without a thread. :mod:`.bulkhead` limits waiting calls to Dagster.
+They wait for locks and for Dagster. A separate pool keeps the framework's threads free for
+reads; beyond its size, requests wait without a thread. :mod:`storemon_pipeline.clients.bulkhead`
+limits the calls that wait for Dagster.
 """
 
 from __future__ import annotations

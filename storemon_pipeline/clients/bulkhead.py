@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class BulkheadFullError(RuntimeError):
-    """The maximum number of calls is waiting."""
+    """The maximum number of calls is already waiting."""
 
 
 class Bulkhead:
@@ -25,7 +25,7 @@ class Bulkhead:
     ...     with bulkhead.entered():
     ...         pass
     Traceback (most recent call last):
-    storemon_pipeline.api.bulkhead.BulkheadFullError: too many waiting calls: at most 1
+    storemon_pipeline.clients.bulkhead.BulkheadFullError: too many waiting calls: at most 1
     """
 
     def __init__(self, calls: int) -> None:

@@ -1,7 +1,7 @@
 """Client of Dagster's GraphQL endpoint: launches and cancels runs, reads progress and health.
 
-Own code beside ``dagster_graphql.DagsterGraphQLClient``, which would import all of Dagster into
-this process, and fetches the whole schema before its first query.
+It replaces ``dagster_graphql.DagsterGraphQLClient``, which imports all of Dagster into the process
+and fetches the whole schema before its first query.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ class DagsterUnavailableError(RuntimeError):
 
 
 class RunNotFoundError(LookupError):
-    """A run that Dagster does not have."""
+    """A run that does not exist in Dagster."""
 
 
 class LaunchRejectedError(ValueError):
-    """A run that Dagster rejects, such as for its run config."""
+    """A run that Dagster rejects, for example because of its run config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class DagsterGraphQLClient:
         Raises
         ------
         DagsterUnavailableError
-            Also if it has finished, as the next status shows.
+            Also if the run has already finished; its next status shows that.
         RunNotFoundError
         """
         with self._parsing():

@@ -1,4 +1,4 @@
-"""HTTP client of the alert webhook: one signed POST per alert, by Standard Webhooks."""
+"""HTTP client of the alert webhook: one signed POST per alert, following Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DeliveryResult:
     Attributes
     ----------
     error : str or None
-        None: the webhook confirmed the alert by a status from 200 to 299.
+        None if the webhook confirmed the alert with a status from 200 to 299.
     should_back_off : bool
         Whether other alerts would fail now as well.
     """

@@ -1,4 +1,4 @@
-"""Checks of the tables: problems of the data that do not stop a report but affect its reading.
+"""Checks of the tables: data problems that do not stop a report but affect its interpretation.
 
 Checks of rows are part of the assets in :mod:`.assets.raw`, checks of metrics of those in
 :mod:`.assets.report`.

@@ -49,8 +49,8 @@ def dead_runs(
 ) -> tuple[dict[str, Suspect], list[str]]:
     """Decide which runs are dead.
 
-    A run is dead if its heartbeat is still stale one heartbeat interval after it was first found to
-    be. So a live process has time for a beat after an unavailable database or a suspended machine.
+    A run is dead if its heartbeat is still stale one heartbeat interval after it was first found
+    stale. This gives a live process time for a beat after a database outage or a suspension.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def end_dead_runs(
 ) -> str:
     """Clean up after dead runs: fail reports and ingests, delete partial files, end Dagster runs.
 
-    The heartbeat is deleted last, so that the next tick repeats a clean-up that was interrupted.
+    The heartbeat is deleted last, so that the next tick repeats an interrupted clean-up.
 
     Returns
     -------

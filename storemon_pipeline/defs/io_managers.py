@@ -81,7 +81,7 @@ class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         self._base_path = Settings().reports_path
 
     def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
-        """Return the path below the reports directory; that of an input may be in another run."""
+        """Return the path below the reports directory; an input may belong to another run."""
         name = context.asset_key.path[-1] + self.extension
         run = context.step_context.dagster_run
         storage = RunStorage(self._base_path, run.run_id)

@@ -1,4 +1,4 @@
-"""Status of the report of a run in the table `report`, when the run starts and fails."""
+"""Updates of a run's report in the table `report` when the run starts or fails."""
 
 from datetime import UTC, datetime
 
@@ -58,7 +58,7 @@ def failure_reason(error: BaseException | None) -> str:
     return shorten(f"{type(error).__name__}: {error}")
 
 
-# requires the heartbeat, so that it starts before the first step of every run of assets
+# requires the heartbeat, so that it starts before the first step of every asset run
 @dg.failure_hook(required_resource_keys={"storemon", "heartbeat"})
 def mark_report_failed(context: dg.HookContext) -> None:
     """Mark the run's report as Failed with the cause, if the run makes a report."""

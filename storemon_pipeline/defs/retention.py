@@ -1,4 +1,4 @@
-"""Job and schedule that drop data older than the retention settings; without them, nothing.
+"""Job and schedule that drop data older than the retention settings; unset, they drop nothing.
 
 :mod:`storemon_pipeline.storage.retention` deletes from tables and directories; this module also
 deletes Dagster's runs with their events and logs.

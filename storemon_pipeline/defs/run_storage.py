@@ -1,8 +1,8 @@
 """Intermediate files of runs, and which run's files another run reads.
 
 The files of a run are in ``<reports_dir>/<run id>/intermediate/``, so concurrent runs never share
-one. A run of only some assets reads the other assets from its parent run: a retry from the run that
-it retries, any other run from the latest run with a complete set.
+files. A run of only some assets reads the others from its parent run: for a retry, the run that it
+retries; for any other run, the latest run with a complete set.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decorator of assets that are tables of one run, stored as Parquet under the run's id."""
+"""Decorator for assets that are tables of one run, stored as Parquet under the run's id."""
 
 from __future__ import annotations
 

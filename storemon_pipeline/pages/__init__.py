@@ -1,4 +1,4 @@
-"""HTML pages and charts: tables in, HTML out. Knows no database, Dagster or web framework.
+"""HTML pages and charts: tables in, HTML out, without database, Dagster or web framework.
 
 :mod:`.timeline` splits the time of a store into days. :mod:`.charts` defines the charts and
 :mod:`.vega` renders them. :mod:`.report`, :mod:`.reports` and :mod:`.store` build the pages with

@@ -295,7 +295,7 @@ def store_timeline(bars: pd.DataFrame, timezone: str) -> Chart:
     last = max(24.0, float(bars["to_hour"].max()))
 
     def layer(state: str, band: float) -> dict[str, Any]:
-        # the height shows the state as well as the colour
+        # the height shows the state in addition to the colour
         return {
             "transform": [{"filter": {"field": "state", "equal": state}}],
             "mark": {"type": "bar", "color": f"var(--{state})", "height": {"band": band}},

@@ -1,4 +1,4 @@
-"""The page of a store, and the page that searches stores."""
+"""The page of a store, and the store search page."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _HOURS_A_DAY = 24
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """Facts about a store beside its figures.
+    """Facts about a store other than its figures.
 
     Attributes
     ----------
     timezone_known : bool
-        Whether the zone is its own, or else assumed.
+        Whether the store has a known zone; otherwise the default is assumed.
     hours : OpeningHours
     alerts : sequence of AlertRecord
-        The newest ones, newest first.
+        The newest alerts, newest first.
     """
 
     store_id: str
@@ -211,7 +211,7 @@ def stores_page(
     query: str,
     frame: PageContext,
 ) -> str:
-    """Return the page that searches stores.
+    """Return the store search page.
 
     Parameters
     ----------

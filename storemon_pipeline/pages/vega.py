@@ -1,7 +1,7 @@
 """Rendering of Vega-Lite charts without a browser, as part of a page or as an image.
 
 Colours refer to variables of the stylesheet, so that a chart follows the page's light or dark
-scheme. An image has no page around it and is always light. Each chart has a text description for
+scheme. An image is not part of a page and is always light. Each chart has a text description for
 screen readers.
 """
 

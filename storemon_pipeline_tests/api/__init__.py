@@ -1,1 +1,1 @@
-"""The REST API: a real process on real databases."""
+"""Tests of the REST API, as a real process on real databases."""

@@ -55,7 +55,7 @@ def _fill(folder: Path, database_url: str) -> ApiDatabase:
 def template(
     tmp_path_factory: pytest.TempPathFactory, postgresql_server: str
 ) -> Iterator[tuple[URL, ApiDatabase]]:
-    """Yield a PostgreSQL server and a database with a report, for others to be copied from."""
+    """Yield a PostgreSQL server and a database with a report to copy."""
     server = make_url(Settings(database_url=postgresql_server).database_url)
     name = f"template_{uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name}")

@@ -77,14 +77,14 @@ def respond(monkeypatch: pytest.MonkeyPatch):
 
 
 def create(api: Api) -> dict[str, Any]:
-    """Create a report unequal to all others; an equal one would wait for its launch."""
+    """Create a report that equals no other; an equal one would wait for its launch."""
     response = api.http.post("/v1/reports", json={"rules": {"max_carry_hours": next(CARRY_HOURS)}})
     assert response.status_code == 202, response.text
     return response.json()
 
 
 def launch_attempted(database: ApiDatabase, request_id: str) -> bool:
-    """Return whether a launch attempt of the request is on record."""
+    """Return whether a launch attempt of the request was recorded."""
     engine = create_engine(database.database_url)
     query = text("SELECT launch_attempted_at FROM report_request WHERE request_id = :id")
     with engine.connect() as connection:
@@ -211,7 +211,7 @@ def test_unhealthy_daemons_are_listed(api: Api, respond):
     ]
     respond(Daemons={"instance": {"daemonHealth": {"allDaemonStatuses": daemons}}})
     body = problem(api.http.get("/readyz"), 503)
-    assert [each["where"] for each in body["errors"]] == ["daemon"]
+    assert [error["where"] for error in body["errors"]] == ["daemon"]
     assert "SENSOR" in body["detail"]
     assert "BACKFILL" not in body["detail"]
     daemons[0]["healthy"] = True
@@ -272,7 +272,7 @@ def test_concurrent_ingests_launch_one_run(api: Api, monkeypatch: pytest.MonkeyP
     launches: list[int] = []
 
     class Queue(dict):
-        """Responses with a queued run once one was launched."""
+        """Responses that include a queued run once one was launched."""
 
         def __getitem__(self, query: str) -> Any:
             if query == "Launch":
@@ -284,5 +284,5 @@ def test_concurrent_ingests_launch_one_run(api: Api, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(FakeWebserver, "status", 200)
     with ThreadPoolExecutor(40) as threads:
         responses = list(threads.map(lambda _: api.http.post("/ingest"), range(40)))
-    assert {each.json()["run_id"] for each in responses} == {"new-run"}
+    assert {response.json()["run_id"] for response in responses} == {"new-run"}
     assert len(launches) == 1

@@ -64,7 +64,7 @@ def test_api_recovers_after_database_outage(api: Api, api_database: ApiDatabase)
         assert_unavailable(api.http.delete("/v1/reports/some-id"))
         assert api.http.get("/healthz").status_code == 200
         assert "database" in [
-            each["where"] for each in problem(api.http.get("/readyz"), 503)["errors"]
+            error["where"] for error in problem(api.http.get("/readyz"), 503)["errors"]
         ]
         metrics = api.http.get("/metrics")
         assert metrics.status_code == 200

@@ -26,7 +26,7 @@ def connect(api: Api) -> socket.socket:
 
 
 def seconds_until_closed(connection: socket.socket, *, drip: bytes = b"") -> float:
-    """Return how long the server keeps a connection whose client sends byte by byte."""
+    """Return how long the server keeps a connection open whose client sends byte by byte."""
     begin = time.monotonic()
     connection.settimeout(0.2)
     while time.monotonic() - begin < SECONDS:
@@ -122,8 +122,8 @@ def leave(api: Api, sent: bytes, *, after: int = 0) -> None:
 
 def test_client_disconnect_is_logged_as_499(api: Api, api_database: ApiDatabase):
     big = api_database.reports_dir / api_database.complete / "downtime_events.csv"
-    kept = big.read_bytes()
-    big.write_bytes(kept * (1 + (48 << 20) // len(kept)))
+    content = big.read_bytes()
+    big.write_bytes(content * (1 + (48 << 20) // len(content)))
     path = f"/v1/reports/{api_database.complete}/downtime_events.csv".encode()
     # 100 Continue confirms that the request is being handled
     body = b"Content-Length: 100\r\nExpect: 100-continue\r\n"
@@ -140,7 +140,7 @@ def test_client_disconnect_is_logged_as_499(api: Api, api_database: ApiDatabase)
             line = api.line_of(name)
             assert (line["status"], line["level"]) == (499, "info"), line
     finally:
-        big.write_bytes(kept)
+        big.write_bytes(content)
     text = api.log.read_text()
     assert "Traceback" not in text
     assert "unhandled exception" not in text

@@ -27,7 +27,7 @@ def test_unsupported_method_lists_allowed_methods(api: Api, api_database: ApiDat
         if method != "HEAD":
             detail = problem(response, 405)["detail"]
             assert path in detail
-            assert all(each in detail for each in allowed)
+            assert all(method in detail for method in allowed)
 
 
 def test_unknown_path_is_404(api: Api):

@@ -148,9 +148,9 @@ def test_unknown_paths_and_methods_share_labels(api: Api):
         response = api.http.request(method, "/v1/reports")
         requests_in_log(api, response.headers["x-request-id"])
     labels = [dict(labels) for name, labels in metrics(api) if name.startswith("storemon_http")]
-    assert not [each for each in labels if "nowhere" in each["route"] or "wp-" in each["route"]]
+    assert not [label for label in labels if "nowhere" in label["route"] or "wp-" in label["route"]]
     known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
-    methods = {each["method"] for each in labels if "method" in each}
+    methods = {label["method"] for label in labels if "method" in label}
     assert "other" in methods
     assert methods <= known
 

@@ -95,7 +95,9 @@ def many_stores(api_database: ApiDatabase) -> Iterator[list[str]]:
     database = Database(api_database.database_url)
     at = {name: datetime(2023, 1, 24, tzinfo=UTC) for name in ("first_poll_utc", "last_poll_utc")}
     with database.data_transaction() as connection:
-        connection.execute(polled_store.insert(), [{"store_id": each} | at for each in stores])
+        connection.execute(
+            polled_store.insert(), [{"store_id": store_id} | at for store_id in stores]
+        )
     yield stores
     with database.data_transaction() as connection:
         connection.execute(polled_store.delete().where(polled_store.c.store_id.in_(stores)))
@@ -108,7 +110,7 @@ def test_stores_page_with_many_stores_is_paginated(api: Api, many_stores: list[s
     second = page(api.http.get(f"/{html.unescape(link)}"))
     assert "Next page" not in second
     assert "150 stores with “many” in the ID" in second
-    listed = [re.findall(r'class="store"[^>]*>([^<]+)</a>', each) for each in (first, second)]
+    listed = [re.findall(r'class="store"[^>]*>([^<]+)</a>', html) for html in (first, second)]
     assert (len(listed[0]), listed[0] + listed[1]) == (100, many_stores)
 
 

@@ -65,7 +65,7 @@ def by_local_day(start: datetime, end: datetime) -> Iterator[tuple[str, float, f
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
         until = min(end, midnight + DAY)
-        hours = [(each - midnight) / timedelta(hours=1) for each in (start, until)]
+        hours = [(instant - midnight) / timedelta(hours=1) for instant in (start, until)]
         yield f"{start:%a %-d %b}", hours[0], hours[1]
         start = until
 
@@ -332,9 +332,12 @@ def test_pages_have_no_serious_accessibility_violation(
         for path in paths:
             page.goto(f"{api.url}{path}")
             results = Axe().run(page).response["violations"]
-            serious = [each for each in results if each["impact"] in ("serious", "critical")]
+            serious = [
+                violation for violation in results if violation["impact"] in ("serious", "critical")
+            ]
             violations = [
-                (each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious
+                (violation["id"], [node["html"] for node in violation["nodes"]][:3])
+                for violation in serious
             ]
             assert not violations, path
             # wide tables scroll inside the page

@@ -176,7 +176,7 @@ def test_lone_surrogates_are_rejected(api: Api, content: bytes):
 
 
 def test_more_than_10000_stores_are_rejected(api: Api):
-    spec = {"store_ids": [f"x{each}" for each in range(10_001)]}
+    spec = {"store_ids": [f"x{number}" for number in range(10_001)]}
     body = problem(api.http.post("/v1/reports", json=spec), 422)
     assert "has 10,001 stores, at most 10,000" in body["detail"]
     assert len(body["detail"]) < 200
@@ -190,7 +190,8 @@ def test_repeated_store_counts_once(api: Api):
 
 def test_many_unknown_stores_are_abbreviated(api: Api):
     body = problem(
-        api.http.post("/v1/reports", json={"store_ids": [f"x{each}" for each in range(30)]}), 422
+        api.http.post("/v1/reports", json={"store_ids": [f"x{number}" for number in range(30)]}),
+        422,
     )
     assert body["detail"].count("x") == 20
     assert "and 10 more" in body["detail"]
@@ -237,7 +238,7 @@ def test_concurrent_equal_requests_create_one_report(api: Api):
     spec = new_spec()
     with ThreadPoolExecutor(12) as pool:
         body = list(pool.map(lambda _: create(api, spec), range(24)))
-    assert len({each["id"] for each in body}) == 1
+    assert len({report["id"] for report in body}) == 1
 
 
 def test_full_queue_answers_429_with_retry_after(start_api: StartApi):
@@ -266,7 +267,7 @@ def test_pages_list_each_report_once(api: Api, limit: int):
     while path:
         page = api.http.get(path).raise_for_status().json()
         assert 0 < len(page["reports"]) <= limit
-        seen += [(each["requested_at"], each["id"]) for each in page["reports"]]
+        seen += [(report["requested_at"], report["id"]) for report in page["reports"]]
         # a report created meanwhile is newer, and on no later page
         create(api)
         path = page["next"]
@@ -454,12 +455,12 @@ def test_report_id_cannot_traverse_paths(api: Api, api_database: ApiDatabase, tm
         ".",
         "",
     ]
-    for each in ids:
+    for report_id in ids:
         for path in (
-            f"/v1/reports/{each}/report.csv",
-            f"/v1/reports/{each}",
-            f"/get_report/{each}",
-            f"/get_report?report_id={each}",
+            f"/v1/reports/{report_id}/report.csv",
+            f"/v1/reports/{report_id}",
+            f"/get_report/{report_id}",
+            f"/get_report?report_id={report_id}",
         ):
             # httpx would normalize the path
             request = httpx.Request("GET", host)
@@ -469,7 +470,7 @@ def test_report_id_cannot_traverse_paths(api: Api, api_database: ApiDatabase, tm
             assert "so-secret" not in response.text
             assert "text/csv" not in response.headers.get("content-type", "")
         request = httpx.Request("DELETE", host)
-        request.extensions["target"] = f"/v1/reports/{each}".encode()
+        request.extensions["target"] = f"/v1/reports/{report_id}".encode()
         assert api.http.send(request).status_code in (307, 404, 405)
     for name in ("..%2freport.csv", "../report.csv", ".report.csv.part", "intermediate", "%00"):
         request = httpx.Request("GET", host)
@@ -596,9 +597,9 @@ def test_store_status_intervals_are_within_range(api: Api):
         ("status_intervals", "start_utc", "end_utc"),
         ("open_intervals", "open_utc", "close_utc"),
     ]:
-        for each in body[kind]:
-            assert start <= each[first] < each[last] <= end
-    assert {each["status"] for each in body["status_intervals"]} <= {"active", "inactive"}
+        for interval in body[kind]:
+            assert start <= interval[first] < interval[last] <= end
+    assert {interval["status"] for interval in body["status_intervals"]} <= {"active", "inactive"}
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ SPECIAL = [
 
 def rows_of(store_id: str) -> list[dict[str, str]]:
     return [
-        {"store_id": store_id, "date": each["date"], **opening}
-        for each in SPECIAL
-        for opening in each["openings"] or [{"start_time_local": "", "end_time_local": ""}]
+        {"store_id": store_id, "date": special["date"], **opening}
+        for special in SPECIAL
+        for opening in special["openings"] or [{"start_time_local": "", "end_time_local": ""}]
     ]
 
 
@@ -210,7 +210,7 @@ ALERT = {
 def test_alerts_are_newest_first_with_delivery_state(api: Api):
     body = get(api, "/v1/alerts")
     assert body["next"] is None
-    assert [each["alert_id"] for each in body["alerts"]] == ["third", "second", "first"]
+    assert [alert["alert_id"] for alert in body["alerts"]] == ["third", "second", "first"]
     assert body["alerts"][0] == ALERT
     failed, sent = body["alerts"][1:]
     assert (failed["attempts"], failed["last_error"]) == (1, "503 <b>Unavailable</b>")
@@ -220,9 +220,9 @@ def test_alerts_are_newest_first_with_delivery_state(api: Api):
 
 def test_alerts_are_filtered_by_store(api: Api):
     body = get(api, "/v1/alerts", store_id="s1", limit=1)
-    assert [each["alert_id"] for each in body["alerts"]] == ["third"]
+    assert [alert["alert_id"] for alert in body["alerts"]] == ["third"]
     assert "store_id=s1" in body["next"]
-    assert [each["alert_id"] for each in get(api, body["next"])["alerts"]] == ["first"]
+    assert [alert["alert_id"] for alert in get(api, body["next"])["alerts"]] == ["first"]
     assert get(api, "/v1/alerts", store_id="NA") == {"alerts": [], "next": None}
     problem(api.http.get("/v1/alerts", params={"store_id": "a b"}), 422)
     problem(api.http.get("/v1/alerts", params={"cursor": "MA"}), 422)
@@ -235,7 +235,9 @@ def test_store_page_shows_latest_alerts(api: Api):
     assert f"Recovered down since Tue 24 Jan 15:30 {detected}, not sent yet" in shown
     assert f"Down since Tue 24 Jan 15:30 {detected}, sent 25 Jan 2023 00:31 UTC" in shown
     shown = page_of(api, ODD_STORE)
-    assert f"since Tue 24 Jan 17:30 {detected}, not delivered after 1 attempt: 503 &lt;b&gt;" in shown
+    assert (
+        f"since Tue 24 Jan 17:30 {detected}, not delivered after 1 attempt: 503 &lt;b&gt;" in shown
+    )
     assert "Latest alerts" not in page_of(api, "s2")
 
 

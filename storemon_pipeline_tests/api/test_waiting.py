@@ -69,7 +69,7 @@ def test_hanging_dagster_does_not_delay_reads(start_api: StartApi, hanging: str)
             answered, took = timed_get(api, path)
             assert answered == status, path
             assert took < SOON, path
-        assert {each.result() for each in posts} == {202}
+        assert {future.result() for future in posts} == {202}
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_reports_are_accepted_during_ingest(
         began = time.monotonic()
         bodies = [{"rules": {"max_carry_hours": hours}} for hours in range(1, 21)]
         posts = [pool.submit(api.http.post, "/v1/reports", json=body) for body in bodies]
-        assert {each.result().status_code for each in posts} == {202}
+        assert {future.result().status_code for future in posts} == {202}
         assert len(api.http.get("/v1/reports?limit=50").json()["reports"]) == 20
         assert time.monotonic() - began < 2 * SOON
 
@@ -119,6 +119,6 @@ def test_report_before_first_ingest_is_503(fresh: Api, path: str):
 
 def test_readyz_before_first_ingest_is_503(fresh: Api, api: Api):
     body = problem(fresh.http.get("/readyz"), 503)
-    assert [each["where"] for each in body["errors"]] == ["polls", "dagster"]
+    assert [error["where"] for error in body["errors"]] == ["polls", "dagster"]
     body = problem(api.http.get("/readyz"), 503)
-    assert [each["where"] for each in body["errors"]] == ["dagster"]
+    assert [error["where"] for error in body["errors"]] == ["dagster"]

@@ -1,1 +1,1 @@
-"""Tests of Dagster's side, on real instances and real processes."""
+"""Tests of the Dagster definitions, on real instances and real processes."""

@@ -20,20 +20,20 @@ def _database(migrated_sqlite: str) -> Iterator[None]:
 
 @pytest.fixture
 def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
-    """Yield a Dagster instance whose history is in memory."""
+    """Yield a Dagster instance that keeps its history in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture
 def two_stores(data_dir: Path) -> Path:
-    """Return the data directory, with the raw files of a golden case of two stores, s1 and s2."""
+    """Return the data directory, with the raw files of a golden case with two stores, s1 and s2."""
     copy_data(GOLDEN / "past_midnight_and_split_shifts", data_dir)
     return data_dir
 
 
 @pytest.fixture
 def sample(data_dir: Path) -> Path:
-    """Return the data directory, with the project's sample."""
+    """Return the data directory, with the project's sample data."""
     copy_data(SAMPLE, data_dir)
     return data_dir

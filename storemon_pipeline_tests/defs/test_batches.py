@@ -35,7 +35,7 @@ MIXED_IDS = ["10", "9", "A", "Z9", "a", "a-1", "a.1", "a1", "a:1", "aB", "a_1", 
 
 @pytest.fixture
 def mixed_ids(data_dir: Path) -> Path:
-    """Stores whose ids databases sort differently, each with its own hours, zone and outage."""
+    """Write stores whose ids databases sort differently, each with different data."""
     polls, hours, zones = [], [], []
     for number, store in enumerate(MIXED_IDS):
         polls += [f"{store},active,2023-01-2{day} 12:00:00.{number:06} UTC" for day in range(1, 6)]
@@ -249,7 +249,7 @@ def test_as_of_now_is_the_current_time(instance: dg.DagsterInstance, two_stores:
     before = datetime.now(UTC)
     made = run(instance, "report_job", as_of="now")
     assert before <= report_row(made.run_id)["as_of"] <= datetime.now(UTC)
-    # the last in-hours status of s1 is inactive, of s2 active, and still stands
+    # the last in-hours poll of s1 is inactive and that of s2 active; both still apply
     first, second = rows(report_dir(made.run_id) / "report.csv")
     assert float(first["uptime_last_week"]) == 0 < float(first["downtime_last_week"])
     assert float(second["downtime_last_week"]) == 0 < float(second["uptime_last_week"])

@@ -46,7 +46,7 @@ class CommandResult(NamedTuple):
 def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], CommandResult]:
     """Run each job with the command, with and without a config file and DAGSTER_HOME.
 
-    In two workspaces in parallel: the first uses the default `data/`, the second a data directory
+    Two workspaces run in parallel: the first uses the default `data/`, the second a data directory
     set in the environment.
     """
     workspace = tmp_path_factory.mktemp("commands")

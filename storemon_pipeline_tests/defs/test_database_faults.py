@@ -123,7 +123,7 @@ FILL_UP = (
     ("pragma", "message"),
     [
         ("max_page_count = 1", "no space left for {}: free some on its disk"),
-        ("query_only = ON", "{} may not be written: let this user write the file"),
+        ("query_only = ON", "{} is not writable: allow this user to write the file"),
     ],
 )
 def test_sqlite_fault_names_the_file(tmp_path: Path, pragma: str, message: str):

@@ -64,7 +64,7 @@ def test_run_with_a_new_heartbeat_is_no_suspect() -> None:
 
 
 def end_all(instance: dg.DagsterInstance) -> None:
-    """Run the two ticks that it takes, a minute from now."""
+    """Run the two ticks that end a dead run, a minute from now."""
     later = datetime.now(UTC) + STALE_AFTER + SECOND
     cursor = end_dead_runs(instance, StoremonResource(), None, later)
     end_dead_runs(instance, StoremonResource(), cursor, later + HEARTBEAT_INTERVAL)
@@ -87,7 +87,7 @@ def home(
 def killed(home: dg.DagsterInstance, two_stores: Path, isolated_environment: Path) -> str:
     """Id of a run of `dagster job execute` that was killed during its ingest."""
     database = StoremonResource().database
-    # the write lock of the data blocks the ingest, but no heartbeat
+    # a write lock on the data blocks the ingest but not the heartbeat
     lock = sqlite3.connect(isolated_environment / "storemon.db")
     lock.execute("BEGIN IMMEDIATE")
     command = ["job", "execute", "-m", "storemon_pipeline.definitions", "-j"]

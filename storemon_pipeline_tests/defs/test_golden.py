@@ -1,4 +1,4 @@
-"""The golden cases: the files of a report hold the figures worked out by hand."""
+"""Golden cases: the files of a report contain the figures worked out by hand."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_golden_case_gives_the_expected_files(
 def test_golden_case_by_command_gives_the_expected_files(
     data_dir: Path, tmp_path: Path, all_rows_accepted: None
 ) -> None:
-    # the case whose request has rules, in a process that has to read them from a file
+    # the case whose request has rules, in a process that reads them from a file
     case = "weekday_without_hours_is_closed"
     copy_data(GOLDEN / case, data_dir)
     config = tmp_path / "config.yaml"
@@ -83,11 +83,11 @@ def assert_expected(case: str, report: Path) -> None:
     assert_same_figures(report)
 
 
-def assert_figures(expected: Path, found: Path) -> None:
-    wanted, given = rows(expected), rows(found)
-    ids = [row["store_id"] for row in given]
-    assert ids == [row["store_id"] for row in wanted] == sorted(ids)
-    for want, got in zip(wanted, given, strict=True):
+def assert_figures(expected: Path, actual: Path) -> None:
+    expected_rows, actual_rows = rows(expected), rows(actual)
+    ids = [row["store_id"] for row in actual_rows]
+    assert ids == [row["store_id"] for row in expected_rows] == sorted(ids)
+    for want, got in zip(expected_rows, actual_rows, strict=True):
         for column in want.keys() - {"store_id"}:
             assert float(got[column]) == about(want[column]), (want["store_id"], column)
 
@@ -100,7 +100,7 @@ def assert_events(expected: Path, actual: Path) -> None:
 
 
 def event_key(event: dict[str, str]) -> tuple[str, list[tuple[datetime, timedelta | None]], str]:
-    """Return what is compared of an event: store, times with UTC offsets, and whether ongoing."""
+    """Return the compared values of an event: store, times with UTC offsets, whether ongoing."""
     columns = ("start_utc", "end_utc", "start_local", "end_local")
     instants = [datetime.fromisoformat(event[column]) for column in columns]
     assert instants[:2] == instants[2:], "UTC and local times differ"

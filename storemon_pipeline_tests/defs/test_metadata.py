@@ -105,7 +105,7 @@ def expected() -> Sample:
 
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.ExecuteInProcessResult]:
-    """Run on the sample, shared by the tests."""
+    """Yield a run on the sample, shared by the tests."""
     workspace = tmp_path_factory.mktemp("metadata")
     (workspace / "data").mkdir()
     copy_data(SAMPLE, workspace / "data")

@@ -171,7 +171,7 @@ class Sensor:
         outcome = new_files.evaluate_directory(
             self.instance, StoremonResource(), self.cursor, datetime.now(UTC) + self.ahead
         )
-        # a SkipReason leaves the cursor as it is
+        # a SkipReason leaves the cursor unchanged
         if isinstance(outcome, dg.SensorResult):
             self.cursor = outcome.cursor
         return outcome

@@ -96,7 +96,7 @@ class Sensor:
 
     def tick(self) -> str:
         """Evaluate once; return the summary."""
-        # as in the daemon, a failed tick leaves the cursor
+        # as in the daemon, a failed tick leaves the cursor unchanged
         self.cursor, summary = outage_alerts.evaluate_alerts(
             StoremonResource(), self.cursor, logging.getLogger("sensor"), lambda: self.now
         )
@@ -401,10 +401,10 @@ def test_deliveries_verify_and_secrets_are_not_logged(
             assert Webhook(SECRET).verify(body, headers) == json.loads(body)
             with pytest.raises(WebhookVerificationError):
                 Webhook(SECRET).verify(body + b" ", headers)
-    kept = f"{caplog.text} {capfd.readouterr()} {alert_rows()}"
-    assert "answered 500" in kept
-    assert "so-secret" not in kept
-    assert SECRET not in kept
+    logged = f"{caplog.text} {capfd.readouterr()} {alert_rows()}"
+    assert "answered 500" in logged
+    assert "so-secret" not in logged
+    assert SECRET not in logged
 
 
 def test_unavailable_webhook_receives_all_alerts_later(
@@ -457,7 +457,7 @@ def test_slow_webhook_times_out_and_is_retried(
     assert "ReadTimeout" in alert_rows()[0]["last_error"]
     receiver.delay_seconds = 0
     assert sensor.later(minutes=1) == "1 alert sent, 0 pending"
-    # it may have accepted the first one, so the id is the same
+    # the webhook may have accepted the first attempt, so the id is the same
     assert len(receiver.requests) == 2
     assert len(set(receiver.ids)) == 1
 
@@ -489,7 +489,7 @@ def test_delivery_stops_at_its_limit_and_resumes_next_tick(
 
 
 class KilledError(BaseException):
-    """Stands for the end of the process."""
+    """Simulates that the process was killed."""
 
 
 def killed(*_: object, **__: object) -> None:

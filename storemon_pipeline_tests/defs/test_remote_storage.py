@@ -1,4 +1,4 @@
-"""Reports can be stored on any file system of fsspec, and later runs read from it."""
+"""Reports can be stored on any fsspec file system, and later runs read from it."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ def test_job_removes_a_range_and_logs_the_next_step(
     # an unchanged file is not ingested again
     assert run(instance, "ingest_job").success
     assert hours() == [9, 11]
-    # a changed file that still contains the poll is
+    # but a changed file that still contains the poll is
     polls.write_text(polls.read_text().replace("7,inactive", "7,active"))
     assert run(instance, "ingest_job").success
     assert hours() == [9, 10, 11]

@@ -54,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def hundred_days_later(clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Move the time 100 days ahead, with reports retained for 30."""
+    """Move the time 100 days ahead, with reports retained for 30 days."""
     clock(datetime.now(UTC) + timedelta(days=100))
     monkeypatch.setenv("STOREMON_KEEP_REPORTS_DAYS", "30")
 

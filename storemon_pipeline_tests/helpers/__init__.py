@@ -1,1 +1,1 @@
-"""Helpers of the tests: processes, workspaces and texts that several folders use."""
+"""Helpers of the tests: processes, workspaces and texts shared by several folders."""

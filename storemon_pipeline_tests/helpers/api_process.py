@@ -45,7 +45,7 @@ class Api:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        kept = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("STOREMON_", "DAGSTER_"))
@@ -55,7 +55,7 @@ class Api:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "storemon_pipeline.api"],
                 cwd=PROJECT,
-                env=kept | measured() | own | dict(self.settings),
+                env=inherited | measured() | own | dict(self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -111,12 +111,12 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 ODD_STORE = "s:1.a_b-C"
-"""A store's id with all that is neither letter nor digit and may be in one."""
+"""A store id with every character allowed in one that is neither a letter nor a digit."""
 
 
 @dataclass(frozen=True)
 class ApiDatabase:
-    """A database and a directory of reports, with what is in them."""
+    """A database and a reports directory, with the id of their complete report."""
 
     database_url: str
     reports_dir: Path

@@ -111,9 +111,9 @@ def free_ports(count: int) -> list[int]:
     """Return free ports; each is held until the last is found, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
 
 
 def listens(port: int) -> bool:
@@ -124,7 +124,7 @@ def listens(port: int) -> bool:
 
 @dataclass
 class Part:
-    """A process, with its child processes, that is started and stopped alone."""
+    """A process with its child processes, started and stopped independently."""
 
     name: str
     command: list[str]
@@ -191,11 +191,11 @@ class System:
     Attributes
     ----------
     env : dict
-        The environment of every part, and of a command that belongs to the deployment.
+        The environment of every process and command of the deployment.
     reports_dir : Path
     database_url : str
     ui_url : str
-        Dagster's.
+        URL of Dagster's UI.
     api : httpx.Client
         A client of the REST API.
     code_server, webserver, daemon, api_server : Part
@@ -213,7 +213,7 @@ class System:
             directory.mkdir()
         copy_data(PROJECT / "data", data_dir)
         (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
-        # create its tables before two processes try to at once
+        # create its tables before two processes try to do so at once
         dg.DagsterInstance.from_config(str(home)).dispose()
         workspace = self.place / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": code_port, "location_name": _LOCATION}
@@ -284,7 +284,7 @@ class System:
             found = self.graphql(_REPOSITORIES)["repositoriesOrError"]
         except httpx.TransportError:
             return False
-        return any(each["location"]["name"] == _LOCATION for each in found.get("nodes", ()))
+        return any(node["location"]["name"] == _LOCATION for node in found.get("nodes", ()))
 
     def is_ready(self) -> bool:
         """Return whether the API is ready."""
@@ -299,7 +299,7 @@ class System:
         return answer.json()
 
     def report(self, report_id: str) -> dict[str, Any]:
-        """Return a report of the API."""
+        """Return a report from the API."""
         answer = self.api.get(f"/v1/reports/{report_id}")
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
@@ -311,7 +311,7 @@ class System:
         seconds: float = REPORT_SECONDS,
         every: float = _LOOK_SECONDS,
     ) -> dict[str, Any]:
-        """Wait until a report has a status, and return it; fail where it ends with another."""
+        """Wait until a report has a status, and return it; fail if it ends with another."""
 
         def look() -> dict[str, Any] | None:
             report = self.report(report_id)
@@ -446,7 +446,7 @@ def _run_id(launched: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ByCommand:
-    """The run and the report.csv of a report by ``dagster job execute``."""
+    """The run and the report.csv of a report made by ``dagster job execute``."""
 
     run_id: str
     csv: bytes

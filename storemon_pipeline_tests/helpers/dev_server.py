@@ -17,7 +17,7 @@ import httpx
 from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
-# seconds to wait for anything started here, also on a busy machine
+# seconds to wait for anything started here, even on a busy machine
 PATIENCE = 180
 
 
@@ -58,7 +58,9 @@ def answers(url: str) -> bool:
 def missing(ready_url: str) -> list[str]:
     """Return the components that /readyz reports as not ready."""
     with suppress(httpx.HTTPError):
-        return [each["where"] for each in httpx.get(ready_url, timeout=10).json().get("errors", ())]
+        return [
+            error["where"] for error in httpx.get(ready_url, timeout=10).json().get("errors", ())
+        ]
     return ["api"]
 
 
@@ -76,16 +78,16 @@ class Development:
         return (self.place / "output.txt").read_text()
 
     def processes(self) -> dict[int, str]:
-        """Return its live processes by id, recognised by a mark in their environment."""
+        """Return its live processes by id, identified by a marker in their environment."""
         mark = f"{_MARK}={self.place}".encode()
-        found = {}
+        commands = {}
         for entry in Path("/proc").iterdir():
             # it may end meanwhile, which leaves an empty environment
             with suppress(OSError):
                 if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(entry.name)] = line.decode()
-        return found
+                    commands[int(entry.name)] = line.decode()
+        return commands
 
     def process(self, *parts: str) -> int:
         """Return the id of the only process whose command has these parts."""
@@ -95,10 +97,10 @@ class Development:
         return pid
 
     def wait_until_up(self) -> None:
-        said = f"Dagster's UI is at http://127.0.0.1:{self.ui_port}, the API at http://127.0.0.1:{self.api_port}"
-        up = waited_for(lambda: said in self.output or self.make.poll() is not None)
+        message = f"Dagster's UI is at http://127.0.0.1:{self.ui_port}, the API at http://127.0.0.1:{self.api_port}"
+        up = waited_for(lambda: message in self.output or self.make.poll() is not None)
         assert up, self.output
-        assert said in self.output, self.output
+        assert message in self.output, self.output
         assert answers(f"http://127.0.0.1:{self.ui_port}/server_info")
         assert answers(f"http://127.0.0.1:{self.api_port}/healthz")
 

@@ -20,7 +20,7 @@ def text_of(page: str) -> str:
 def hours_of(
     *, weekly: Sequence[tuple[int, str, str]] = (), special: Sequence[tuple[str, str, str]] = ()
 ) -> OpeningHours:
-    """The openings of a store; times that are empty say that it is closed."""
+    """Return the opening hours of a store; empty times mean closed."""
     tables = []
     for day, rows in (("day_of_week", weekly), ("date", special)):
         table = pd.DataFrame(rows, columns=[day, "start_time_local", "end_time_local"])

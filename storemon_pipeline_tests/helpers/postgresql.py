@@ -32,7 +32,7 @@ def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
     server : str
         URL of any database of the server.
     template : str, optional
-        URL of the database to copy, which nothing may be connected to.
+        URL of the database to copy, which must have no connections.
     """
     name = f"storemon_{uuid4().hex}"
     source = make_url(template).database if template else "template1"

@@ -1,7 +1,7 @@
-"""Coverage of child processes: measured in those that show what no test in this process does.
+"""Coverage of child processes, measured only where they run code that no other test covers.
 
-Measuring makes the start of a process half as slow again, and most of those that tests start run
-code that other tests cover.
+Measuring makes the start of a process half as slow again, and most child processes run code that
+other tests cover.
 """
 
 import os
@@ -17,5 +17,5 @@ def withhold() -> None:
 
 
 def measured() -> dict[str, str]:
-    """Return the environment variables of a process that is to be measured, if this one is."""
+    """Return the environment variables that enable coverage in a child process, if any."""
     return dict(_withheld)

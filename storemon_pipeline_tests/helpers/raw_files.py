@@ -1,4 +1,4 @@
-"""Faults of the rows of raw files, read independently of the package."""
+"""Faults of the rows of raw files, found independently of the package."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 
 def instant(stamp: str) -> datetime:
-    """Read a timestamp of the real files' form; ValueError where it is not one."""
+    """Parse a timestamp in the format of the real files; raise ValueError for any other."""
     return datetime.fromisoformat(stamp.removesuffix(" UTC")).replace(tzinfo=UTC)
 
 
 def fault(row: Sequence[str]) -> str:
-    """Name what is wrong with a row of ``store_status.csv``; empty where nothing is."""
+    """Return the fault of a row of ``store_status.csv``; empty if it has none."""
     store_id, status, stamp = row
     if not store_id:
         return "empty id"

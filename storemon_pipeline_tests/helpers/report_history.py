@@ -36,17 +36,17 @@ def kept(
     windows: tuple[Window, ...] = (Window.WEEK,),
     since: datetime | None = None,
     finished_at: datetime | None = None,
-    slices: int = 1,
+    batches: int = 1,
     run_id: str | None = None,
 ) -> None:
-    """Complete a report of all stores with these figures in each window, in batches."""
+    """Store a complete report of all stores with these figures in each window, in batches."""
     span = {} if since is None else {"start": since, "end": as_of}
     spec = ReportSpec(as_of=as_of, windows=windows, **span)
     request = resolve_spec(spec, newest_poll=as_of, now=as_of)
     fleet = FleetSummary(request)
     stores = sorted(figures)
-    for first in range(slices):
-        part = stores[first * len(stores) // slices : (first + 1) * len(stores) // slices]
+    for first in range(batches):
+        part = stores[first * len(stores) // batches : (first + 1) * len(stores) // batches]
         exact = pd.DataFrame(
             {
                 f"{figure}_{window.suffix}": [figures[store][at] for store in part]

@@ -1,4 +1,4 @@
-"""A data directory and a database to ingest its files into, for the tests of ingestion."""
+"""A data directory and a database to ingest its files into, for the ingestion tests."""
 
 import gzip
 import logging
@@ -152,5 +152,5 @@ def zst(content: bytes) -> bytes:
 
 
 def poll_rows(stores: Iterable[object], at: str = "2023-01-25 10:00:00 UTC") -> list[str]:
-    """Return one line of polls per store."""
+    """Return one row of ``store_status.csv`` per store."""
     return [f"{store},active,{at}" for store in stores]

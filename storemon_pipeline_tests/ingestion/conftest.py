@@ -1,4 +1,4 @@
-"""Workspaces to ingest in: on SQLite, or on each database where its behaviour matters."""
+"""Workspaces to ingest in: on SQLite, or on both databases where the database matters."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,5 +19,5 @@ def workspace(migrated_sqlite: str, data_dir: Path) -> Iterator[Workspace]:
 
 @pytest.fixture
 def either_workspace(database: Database, data_dir: Path) -> Workspace:
-    """Return an empty data directory and an empty database, once of each kind."""
+    """Return an empty data directory and an empty database of each kind."""
     return Workspace(database, data_dir)

@@ -1,4 +1,4 @@
-"""What becomes of the files depends neither on the database nor on how much is read at once."""
+"""Files give the same tables on both databases and with blocks of any size."""
 
 import random
 from pathlib import Path
@@ -32,7 +32,7 @@ FROM_FILES = (
 
 
 def messy_files() -> dict[str, bytes]:
-    """Files of each kind with good, bad, odd and blank lines."""
+    """Return files of each kind with good, bad, odd and blank lines."""
     draw = random.Random(7)
 
     def mixed(rows: list[str]) -> list[str]:
@@ -71,7 +71,7 @@ def messy_files() -> dict[str, bytes]:
 def ingest_messy_files(
     database: Database, data_dir: Path, block_bytes: int
 ) -> dict[str, list[tuple]]:
-    """All that the tables hold after the messy files were ingested."""
+    """Ingest the messy files; return all rows of all tables."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(line_reader, "BLOCK_BYTES", block_bytes)
         workspace = Workspace(database, data_dir)
@@ -83,7 +83,7 @@ def ingest_messy_files(
 
 @pytest.fixture
 def usual(workspace: Workspace) -> dict[str, list[tuple]]:
-    """What SQLite holds when each file is read at once."""
+    """Return the tables on SQLite with each file read in one block."""
     tables = ingest_messy_files(workspace.database, workspace.data_dir, 2**20)
     assert all(len(tables[name]) > 10 for name in ("store_status", "quarantined_row"))
     assert all(tables[name] for name in FROM_FILES)
@@ -96,7 +96,7 @@ def test_blocks_of_any_size_give_the_same_tables(workspace: Workspace, usual, bl
     tables = ingest_messy_files(workspace.database, workspace.data_dir, block_bytes)
     for name in ("store_status", "business_hours", "store_timezone"):
         assert tables[name] == usual[name]
-    # without their ids, which go on counting
+    # without their ids, which are not reset
     assert [row[2:] for row in tables["quarantined_row"]] == [
         row[2:] for row in usual["quarantined_row"]
     ]

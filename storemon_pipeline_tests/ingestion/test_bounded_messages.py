@@ -1,4 +1,4 @@
-"""However long a value of the input is, no message grows with it."""
+"""Messages stay short, however long a value of the input is."""
 
 import logging
 

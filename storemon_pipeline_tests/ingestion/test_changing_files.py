@@ -1,4 +1,4 @@
-"""Files that change while they are read are read again; lines that are appended are no change."""
+"""Files that change while being read are read again; appended lines are not a change."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ from storemon_pipeline.ingestion.errors import FileChangedError
 from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, Workspace, poll_rows, text
 
 OLD = text(POLLS, *poll_rows(range(100, 110)))
-# as long as the old one, so that the rest of a line may seem to be a line
+# as long as the old content, so that the rest of a line may look like a line
 NEW = text(POLLS, *poll_rows(range(900, 910)))
 
 
 class WhileReading(logging.Handler):
-    """Does something each time that a block was read."""
+    """Calls a function after a block was read, a given number of times."""
 
     def __init__(self, act: Callable[[], object], times: int = 1) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class WhileReading(logging.Handler):
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch, request) -> logging.Logger:
-    """A log of its own; blocks are small, and nothing waits between two tries."""
+    """Return a separate log; blocks are small, and there is no delay between attempts."""
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
     monkeypatch.setattr(ingest, "SECONDS_BETWEEN_TRIES", 0)
     log = logging.getLogger(request.node.name)

@@ -1,4 +1,4 @@
-"""Columns are found by their names, wherever they stand."""
+"""Columns are found by name, in any order."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The same rows come out however a file is packed: compressed or not, marked, with any newline."""
+"""A file gives the same rows with any compression, byte order mark and newline."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_compression_is_detected_by_content(workspace: Workspace, name, packed):
 @pytest.mark.parametrize("packed", [gz, zst])
 def test_concatenated_compressed_streams_are_read(workspace: Workspace, packed):
     pieces = [text(POLLS), text(*poll_rows(STORES[:7])), text(*poll_rows(STORES[7:]))]
-    # gzip and zstd files put one after the other are one file
+    # concatenated gzip or zstd files are one file
     workspace.put_bytes("store_status.csv.gz", b"".join(packed(piece) for piece in pieces))
     workspace.ingest()
     assert stores(workspace) == STORES
@@ -53,7 +53,7 @@ def test_compressed_file_may_end_without_newline(workspace: Workspace, newline):
 
 @pytest.mark.parametrize("row", ["", "1,active,2023-01-25 10:00:00 UTC", POLLS])
 def test_byte_order_mark_within_file_is_one_bad_row(workspace: Workspace, row):
-    # as where two files were put together
+    # as where two files were concatenated
     content = text(POLLS) + MARK + text(row, *poll_rows(["2", "3"]), "bad")
     workspace.put_bytes("store_status.csv", content)
     workspace.ingest()

@@ -1,4 +1,4 @@
-"""Two ingestions at once on one database: the second waits for the first, and both succeed."""
+"""Two concurrent ingests on one database: the second waits for the first, and both succeed."""
 
 import logging
 import subprocess
@@ -13,7 +13,7 @@ WAITS_SECONDS = 30
 
 
 class Gate(logging.Handler):
-    """Stops an ingestion at its first message until it may go on."""
+    """Blocks an ingest at its first message until it is released."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -36,7 +36,7 @@ def test_second_ingest_waits_and_skips_all_files(either_workspace: Workspace, da
     with ThreadPoolExecutor() as threads:
         first = threads.submit(workspace.ingest, log=log, run_id="first")
         assert gate.reached.wait(WAITS_SECONDS)
-        # who reads need not wait, and sees nothing of what is not done
+        # readers do not wait, and see no uncommitted rows
         assert not any(other.dump().values())
         second = threads.submit(other.ingest, run_id="second")
         assert not second.done()
@@ -85,9 +85,9 @@ def test_second_process_waits_and_skips_all_files(either_workspace: Workspace, d
         process.stdin.write("go\n")
         process.stdin.flush()
         result = workspace.ingest_polls()
-        said, _ = process.communicate(timeout=WAITS_SECONDS)
+        output, _ = process.communicate(timeout=WAITS_SECONDS)
     assert process.returncode == 0
-    assert sorted([result.reading, said.strip()]) == ["new", "unchanged"]
+    assert sorted([result.reading, output.strip()]) == ["new", "unchanged"]
     assert len(workspace.polls()) == 2_001
     assert len(workspace.quarantined()) == 1
     assert len(workspace.rows("ingested_file")) == 3

@@ -1,4 +1,4 @@
-"""Two polls of one store at one instant: the later row wins, however far apart the two are."""
+"""Two polls of one store at one instant: the later row wins, however far apart they are."""
 
 import pytest
 
@@ -9,7 +9,7 @@ AT = "2023-01-25 10:00:00"
 
 
 def status(workspace: Workspace) -> str:
-    """The status of store 1, which has one poll."""
+    """Return the status of store 1, which has one poll."""
     ((at, status),) = [(at, status) for store, at, status in workspace.polls() if store == "1"]
     assert at == AT
     return status
@@ -36,7 +36,7 @@ def test_later_row_of_a_file_wins(either_workspace: Workspace):
 
 def test_notations_of_one_instant_are_one_poll(workspace: Workspace):
     stamps = [f"{AT} UTC", f"{AT}.000 UTC", "2023-01-25T10:00:00Z", "2023-01-25 15:30:00+05:30"]
-    rows = [f"1,{said},{at}" for at in stamps for said in ("inactive", "active")]
+    rows = [f"1,{value},{at}" for at in stamps for value in ("inactive", "active")]
     workspace.write("store_status.csv", POLLS, *rows, f"1,inactive,{AT}.0")
     workspace.ingest()
     assert status(workspace) == "inactive"

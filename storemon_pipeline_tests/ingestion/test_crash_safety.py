@@ -1,4 +1,4 @@
-"""An ingestion that is killed in the middle leaves nothing, and can be run again."""
+"""A killed ingest changes nothing, and can be repeated."""
 
 import logging
 import signal
@@ -21,11 +21,11 @@ from storemon_pipeline_tests.helpers.workspace import (
 
 ROWS = 10_000
 BLOCK_BYTES = 2**14
-BLOCKS = 5  # of some twenty
+BLOCKS = 5  # of about twenty
 
 
 def put_many(workspace: Workspace) -> None:
-    """Files of many blocks, with bad rows."""
+    """Write files of many blocks, with bad rows."""
     rows = [f"{n},active,2023-01-25 10:00:00 UTC" if n % 100 else "bad" for n in range(ROWS)]
     workspace.put_bytes("store_status.csv", text(POLLS, *rows))
     workspace.put_bytes("store_status_2.csv.gz", gz(text(POLLS, *rows[:10])))
@@ -36,7 +36,7 @@ def put_many(workspace: Workspace) -> None:
 
 
 class KilledError(BaseException):
-    """Not even an Exception: nothing may catch it."""
+    """Simulates a kill; not an Exception, so that no handler catches it."""
 
 
 class Killer(logging.Handler):
@@ -53,7 +53,7 @@ class Killer(logging.Handler):
 
 
 def killed(workspace: Workspace, *, at_message: int) -> bool:
-    """Whether an ingestion was killed at a message of its log; else it had not so many."""
+    """Return whether an ingest was killed at a message of its log; false if it logs fewer."""
     killer = Killer(at_message)
     LOG.addHandler(killer)
     try:
@@ -137,13 +137,13 @@ def test_killed_process_leaves_no_rows(either_workspace: Workspace, database_url
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
-            if sum("store_status.csv: read up to line" in line for line in said) == BLOCKS:
+            lines.append(line)
+            if sum("store_status.csv: read up to line" in line for line in lines) == BLOCKS:
                 process.send_signal(signal.SIGKILL)
                 break
-    assert process.returncode == -signal.SIGKILL, "".join(said)
+    assert process.returncode == -signal.SIGKILL, "".join(lines)
     assert not any(workspace.dump().values())
 
     results = workspace.ingest()

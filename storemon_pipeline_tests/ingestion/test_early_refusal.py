@@ -1,4 +1,4 @@
-"""A file that is hopeless is refused early; bad rows that are accepted are written as they come."""
+"""A file with too many bad rows is rejected early; accepted bad rows are stored block by block."""
 
 import gzip
 
@@ -13,7 +13,7 @@ NUL = "is not read so far\0"
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a block have ten lines, and a file be judged after a hundred rows."""
+    """Limit blocks to ten lines, and check the share of bad rows after a hundred rows."""
     monkeypatch.setattr(line_reader, "BLOCK_LINES", 10)
     monkeypatch.setattr(bad_rows, "MIN_ROWS_TO_JUDGE", 100)
     monkeypatch.setattr(raw_file, "UNPACKED_FLOOR", 2000)

@@ -1,4 +1,4 @@
-"""Which files are read, and what they may be called."""
+"""Which files are read, by name and by header."""
 
 import pytest
 
@@ -113,7 +113,7 @@ def test_two_files_that_fit_one_table_are_refused(workspace: Workspace):
         IngestionError, match=r"the headers of timezone.csv and zones.csv all match"
     ):
         workspace.ingest()
-    # so that the sensor starts a run, which says so
+    # so that the sensor starts a run, which reports them
     assert {"timezone.csv", "zones.csv"} <= fingerprint(workspace.data_dir).keys()
 
 

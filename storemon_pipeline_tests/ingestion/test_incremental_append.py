@@ -1,4 +1,4 @@
-"""However a file of polls is cut while it grows, in the end the tables are as if it had not been."""
+"""A growing file of polls gives the same tables as the whole file, wherever it was cut."""
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ HEADERS = [POLLS, "store_id,timestamp_utc,status", "timestamp_utc,status,store_i
 
 @st.composite
 def grown_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
-    """The bytes of a file of polls, and where it was cut while it grew."""
+    """Draw the bytes of a file of polls, and the positions at which it was cut."""
     header = draw(st.sampled_from(HEADERS))
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     lines = [header]
@@ -64,13 +64,13 @@ def grown_files(draw: st.DrawFn) -> tuple[bytes, list[int]]:
 
 
 def ingested(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
-    """The polls, the bad rows and the counts, after a file has grown from cut to cut."""
+    """Return polls, bad rows and counts after ingesting a file at each cut."""
     workspace.empty()
     before = None
     for cut in [*cuts, len(data)]:
         workspace.put_bytes("store_status.csv", data[:cut])
         if b"\n" not in data[:cut]:
-            # while its header is not whole, a file may be refused, and then nothing changes
+            # a file with an incomplete header may be rejected, which changes nothing
             try:
                 workspace.ingest()
             except IngestionError:

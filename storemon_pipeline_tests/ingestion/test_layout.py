@@ -1,4 +1,4 @@
-"""Spaces around values, one comma too many at the end of rows, and Excel's line with the separator."""
+"""Spaces around values, trailing commas, and Excel's separator line."""
 
 import pytest
 
@@ -32,14 +32,14 @@ SPACES = {
 
 
 def tables(workspace: Workspace) -> dict[str, list[tuple]]:
-    """The rows that were read."""
+    """Return the ingested rows."""
     kinds = ("store_status", "business_hours", "store_timezone", "special_hours", "service_level")
     return {table: workspace.rows(table) for table in kinds}
 
 
 @pytest.fixture
 def plain(workspace: Workspace) -> dict[str, list[tuple]]:
-    """What the files come to without any spaces; they are gone then."""
+    """Return the rows of the files without spaces, and empty the workspace."""
     for name, (header, rows) in ROWS.items():
         workspace.write(name, header, *rows)
     workspace.ingest()
@@ -104,7 +104,7 @@ def test_separator_line_is_skipped(workspace: Workspace, first, newline):
         workspace.put_bytes(name, text(first, header, *rows, "bad", newline=newline))
     workspace.ingest()
     assert all(tables(workspace).values())
-    # lines are those of the file
+    # line numbers are those of the file
     assert workspace.bad_lines() == [(3 + len(rows), "bad") for _, rows in ROWS.values()]
 
 

@@ -1,4 +1,4 @@
-"""A file with too many bad rows is refused, and with it everything else of that ingestion."""
+"""A file with too many bad rows fails the whole ingest."""
 
 import pytest
 

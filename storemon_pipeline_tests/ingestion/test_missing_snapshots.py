@@ -1,4 +1,4 @@
-"""Opening hours and time zones need not be there; what is known of them then stays known."""
+"""Opening hours and time zones are optional; without a file, the table stays unchanged."""
 
 import pytest
 

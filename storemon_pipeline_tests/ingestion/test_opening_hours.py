@@ -1,4 +1,4 @@
-"""Opening hours and time zones: what their rows may say."""
+"""Opening hours and time zones: valid and invalid rows."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_wall_times_keep_seconds_and_fraction(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write("store_status.csv", POLLS)
     workspace.write(
-        "menu_hours.csv", HOURS, *(f"{n},0,{said},{said}" for n, said in enumerate(TIMES))
+        "menu_hours.csv", HOURS, *(f"{n},0,{value},{value}" for n, value in enumerate(TIMES))
     )
     workspace.ingest()
     assert workspace.quarantined() == []
@@ -75,8 +75,8 @@ def test_invalid_wall_time_is_a_bad_row(workspace: Workspace):
     workspace.write(
         "menu_hours.csv",
         HOURS,
-        *(f"{n},0,{said},17:00:00" for n, said in enumerate(NOT_TIMES)),
-        *(f"{n},0,09:00:00,{said}" for n, said in enumerate(NOT_TIMES)),
+        *(f"{n},0,{value},17:00:00" for n, value in enumerate(NOT_TIMES)),
+        *(f"{n},0,09:00:00,{value}" for n, value in enumerate(NOT_TIMES)),
     )
     workspace.ingest()
     assert workspace.rows("business_hours") == []

@@ -1,4 +1,4 @@
-"""A last line without its newline is read once it cannot be the beginning of a longer one."""
+"""A last line without a newline is read if it cannot be the start of a longer one."""
 
 import logging
 
@@ -9,7 +9,7 @@ from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace, poll_row
 STATUS_LAST = "store_id,timestamp_utc,status"
 AT = "2023-01-25 10:00:00"
 
-# header, a line that cannot go on
+# header, complete line
 WHOLE = [
     (POLLS, f"9,active,{AT} UTC"),
     (POLLS, f"9,active,{AT}.123 UTC"),
@@ -25,7 +25,7 @@ WHOLE = [
     (STATUS_LAST, f"9,{AT}, Active"),
     (STATUS_LAST, f'9,{AT},"ACTIVE"'),
 ]
-# header, what there is of a line, what is missing of it
+# header, partial line, missing rest
 CUT = [
     (POLLS, "9,active,2023-01-25 10:00:0", "0"),
     (POLLS, "9,active,2023-01-25 10:00:00", ".25"),
@@ -52,7 +52,7 @@ CUT = [
 
 
 def begun(workspace: Workspace, header: str) -> None:
-    """Take in a file of one row."""
+    """Ingest a file of one row."""
     row = f"1,active,{AT} UTC" if header == POLLS else f"1,{AT},active"
     workspace.write(
         "store_status.csv", header, row if header in (POLLS, STATUS_LAST) else f"active,{AT},1"
@@ -183,7 +183,7 @@ def test_continued_complete_line_rereads_the_file(
 def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
     workspace = either_workspace
     begun(workspace, STATUS_LAST)
-    # the line that is cut corrects an earlier one, which must count again
+    # the partial line corrects an earlier one, which must count again
     start = f"bad\n9,{AT},inactive\n9,{AT},active"
     workspace.add("store_status.csv", start)
     workspace.ingest()

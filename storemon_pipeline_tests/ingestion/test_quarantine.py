@@ -166,7 +166,7 @@ def test_carriage_return_within_line_is_one_bad_row(workspace: Workspace, row, n
     workspace.put_bytes("store_status.csv", text(*lines, newline=newline))
     workspace.ingest()
     assert stores(workspace) == ["1", "3", "4", "5"]
-    # the last carriage return before a line feed is the line's end
+    # the last carriage return before a line feed is part of the newline
     kept = (row + newline).removesuffix("\n").removesuffix("\r")
     assert workspace.bad_lines() == [*([(3, kept)] if kept else []), (7, "bad")]
 
@@ -245,5 +245,5 @@ def test_arbitrary_lines_between_valid_rows_are_quarantined(
     assert workspace.bad_lines() == [bad for bad in expected if bad not in rows]
 
 
-# what nearly_rows can happen to make and is a row all the same
+# valid rows that nearly_rows may generate
 GOOD = {f"{store},active,{AT}" for store in ("a", "active", '"x"')}

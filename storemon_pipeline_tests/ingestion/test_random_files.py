@@ -1,4 +1,4 @@
-"""Random files of polls: read whole, every line is accounted for; read in steps, nothing differs."""
+"""Random files of polls: every line is accounted for, and reading in steps gives the same."""
 
 import random
 
@@ -32,7 +32,7 @@ VALUES = {
     ],
     b"note": [b"", b"a note", b"caf\xc3\xa9"],
 }
-# what is put somewhere into a file
+# inserted at random positions
 NOISE = [
     b"\r",
     b"\n",
@@ -53,7 +53,7 @@ LINE_ENDS = [b"\n", b"\r\n", b"\r\r\n"]
 
 
 def random_file(chance: random.Random) -> bytes:
-    """A file of polls, more or less damaged."""
+    """Generate a file of polls with random damage."""
     header = chance.choice(HEADERS)
     line_end = chance.choice(LINE_ENDS[:2] * 3 + LINE_ENDS[2:])
     lines = [header]
@@ -81,7 +81,7 @@ def random_file(chance: random.Random) -> bytes:
 
 
 def outcome(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
-    """What the tables hold after a file has grown from cut to cut, or that it is refused."""
+    """Return the rows after ingesting a file at each cut, or that it is rejected."""
     workspace.empty()
     for cut in [*cuts, len(data)]:
         workspace.put_bytes("store_status.csv", data[:cut])
@@ -101,8 +101,8 @@ def outcome(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
 
 
 def lines_of_rows(data: bytes, waiting: str | None) -> dict[int, str]:
-    """Number and text of every line that must be a row."""
-    # only a line that waits may be no text
+    """Return number and text of every line that must be a row."""
+    # only a waiting line may be invalid UTF-8
     *lines, last = data.decode(errors="replace").removeprefix("\ufeff").split("\n")
     if last and waiting is None:
         lines.append(last)

@@ -1,4 +1,4 @@
-"""A file is known by its content: the same is skipped, what it has grown by is read, else all."""
+"""Files are compared by content: unchanged ones are skipped, grown ones resumed, others reread."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def stores(workspace: Workspace) -> list[str]:
 
 
 def readings(workspace: Workspace) -> dict[str, tuple[str, int]]:
-    """Ingest; how each file was read and how many rows that were."""
+    """Ingest; return how each file was read, and how many rows."""
     results = workspace.ingest().values()
     return {file.file: (file.reading, file.rows) for result in results for file in result.files}
 
@@ -145,7 +145,7 @@ def test_changed_or_shorter_file_is_read_whole(workspace: Workspace, rows, packe
     workspace.put_bytes("store_status.csv", packed(text(POLLS, *rows)))
     result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.total_rows) == ("changed", len(rows), len(rows))
-    # polls add up
+    # earlier polls are kept
     assert set(stores(workspace)) == {*"123", *(row[0] for row in rows)}
 
 
@@ -184,7 +184,7 @@ def test_restored_snapshot_replaces_the_newer_one(
     assert take_in(name, "newer") == "changed"
     assert take_in(name, "old") == "changed"
     assert take_in(other_name, "newer") == "new"
-    # what this name had when it was last read is not what the table holds
+    # the content last read under this name is not in the table
     assert take_in(name, "old") == "changed"
     assert take_in(other_name, "old") == "unchanged"
     assert take_in(other_name, "newer") == "changed"

@@ -1,4 +1,4 @@
-"""Special hours and service levels, which most people have none of: what their rows may say."""
+"""Special hours and service levels, both optional: valid and invalid rows."""
 
 import pytest
 
@@ -42,7 +42,7 @@ NOT_TARGETS = [
 
 @pytest.fixture
 def open_workspace(workspace: Workspace) -> Workspace:
-    """A workspace with a file of polls, without which nothing is taken in."""
+    """Return a workspace with a file of polls, without which nothing is ingested."""
     workspace.write("store_status.csv", POLLS)
     return workspace
 
@@ -71,7 +71,7 @@ def test_special_hours_are_stored_by_date(either_workspace: Workspace):
 
 
 def test_invalid_date_is_quarantined_with_reason(open_workspace: Workspace):
-    rows = [f"1,{said},09:00,17:00" for said in NOT_DATES]
+    rows = [f"1,{value},09:00,17:00" for value in NOT_DATES]
     open_workspace.write("special_hours.csv", SPECIAL, *rows)
     open_workspace.ingest()
     assert open_workspace.rows("special_hours") == []
@@ -79,8 +79,8 @@ def test_invalid_date_is_quarantined_with_reason(open_workspace: Workspace):
     assert [(file, line, row) for file, line, row, _ in bad] == [
         ("special_hours.csv", 2 + at, row) for at, row in enumerate(rows)
     ]
-    for said, (*_, reason) in zip(NOT_DATES, bad, strict=True):
-        shown = f"is {said!r}" if said.strip() else "is empty"
+    for value, (*_, reason) in zip(NOT_DATES, bad, strict=True):
+        shown = f"is {value!r}" if value.strip() else "is empty"
         assert reason == f"date {shown} and must be a date like 2023-12-25, from 1900 to 2200"
 
 
@@ -117,22 +117,24 @@ def test_single_or_invalid_special_time_is_quarantined(
 def test_targets_have_at_most_three_decimals(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write("store_status.csv", POLLS)
-    said = {"a": "99", "b": "99.999", "c": "0", "d": "100", "e": " 95.5 ", "f": "100.000"}
+    targets = {"a": "99", "b": "99.999", "c": "0", "d": "100", "e": " 95.5 ", "f": "100.000"}
     workspace.write(
-        "service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in said.items())
+        "service_levels.csv", LEVELS, *(f"{store},{pct}" for store, pct in targets.items())
     )
     workspace.ingest()
     assert workspace.quarantined() == []
-    assert workspace.rows("service_level") == [(store, float(pct)) for store, pct in said.items()]
+    assert workspace.rows("service_level") == [
+        (store, float(pct)) for store, pct in targets.items()
+    ]
 
 
 def test_invalid_target_is_quarantined_with_reason(open_workspace: Workspace):
-    quoted = [f'1,"{said}"' if "," in said else f"1,{said}" for said in NOT_TARGETS]
+    quoted = [f'1,"{value}"' if "," in value else f"1,{value}" for value in NOT_TARGETS]
     open_workspace.write("service_levels.csv", LEVELS, *quoted, "2,98")
     open_workspace.ingest()
     assert open_workspace.rows("service_level") == [("2", 98.0)]
-    for said, (*_, reason) in zip(NOT_TARGETS, open_workspace.quarantined(), strict=True):
-        shown = f"is {said!r}" if said.strip() else "is empty"
+    for value, (*_, reason) in zip(NOT_TARGETS, open_workspace.quarantined(), strict=True):
+        shown = f"is {value!r}" if value.strip() else "is empty"
         assert reason == (
             f"target_pct {shown} and must be a percentage from 0 to 100, "
             "with at most three decimals"

@@ -1,17 +1,17 @@
-"""Statuses are forgiven their case and the spaces around them, and nothing else."""
+"""Statuses may differ in case and surrounding spaces only."""
 
 from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 
 def test_status_ignores_case_and_spaces(workspace: Workspace):
-    said = ["active", "Active", "ACTIVE", " active", "active ", "  aCtIvE\t", '" active "']
+    words = ["active", "Active", "ACTIVE", " active", "active ", "  aCtIvE\t", '" active "']
     workspace.write(
         "store_status.csv",
         POLLS,
-        *(f"a{n},{word},2023-01-25 10:00:00 UTC" for n, word in enumerate(said)),
+        *(f"a{n},{word},2023-01-25 10:00:00 UTC" for n, word in enumerate(words)),
         *(
             f"b{n},{word.lower().replace('a', 'Ina', 1)},2023-01-25 10:00:00 UTC"
-            for n, word in enumerate(said)
+            for n, word in enumerate(words)
         ),
     )
     workspace.ingest()
@@ -19,7 +19,7 @@ def test_status_ignores_case_and_spaces(workspace: Workspace):
     statuses = {store: status for store, _, status in workspace.polls()}
     assert statuses == {
         f"{letter}{n}": status
-        for n in range(len(said))
+        for n in range(len(words))
         for letter, status in (("a", "active"), ("b", "inactive"))
     }
 

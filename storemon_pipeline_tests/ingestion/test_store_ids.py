@@ -1,4 +1,4 @@
-"""Store ids are text, and stay as they are to the last digit."""
+"""Store ids are text, and are stored unchanged to the last digit."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Time zones may be spelled as people and Windows spell them; a name that no list has is a bad row."""
+"""Time zones may have IANA or Windows names, loosely spelled; an unknown name is a bad row."""
 
 from storemon_pipeline_tests.helpers.workspace import POLLS, ZONES, Workspace
 
@@ -16,7 +16,7 @@ SPELLINGS = {
     "UTC-11": "Etc/GMT+11",
     "America/Port-au-Prince": "America/Port-au-Prince",
     "America/Argentina/Buenos Aires": "America/Argentina/Buenos_Aires",
-    # IANA's own, also those with a newer name
+    # IANA names, including those with a newer name
     "US/Eastern": "US/Eastern",
     "EST": "EST",
     "pst8pdt": "PST8PDT",
@@ -57,25 +57,27 @@ HINTS = {
 def test_time_zone_is_stored_by_its_iana_name(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write("store_status.csv", POLLS)
-    workspace.write("timezones.csv", ZONES, *(f"{n:02},{said}" for n, said in enumerate(SPELLINGS)))
+    workspace.write(
+        "timezones.csv", ZONES, *(f"{n:02},{value}" for n, value in enumerate(SPELLINGS))
+    )
     workspace.ingest()
     assert workspace.quarantined() == []
     stored = dict(workspace.rows("store_timezone"))
-    assert {said: stored[f"{n:02}"] for n, said in enumerate(SPELLINGS)} == SPELLINGS
+    assert {value: stored[f"{n:02}"] for n, value in enumerate(SPELLINGS)} == SPELLINGS
 
 
 def test_unknown_time_zone_is_a_bad_row_with_hint(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write(
-        "timezones.csv", ZONES, *(f"{n},{said}" for n, said in enumerate(HINTS)), "a,UTC"
+        "timezones.csv", ZONES, *(f"{n},{value}" for n, value in enumerate(HINTS)), "a,UTC"
     )
     workspace.ingest()
     assert workspace.rows("store_timezone") == [("a", "UTC")]
     reasons = [reason for *_, reason in workspace.quarantined()]
     assert len(reasons) == len(HINTS)
-    for reason, (said, hint) in zip(reasons, HINTS.items(), strict=True):
-        assert hint in reason, said
-        assert "; " not in reason, f"{said}: one reason is enough"
+    for reason, (value, hint) in zip(reasons, HINTS.items(), strict=True):
+        assert hint in reason, value
+        assert "; " not in reason, f"{value}: one reason is enough"
     assert reasons[2] == (
         f"timezone_str is 'EDT' and {ABBREVIATION}: use an IANA name such as America/New_York"
     )

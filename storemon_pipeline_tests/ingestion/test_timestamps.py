@@ -1,4 +1,4 @@
-"""Instants as the files write them, to the microsecond; what is none is a bad row."""
+"""Timestamps are parsed to the microsecond; an invalid one is a bad row."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ ACCEPTED = {
     "2023-01-22 12:09:39+05": "2023-01-22 07:09:39",
     "2023-01-22 00:30:00+14:00": "2023-01-21 10:30:00",
     "2023-01-22T12:09:39+00:00": "2023-01-22 12:09:39",
-    # .NET, SQL Server and Go write more digits, which are cut and not rounded
+    # .NET, SQL Server and Go write more digits, which are truncated, not rounded
     "2023-01-22T12:09:39.3888849Z": "2023-01-22 12:09:39.388884",
     "2023-01-22 12:09:39.3888849 +00:00": "2023-01-22 12:09:39.388884",
     "2023-01-22 12:09:39.9999999 +05:30": "2023-01-22 06:39:39.999999",
@@ -106,45 +106,45 @@ REFUSED = [
 def test_timestamps_are_stored_in_utc_microseconds(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write(
-        "store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(ACCEPTED))
+        "store_status.csv", POLLS, *(f"{n},active,{value}" for n, value in enumerate(ACCEPTED))
     )
     workspace.ingest()
     assert workspace.quarantined() == []
     read = workspace.instants()
-    assert {said: read[str(n)] for n, said in enumerate(ACCEPTED)} == ACCEPTED
+    assert {value: read[str(n)] for n, value in enumerate(ACCEPTED)} == ACCEPTED
 
 
-@pytest.mark.parametrize("said", list(ACCEPTED)[:7])
-def test_timestamp_is_parsed_alone_as_among_others(workspace: Workspace, said):
-    workspace.write("store_status.csv", POLLS, f"1,active,{said}")
+@pytest.mark.parametrize("value", list(ACCEPTED)[:7])
+def test_timestamp_is_parsed_alone_as_among_others(workspace: Workspace, value):
+    workspace.write("store_status.csv", POLLS, f"1,active,{value}")
     workspace.ingest()
-    assert workspace.instants() == {"1": ACCEPTED[said]}
+    assert workspace.instants() == {"1": ACCEPTED[value]}
 
 
 def test_timestamp_parsing_is_independent_of_other_rows():
     all_of_them = [*ACCEPTED, *TOO_OLD, *REFUSED]
-    said = pd.Series(all_of_them, index=range(7, 7 + len(all_of_them)))
-    together = parse_timestamps(said.astype("str"))
-    alone = [parse_timestamps(said.astype("str").loc[[at]]) for at in said.index]
+    texts = pd.Series(all_of_them, index=range(7, 7 + len(all_of_them)))
+    together = parse_timestamps(texts.astype("str"))
+    alone = [parse_timestamps(texts.astype("str").loc[[at]]) for at in texts.index]
     pd.testing.assert_series_equal(pd.concat(alone), together)
     assert together.isna().sum() == len(REFUSED)
 
 
 def test_invalid_timestamp_is_a_bad_row(workspace: Workspace):
     workspace.write(
-        "store_status.csv", POLLS, *(f"{n},active,{said}" for n, said in enumerate(REFUSED))
+        "store_status.csv", POLLS, *(f"{n},active,{value}" for n, value in enumerate(REFUSED))
     )
     workspace.ingest()
     assert workspace.polls() == []
     assert [row_text for _, _, row_text, _ in workspace.quarantined()] == [
-        f"{n},active,{said}" for n, said in enumerate(REFUSED)
+        f"{n},active,{value}" for n, value in enumerate(REFUSED)
     ]
     for _, _, row_text, reason in workspace.quarantined():
         assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
 
 
 def test_poll_before_2000_is_a_bad_row(workspace: Workspace):
-    rows = [f"{n},active,{said}" for n, said in enumerate(TOO_OLD)]
+    rows = [f"{n},active,{value}" for n, value in enumerate(TOO_OLD)]
     workspace.write("store_status.csv", POLLS, *rows, f"a,active,{NOW:%Y-%m-%d}T00:00:00Z")
     workspace.ingest()
     assert [store for store, *_ in workspace.polls()] == ["a"]
@@ -170,7 +170,7 @@ def test_poll_over_ten_minutes_in_the_future_is_a_bad_row(
         "store_status.csv",
         POLLS,
         *(f"{store},active,{at:%Y-%m-%d %H:%M:%S.%f} UTC" for store, at in stamps.items()),
-        # ten minutes after now where the clock shows something else
+        # ten minutes after now, in another time zone
         "elsewhere,active,2023-01-25T13:10:00-05:00",
         "elsewhere-late,active,2023-01-25T13:10:01-05:00",
         "out-of-this-world,active,9999-12-31 23:59:59-05:00",

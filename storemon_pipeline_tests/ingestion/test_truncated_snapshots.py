@@ -1,4 +1,4 @@
-"""A snapshot whose export seems to have broken off does not replace the one before."""
+"""A snapshot that seems truncated does not replace the previous one."""
 
 import pytest
 
@@ -24,7 +24,7 @@ KINDS = {
 
 
 def snapshot(name: str, stores: str) -> list[str]:
-    """A header, and a row for each store."""
+    """Return a header, and a row for each store."""
     _, header, values = KINDS[name]
     return [header, *(f"{store},{values}" for store in stores)]
 

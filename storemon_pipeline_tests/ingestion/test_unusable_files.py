@@ -1,4 +1,4 @@
-"""A file that cannot be used is named with what is wrong and what to do, and nothing changes."""
+"""Unusable files: the error names file, fault and remedy, and no table changes."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from storemon_pipeline_tests.helpers.workspace import (
 
 NAMES = {"store_status.csv": POLLS, "menu_hours.csv": HOURS, "timezones.csv": ZONES}
 
-# enough for a compressed file to be cut in many places
+# large enough to cut a compressed file in many places
 MANY = text(POLLS, *(f"{n:x}{n * 7919 % 1013},active,2023-01-25 10:00:00 UTC" for n in range(999)))
 
 
@@ -38,7 +38,7 @@ def refusal_of(workspace: Workspace) -> str:
 
 @pytest.fixture(scope="module")
 def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A database whose tables are filled; every test here leaves it as it is."""
+    """Yield a filled database, which no test here changes."""
     folder = tmp_path_factory.mktemp("filled")
     workspace = Workspace(Database(f"sqlite:///{folder}/storemon.db"), folder)
     workspace.put_all(store="old")
@@ -50,7 +50,7 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
 
 @pytest.fixture
 def filled(filled_database: Database, data_dir: Path) -> Workspace:
-    """A filled database, and a new file of each kind."""
+    """Return a filled database, and a new file of each kind."""
     workspace = Workspace(filled_database, data_dir)
     workspace.put_all(store="new")
     return workspace
@@ -210,7 +210,7 @@ def test_carriage_returns_as_newlines_are_refused(filled: Workspace):
     assert "LF or CRLF" in message
 
 
-UNREADABLE = Path("/proc/self/mem")  # a file that may be opened, but not read at its beginning
+UNREADABLE = Path("/proc/self/mem")  # can be opened, but not read at its start
 
 
 @pytest.mark.skipif(not UNREADABLE.exists(), reason="there is no such file here")

@@ -1,4 +1,4 @@
-"""Opening hours for people: what is written, by the rules that the figures follow."""
+"""Opening hours as text, by the same rules as the figures."""
 
 from datetime import date
 
@@ -23,7 +23,7 @@ def test_weekly_hours_list_each_weekday():
     assert weekly_hours(hours) == [
         ("Mon", f"08:00{DASH}21:00"),
         ("Tue", f"09:00{DASH}12:30, 20:00{DASH}02:00 (Wed)"),
-        # the last minute of a day is meant to be its end
+        # closing in the last minute of a day means midnight
         ("Wed", "open all day"),
         ("Thu", "open all day"),
         ("Fri", f"09:00{DASH}09:00 (Sat)"),

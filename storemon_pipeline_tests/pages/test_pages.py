@@ -81,7 +81,7 @@ def fleet_of(
     totals = {}
     with np.errstate(invalid="ignore"):
         share = np.round(100 * up / (up + down), 2)
-    for window in (each.suffix for each in report_request.windows):
+    for window in (item.suffix for item in report_request.windows):
         left = (up + down) / 10 - down
         levels |= {f"met_{window}": left >= 0, f"budget_left_{window}": left}
         levels |= {f"outages_{window}": np.full(len(ids), 3)}
@@ -380,8 +380,8 @@ def test_time_axis_labels_share_one_format(hours: int, labels: list[str]):
     chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]}))
     assert chart is not None
     labels_shown = texts(chart)
-    assert [each for each in labels_shown if each in labels] == labels
-    assert len([each for each in labels_shown if re.match(r"\w+ \w", each)]) == len(labels)
+    assert [label for label in labels_shown if label in labels] == labels
+    assert len([label for label in labels_shown if re.match(r"\w+ \w", label)]) == len(labels)
 
 
 def texts(chart: Chart) -> list[str]:
@@ -413,8 +413,8 @@ def test_stores_down_counts_outages_below_a_pixel():
     minutes = [12 * 60 + 10, 12 * 60 + 11, 12 * 60 + 12]
     events = pd.DataFrame(
         {
-            "start_utc": [start + pd.Timedelta(minutes=each) for each in minutes],
-            "end_utc": [start + pd.Timedelta(minutes=each + 5) for each in minutes],
+            "start_utc": [start + pd.Timedelta(minutes=minute) for minute in minutes],
+            "end_utc": [start + pd.Timedelta(minutes=minute + 5) for minute in minutes],
         }
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))

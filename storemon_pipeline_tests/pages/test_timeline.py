@@ -129,12 +129,12 @@ def _edges(states: pd.DataFrame) -> list[int]:
 def test_the_chart_draws_the_bars_at_their_hours(two_days: ObservedTime):
     bars = timeline(two_days, ZONE)
     svg = Markup(store_timeline(bars, ZONE))
-    drawn = re.findall(r'<path d="M([\d.]+),[\d.]+h([\d.]+)v[^"]*" fill="var\(--(\w+)\)"', svg)
-    an_hour = max(float(left) + float(width) for left, width, _ in drawn) / 24
-    found = sorted(
-        (round(float(x) / an_hour, 2), round(float(w) / an_hour, 2), s) for x, w, s in drawn
+    rectangles = re.findall(r'<path d="M([\d.]+),[\d.]+h([\d.]+)v[^"]*" fill="var\(--(\w+)\)"', svg)
+    an_hour = max(float(left) + float(width) for left, width, _ in rectangles) / 24
+    rendered = sorted(
+        (round(float(x) / an_hour, 2), round(float(w) / an_hour, 2), s) for x, w, s in rectangles
     )
-    assert found == sorted(
+    assert rendered == sorted(
         (row.from_hour, row.to_hour - row.from_hour, row.state) for row in bars.itertuples()
     )
     assert "up for 11 h, down for 2 h, unobserved for 5 h" in svg

@@ -1,1 +1,1 @@
-"""Tests of storage: what goes into the tables and files comes out of them."""
+"""Tests of storage: tables and files return what was stored."""

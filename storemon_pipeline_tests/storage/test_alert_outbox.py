@@ -1,4 +1,4 @@
-"""Alerts: those created follow from the polls, however evaluations are timed; the outbox."""
+"""Alerts follow from the polls, whenever they are evaluated; the outbox."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -254,7 +254,7 @@ def _fill(database_url: str, part: schema_version.Part, statements: str, attach:
 
 @pytest.fixture
 def renamed(database_url: str) -> Iterator[Database]:
-    """A database with rows from before the columns were renamed, opened and so migrated."""
+    """Yield a database with rows from before the column renames, migrated on opening."""
     if database_url.startswith("sqlite"):
         path = Path(str(make_url(database_url).database))
         _fill(database_url, "data", DATA_BEFORE_RENAMES)

@@ -1,4 +1,4 @@
-"""The polls read with lookback are few, and give the status that whole histories give."""
+"""Lookback reads few polls, and gives the same status as whole histories."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -51,7 +51,7 @@ def test_store_history_is_oldest_first(database: Database):
 
 def test_fleet_history_sums_stores_of_all_batches(database: Database):
     figures = {str(store): (HOUR, HOUR // 4, 5) for store in range(10)}
-    kept(database, "a-run", figures, slices=3)
+    kept(database, "a-run", figures, batches=3)
     with database.read() as connection:
         history = fleet_history(connection, "last_week")
     assert history[

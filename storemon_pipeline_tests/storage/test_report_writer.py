@@ -21,7 +21,7 @@ NAMES = [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.EVENTS, ReportFil
 
 @pytest.fixture(params=["local", "memory"])
 def reports_dir(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
-    """A reports directory, local and remote."""
+    """Return a reports directory, local and remote."""
     if request.param == "local":
         return UPath(str(tmp_path / "reports"))
     return UPath(f"memory://{uuid4().hex}/reports")

@@ -11,7 +11,7 @@ def test_command_line_run_is_listed_as_report(system: System, by_command: ByComm
     assert report["run_id"] == by_command.run_id
     assert system.file(by_command.run_id) == by_command.csv
     assert by_command.run_id in [
-        each["id"] for each in system.api.get("/v1/reports?limit=100").json()["reports"]
+        report["id"] for report in system.api.get("/v1/reports?limit=100").json()["reports"]
     ]
 
 

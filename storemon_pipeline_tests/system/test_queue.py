@@ -50,7 +50,7 @@ def test_fifty_equal_concurrent_requests_share_one_run(system: System) -> None:
 
 @pytest.mark.parametrize(
     "clients",
-    # a run takes some three seconds of a core, most of them to start its process
+    # a run takes about three seconds of CPU time, most of it to start its process
     [3 * MAX_CONCURRENT_RUNS, pytest.param(50, marks=pytest.mark.slow)],
 )
 def test_different_concurrent_requests_run_in_queue_order(
@@ -66,7 +66,7 @@ def test_different_concurrent_requests_run_in_queue_order(
         reports = call_at_once(lambda store: system.submit(store_ids=[store]), stores)
 
         def launched_runs() -> list[str]:
-            ids = [system.report(each["id"])["run_id"] for each in reports]
+            ids = [system.report(report["id"])["run_id"] for report in reports]
             if None in ids:
                 return []
             statuses = Counter(system.run(run)["status"] for run in ids)
@@ -91,5 +91,6 @@ def test_different_concurrent_requests_run_in_queue_order(
     assert len(queued) == clients - MAX_CONCURRENT_RUNS
     assert queued == sorted(queued, key=started_at.__getitem__)
     assert (
-        max_overlap((started_at[each], ended_at[each]) for each in run_ids) == MAX_CONCURRENT_RUNS
+        max_overlap((started_at[run_id], ended_at[run_id]) for run_id in run_ids)
+        == MAX_CONCURRENT_RUNS
     )

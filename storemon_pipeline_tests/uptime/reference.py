@@ -1,12 +1,12 @@
 """Reference implementation of the report rules: slow, plain, one store at a time.
 
-What belongs here: an implementation that can be checked by reading it beside the rules. Instants
-are datetimes in UTC and lengths are timedeltas, both whole microseconds, so all arithmetic is
-exact. Each function names the rule that it carries out. Standard library only, and nothing of
-`storemon_pipeline`: the tests hold the package's fast implementation against this one, so the two
-must share no mistake.
+It can be checked by reading it beside the rules. Instants are datetimes in UTC and lengths are
+timedeltas, both in whole microseconds, so all arithmetic is exact. Each function names the rule
+that it implements. The module imports only the standard library and nothing of
+`storemon_pipeline`: the tests compare the package's fast implementation with this one, so the two
+must not share a mistake.
 
-What does not belong here: reading files, rounding, the columns of the report, and speed.
+Reading files, rounding, the columns of the report, and speed are out of scope.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SpecialRow = tuple[str, date, WallTimes | None]
 Interval = tuple[datetime, datetime]
 """Half-open [start, end) in UTC."""
 Window = Interval | str
-"""A requested span: one of real time, or the name of one of each store's calendar.
+"""A requested span: an interval of real time, or the name of a calendar window.
 
-`bounds` is the one place that knows what a window looks like."""
+Only `bounds` interprets it."""
 CALENDAR_WINDOWS = (
     "today",
     "yesterday",
@@ -69,7 +69,7 @@ class ReferenceRules:
     before_first_poll: str = "backfill"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown value: a misspelled one would silently mean the other choice."""
+        """Reject an unknown value, which would silently mean the other choice."""
         for value, known in (
             (self.interpolation, ("previous", "nearest")),
             (self.closed_polls, ("ignore", "use")),
@@ -126,8 +126,8 @@ class ReferenceStore:
 class ServiceLevel:
     """Service levels of a store in one window, in microseconds; None without a value.
 
-    `until_over` are the lengths of the outages that are over, `lengths` those of all of them: open
-    time that is down, without the closing time in between.
+    `until_over` are the lengths of the outages that have ended, `lengths` those of all outages: the
+    downtime, without the closed hours in between.
     """
 
     met: bool | None
@@ -217,8 +217,7 @@ def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
     if window == "today":
         return first_instant(today, zone), as_of
     if window == "yesterday":
-        # By its date: where that was skipped (Apia had no 30 December 2011), there is nothing of
-        # it.
+        # By date: a skipped one (Apia had no 30 December 2011) gives an empty window.
         return first_instant(today - DAY, zone), first_instant(today, zone)
     if window == "last_calendar_week":
         return first_instant(this_monday - 7 * DAY, zone), first_instant(this_monday, zone)
@@ -232,9 +231,9 @@ def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
 def calendar_day(instant: datetime, zone: ZoneInfo) -> date:
     """Rule 2: the day that an instant is in, from a day's first instant to the next one's.
 
-    Nearly always the date on the wall. But where the clock goes back from 00:01 to 23:01, the new
-    day has begun, although the wall shows the date before for an hour more: a day that has ended
-    does not come back, or it would be yesterday, then today, then yesterday again.
+    Nearly always the local date. But where the clock goes back from 00:01 to 23:01, the new day has
+    begun, although the clock shows the previous date for another hour: a day that has ended does
+    not come back, or it would be yesterday, then today, then yesterday again.
     """
     day = wall_clock(instant, zone).date() + DAYS_AROUND * DAY
     while first_instant(day, zone) > instant:
@@ -277,7 +276,7 @@ def instant_of_wall_time(wall: datetime, zone: ZoneInfo) -> datetime:
     """Rule 3: the first of two instants that show a wall time; if none does, the end of the gap."""
     first, last = sorted(
         wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)
-    )  # the same instant twice, but for wall times near a change of clocks
+    )  # the same instant twice, except for wall times near a clock change
     for instant in (first, last):
         if wall_clock(instant, zone) == wall:
             return instant
@@ -297,7 +296,7 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
 
 
 class OpeningHours:
-    """Rule 3 for one store: when it is open, for any date near or far.
+    """Rule 3 for one store: when it is open, for any date.
 
     `rows` are (weekday, start, end) of its weekly hours, `special` are its openings on single dates
     in their place, with None for a date that it is closed on.
@@ -353,15 +352,15 @@ class OpeningHours:
     def _openings_of_day(self, day: date) -> list[Interval]:
         """Rule 3: the openings that begin on a local date of a store that has hours.
 
-        An opening that crosses midnight belongs to the date on which it began: special
-        hours do not stand in its place.
+        An opening that crosses midnight belongs to the date on which it began: special hours
+        of the next date do not replace it.
         """
         rows = [(start, end) for weekday, start, end in self.rows if weekday == day.weekday()]
         if any(special_day == day for special_day, _ in self.special):
             rows = [times for special_day, times in self.special if special_day == day and times]
         elif not self.rows or (not rows and self.rules.missing_day == "open"):
-            # To the next day's first instant. `missing_day` is about a store that has rows for
-            # other weekdays; without any weekly row each of its days is open.
+            # To the next day's first instant. `missing_day` concerns a store with rows
+            # for other weekdays; a store without weekly rows is open every day.
             rows = [(0, MICROSECONDS_OF_DAY)]
         openings = []
         for start, written_end in rows:
@@ -371,7 +370,7 @@ class OpeningHours:
             if end <= start:  # past midnight; if equal, the 24 hours of the wall clock from start
                 end += MICROSECONDS_OF_DAY
             openings.append((self._instant(day, start), self._instant(day, end)))
-        # Where the clocks jump over the whole of an opening, nothing of it is left.
+        # An opening that a clock change skips as a whole is dropped.
         return [(opened, closed) for opened, closed in openings if opened < closed]
 
     def _instant(self, day: date, microseconds: int) -> datetime:
@@ -398,7 +397,7 @@ def in_hours_polls(
 def status_of(
     interval: Interval, polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
 ) -> list[tuple[datetime, datetime, Status]]:
-    """Rules 5 to 7 over one open interval: maximal stretches of one status.
+    """Rules 5 to 7 over one open interval: maximal intervals of one status.
 
     The interval is cut wherever the status can change; within a piece it is that of its start.
     """
@@ -441,7 +440,7 @@ def status_at(
         # The newest poll at or before the instant, else the next one.
         candidates = [before, after]
     else:
-        # The nearest poll only: one too far away leaves nothing to ask, the other is farther still.
+        # Only the nearest poll: if it is too far away, the other one is even farther.
         candidates = [before if instant < half_way(before[0], after[0]) else after]
     for poll in candidates:
         if poll is not None and speaks_at(poll[0], instant, rules.reach):
@@ -567,7 +566,7 @@ def end_of_wall_hour(instant: datetime, zone: ZoneInfo) -> datetime:
     full_hour = instant + (HOUR - past_the_hour)
     if wall_clock(full_hour, zone) - wall == full_hour - instant:
         return full_hour
-    # The clock did not simply run on: it is changed after `instant`, at `full_hour` at the latest.
+    # The clock changes after `instant`, at `full_hour` at the latest.
     before, after = instant, full_hour
     while after - before > MICROSECOND:
         middle = before + (after - before) // 2

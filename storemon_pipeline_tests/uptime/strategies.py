@@ -1,13 +1,13 @@
-"""Random cases of the report, for Hypothesis: plain inputs near everything that goes wrong.
+"""Hypothesis strategies for random cases of the report, near everything that can go wrong.
 
-What belongs here: how to draw the inputs of `reference_report`. A case leans towards what the rules
-are about: changes of clocks (at midnight too), openings that overlap, touch or run past midnight,
-special hours, calendar windows at the midnights that they begin and end with, polls exactly on the
-edge of something, corrections, stores without hours, polls or a time zone.
+They draw the inputs of `reference_report`. Cases favour what the rules are about: clock changes
+(also at midnight), openings that overlap, touch or run past midnight, special hours, calendar
+windows at their first and last midnights, polls exactly on an edge, corrections, stores without
+hours, polls or a time zone.
 
 Draws are few and coarse (a row of hours for several weekdays, a series of polls at one distance),
-so that a case is quick to make and shrinks to a few polls and rows. What has to hold for a case is
-the business of the tests.
+so that a case is quick to generate and shrinks to a few polls and rows. The tests define what must
+hold for a case.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Case:
     rules: ReferenceRules
 
 
-# Text sorts 10 before 9, and the longest is above 2^53: ids taken for numbers come out wrong.
+# As text, 10 sorts before 9, and the longest exceeds 2^53: ids treated as numbers fail.
 STORE_IDS = ("9", "10", "9222367000000000001", "b1f6e0c4-7d0a-4d52-8c1e-3a9b2f7d5e60")
 
 CLOCK_CHANGES = tuple(
@@ -115,7 +115,7 @@ NOTABLE_TIMES = tuple(
 )
 MIDNIGHT_END = 24 * 3600 * SECOND_OF_CLOCK
 
-# Between the polls of a series; the odd ones put half way off any whole second.
+# Between the polls of a series; the odd ones put the midpoint off whole seconds.
 STEPS = (
     timedelta(minutes=1),
     timedelta(seconds=1, microseconds=1),
@@ -131,7 +131,7 @@ ALL_RULES = tuple(
 )
 CARRIES = tuple(
     Fraction(text) for text in ("6", "36", "3", "1", "1/2", "1/4", "720", "9/2", "1/512")
-)  # exactly floats, and exactly whole microseconds
+)  # exact as floats and as whole microseconds
 
 
 @st.composite
@@ -160,7 +160,7 @@ def cases(draw: st.DrawFn) -> Case:
         special += [(store_id, *row) for row in dates]
         polls += [(store_id, *poll) for poll in draw(store_polls(as_of, edges, rules))]
     if draw(st.booleans()):
-        # Files are in no order; that of two polls at one instant is what says which one wins.
+        # Files are unordered; the order of two polls at one instant decides which one wins.
         polls.reverse()
         special.reverse()
     return Case(polls, hours, special, zones, as_of, windows, rules)
@@ -222,7 +222,7 @@ def report_rules(draw: st.DrawFn) -> ReferenceRules:
 
 @st.composite
 def windows_before(draw: st.DrawFn, as_of: datetime) -> dict[str, Window]:
-    """One to five windows before as_of: of real time, of the calendar, or of both."""
+    """Draw one to five windows before as_of: real-time, calendar, or both."""
     of_real_time = (*ROLLING_WINDOWS, "range")
     kinds = st.sampled_from((of_real_time, CALENDAR_WINDOWS, of_real_time + CALENDAR_WINDOWS))
     names = draw(st.lists(st.sampled_from(draw(kinds)), min_size=1, max_size=5, unique=True))
@@ -244,8 +244,8 @@ def zone_names(changing_zone: str) -> st.SearchStrategy[str | None]:
 
 @st.composite
 def openings(draw: st.DrawFn, times: tuple[int, ...], number: int) -> list[WallTimes]:
-    """Openings as they are written, of any one day."""
-    drawn: list[WallTimes] = []
+    """Draw the openings of one day, as written in a file."""
+    times_of_day: list[WallTimes] = []
     any_time = st.sampled_from(times) | st.integers(0, 86_399).map(
         lambda second: second * SECOND_OF_CLOCK
     )
@@ -256,14 +256,14 @@ def openings(draw: st.DrawFn, times: tuple[int, ...], number: int) -> list[WallT
         end = start if shape == "equal" else draw(any_time)
         if shape == "to midnight":
             end = MIDNIGHT_END
-        drawn.append((start, end))
+        times_of_day.append((start, end))
         previous_end = end % MIDNIGHT_END
-    return drawn
+    return times_of_day
 
 
 @st.composite
 def weekly_hours(draw: st.DrawFn, times: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Rows of one store: none, or up to four openings, each on some of the weekdays."""
+    """Draw the rows of one store: none, or up to four openings, each on some of the weekdays."""
     rows: list[tuple[int, int, int]] = []
     # Mostly few and plain: a store that is never closed has no openings to get wrong.
     for opening in draw(openings(times, draw(st.sampled_from((0, 1, 1, 1, 2, 2, 3, 4))))):
@@ -277,7 +277,7 @@ def weekly_hours(draw: st.DrawFn, times: tuple[int, ...]) -> list[tuple[int, int
 def special_hours(
     draw: st.DrawFn, times: tuple[int, ...], notable_days: list[date]
 ) -> list[tuple[date, WallTimes | None]]:
-    """Rows of one store: mostly none, or some dates in a row, closed or with openings."""
+    """Draw the rows of one store: mostly none, or some dates in a row, closed or with openings."""
     rows: list[tuple[date, WallTimes | None]] = []
     for _ in range(draw(st.sampled_from((0, 0, 1, 1, 2, 3)))):
         day = draw(st.sampled_from(notable_days))
@@ -286,7 +286,7 @@ def special_hours(
         day += draw(st.integers(-distance, 1 if distance == 35 else distance)) * DAY
         of_one_day: list[WallTimes | None] = []
         of_one_day += draw(openings(times, draw(st.sampled_from((0, 1, 1, 2, 3)))))
-        # A date that is said to be closed, and has openings as well, has those.
+        # A date with a closed row and openings has the openings.
         if not of_one_day or draw(st.integers(0, 9)) == 9:
             of_one_day.append(None)
         length = draw(st.sampled_from((1, 1, 2, 4)))
@@ -302,10 +302,10 @@ def opening_edges(
     zone: ZoneInfo,
     as_of: datetime,
 ) -> list[datetime]:
-    """Some instants at which a store opens or closes, or would if a date had no other hours.
+    """Draw instants at which a store opens or closes, or would if a date had no other hours.
 
-    Of its weekly hours on a date up to five weeks before as_of; of special ones, however far away
-    they are, on their date, which begins and ends at such instants too.
+    Weekly hours give those of a date up to five weeks before as_of, special hours those of their
+    date, however far away, including its start and end.
     """
     walls: list[tuple[date, int]] = []
     today = as_of.astimezone(zone).date()
@@ -328,7 +328,7 @@ def opening_edges(
 def store_polls(
     draw: st.DrawFn, as_of: datetime, edges: list[datetime], rules: ReferenceRules
 ) -> list[tuple[datetime, str]]:
-    """Polls of one store in the order of the file, which is not that of time."""
+    """Draw the polls of one store in file order, which is not chronological."""
     when = draw(st.sampled_from(("around",) * 8 + ("long ago", "later")))
     if when == "long ago":
         origin = as_of - timedelta(days=draw(st.integers(365, 4500)))
@@ -360,7 +360,7 @@ def store_polls(
 
 
 def nudges(rules: ReferenceRules) -> list[timedelta]:
-    """Nothing, one microsecond either way, and as far as a poll speaks."""
+    """Return zero, one microsecond either way, and the reach of a poll."""
     near = [timedelta(), timedelta(), MICROSECOND, -MICROSECOND]
     if rules.reach is not None:
         near += [rules.reach, -rules.reach]

@@ -50,7 +50,7 @@ def computed(case: Case, request: ReportRequest) -> tuple[pd.DataFrame, StoreRes
 
 
 def rounded(amount: int, unit: int) -> float:
-    """Hundredths of a unit, rounded half up."""
+    """Convert an amount to a unit, rounded half up to hundredths."""
     return float(floor(Fraction(100 * amount, unit) + Fraction(1, 2))) / 100
 
 
@@ -154,7 +154,7 @@ def levels_agree(
 def events_sum_to_downtime(
     results: StoreResults, request: ReportRequest, stores: pd.DataFrame
 ) -> None:
-    """Within each window, and so over the whole span, the events' lengths are the downtime."""
+    """Check that the events within each window, and so the span, add up to the downtime."""
     events = results.events
     code = stores["store_id"].searchsorted(events["store_id"].astype("str"))
     for window in request.windows:

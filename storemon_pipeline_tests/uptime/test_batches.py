@@ -1,4 +1,4 @@
-"""Slices of stores are bounded by store-hours and by polls, and lose no store."""
+"""Batches of stores are limited by store-hours and by polls, and omit no store."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,8 +1,8 @@
-"""The reference against the worked cases, against days that a calendar can settle, and itself.
+"""The reference compared with the golden cases, known local calendars, and itself.
 
-What belongs here: all that says `reference.py` can be trusted. It reads the golden files with a CSV
-reader of its own, so that no mistake of the package's ingestion can hide in the comparison. How the
-package's own figures compare is for the tests beside this one.
+These tests establish that `reference.py` can be trusted. They read the golden files with a separate
+CSV reader, so that a mistake in the package's ingestion cannot hide in the comparison.
+`test_against_reference.py` compares the package with the reference.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ WITH_HOURS_OF_THE_WEEK = [
 ]
 ROLLING_WINDOWS = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
-# A figure of two decimals is the exact one, rounded, and so at most half a hundredth away from it.
+# A figure rounded to two decimals is at most half a hundredth away from the exact one.
 ROUNDING = Fraction(1, 200)
 
 
@@ -65,7 +65,7 @@ WEEKDAY_COLUMNS = ("dayOfWeek", "day", "day_of_week")
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows by column name; what a short row lacks is empty."""
+    """Yield rows by column name; missing fields of a short row are empty."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file, restval="")
 
@@ -81,7 +81,7 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def parse_wall_time(text: str, latest: int) -> int:
-    """Microseconds of the wall clock since 00:00, at most `latest`; else ValueError."""
+    """Return microseconds since 00:00, at most `latest`; raise ValueError for others."""
     match = WALL_TIME.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -100,7 +100,7 @@ def check_store_id(text: str) -> str:
 
 
 def read_polls(path: Path) -> list[Poll]:
-    """Valid polls in file order; a row that breaks a rule changes nothing else."""
+    """Return the valid polls in file order; invalid rows affect nothing else."""
     polls: list[Poll] = []
     for row in read_rows(path):
         try:
@@ -115,7 +115,7 @@ def read_polls(path: Path) -> list[Poll]:
 
 
 def read_hours(path: Path) -> list[HoursRow]:
-    """Valid rows of opening hours; 24:00:00 is accepted as an end only."""
+    """Return the valid rows of opening hours; 24:00:00 is accepted as an end only."""
     hours: list[HoursRow] = []
     day_length = DAY // MICROSECOND
     for row in read_rows(path):
@@ -132,7 +132,7 @@ def read_hours(path: Path) -> list[HoursRow]:
 
 
 def read_special_hours(path: Path) -> list[SpecialRow]:
-    """Valid rows of special hours, of which a store need not have any; both times empty: closed."""
+    """Return the valid rows of special hours, if any; both times empty means closed."""
     special: list[SpecialRow] = []
     for row in read_rows(path) if path.exists() else ():
         try:
@@ -150,7 +150,7 @@ def read_special_hours(path: Path) -> list[SpecialRow]:
 
 
 def read_zones(path: Path) -> dict[str, str]:
-    """Time zones as written; whether one exists is for the rules to say."""
+    """Return the time zones as written; the rules decide whether one exists."""
     return {row["store_id"]: row["timezone_str"] for row in read_rows(path)}
 
 
@@ -267,13 +267,13 @@ def test_all_golden_cases_are_present() -> None:
     assert len(WITH_HOURS_OF_THE_WEEK) == 3
 
 
-# Changes of clocks, against what a calendar of the place says
+# Clock changes, compared with local calendars
 
 
 @pytest.mark.parametrize(
     ("zone", "wall", "instant"),
     [
-        # New York has 02:00-03:00 not at all in spring, 01:00-02:00 twice in autumn.
+        # New York skips 02:00-03:00 in spring and repeats 01:00-02:00 in autumn.
         ("America/New_York", "2024-03-10T01:59:59", "2024-03-10T06:59:59Z"),
         ("America/New_York", "2024-03-10T02:00:00", "2024-03-10T07:00:00Z"),
         ("America/New_York", "2024-03-10T02:59:59", "2024-03-10T07:00:00Z"),
@@ -316,7 +316,7 @@ def opening_hours(
     special: Sequence[tuple[str, str, str]] = (),
     **rules: str,
 ) -> OpeningHours:
-    """Opening hours of one store, with dates and times as they are written."""
+    """Return the opening hours of one store from dates and times as text."""
     day_length = DAY // MICROSECOND
 
     def wall_times(start: str, end: str) -> tuple[int, int]:
@@ -338,7 +338,7 @@ def interval(start: str, end: str) -> Interval:
 
 
 def day_of(day: str, zone: str) -> Interval:
-    """From a local date's first instant to the next one's."""
+    """Return the interval from a local date's first instant to that of the next date."""
     midnight = datetime.combine(date.fromisoformat(day), datetime.min.time())
     start, end = (instant_of_wall_time(midnight + days * DAY, ZoneInfo(zone)) for days in (0, 1))
     return start, end
@@ -419,7 +419,7 @@ def test_opening_into_a_skipped_day_ends_with_its_own_day() -> None:
 @pytest.mark.parametrize(
     ("zone", "as_of", "window", "start", "end"),
     [
-        # Wednesday the 20th begins nowhere at the same time.
+        # Wednesday the 20th begins at a different instant in each zone.
         ("America/Los_Angeles", "20T05:30", "today", "19T07:00", "20T05:30"),
         ("Australia/Sydney", "20T05:30", "today", "19T13:00", "20T05:30"),
         ("UTC", "20T05:30", "yesterday", "19T00:00", "20T00:00"),
@@ -453,7 +453,7 @@ def test_opening_into_a_skipped_day_ends_with_its_own_day() -> None:
             "2010-11-06T02:30",
             "2010-11-07T02:30",
         ),
-        # Apia's Saturday follows upon a Friday that did not take place.
+        # Apia's Saturday follows a Friday that was skipped.
         ("Pacific/Apia", "2011-12-30T10:00", "today", "2011-12-30T10:00", "2011-12-30T10:00"),
         ("Pacific/Apia", "2011-12-30T11:00", "yesterday", "2011-12-30T10:00", "2011-12-30T10:00"),
         ("Pacific/Apia", "2011-12-31T11:00", "yesterday", "2011-12-30T10:00", "2011-12-31T10:00"),
@@ -656,7 +656,7 @@ def test_events_add_up_to_downtime_of_the_span(case: Case) -> None:
             assert any(opened <= start and end <= closed for opened, closed in store.open_intervals)
             assert end == case.as_of or not ongoing
         for (_, before, _), (after, _, _) in pairwise(store.events):
-            # Two events meet nowhere: within one open interval they would be one.
+            # Events never touch: within one open interval they would be one event.
             assert before < after
 
 

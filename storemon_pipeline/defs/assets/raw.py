@@ -190,7 +190,7 @@ def _files(report: TableResult) -> pd.DataFrame:
 def _bad_rows_result(
     name: str, report: TableResult, storemon: StoremonResource
 ) -> dg.AssetCheckResult:
-    """Check for bad rows in the current files, whenever they were read."""
+    """Check for bad rows in the current files, regardless of when they were read."""
     with storemon.database.read() as connection:
         first_rows = [
             read_bad_rows(connection, file.file, MAX_LISTED_BAD_ROWS) for file in report.files

@@ -62,7 +62,7 @@ class FileCursor:
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> "FileCursor":
-        """Parse a cursor; earlier versions call `unsettled_ticks` ``unsettled``."""
+        """Parse a cursor; earlier versions named `unsettled_ticks` ``unsettled``."""
         stored = json.loads(cursor) if cursor else {}
         ticks = stored.get("unsettled_ticks", stored.get("unsettled", 0))
         return cls(stored.get("seen", {}), ticks)
@@ -121,7 +121,7 @@ def retry_delay(failures: int) -> timedelta:
     return min(FIRST_RETRY * (1 << (failures - 1)), LONGEST_RETRY)
 
 
-def evaluate_files(  # noqa: PLR0911 - one for each reason to wait
+def evaluate_files(  # noqa: PLR0911 - one return for each reason to wait
     cursor: FileCursor,
     files: Fingerprint,
     last: IngestRun | None,
@@ -215,7 +215,7 @@ def _ended_at(record: dg.RunRecord) -> datetime:
 def evaluate_directory(
     instance: dg.DagsterInstance, storemon: StoremonResource, cursor: str | None, now: datetime
 ) -> dg.SensorResult | dg.SkipReason:
-    """Evaluate the data directory as it is now."""
+    """Evaluate the current state of the data directory."""
     data_dir = storemon.settings.data_dir
     try:
         files = fingerprint(data_dir)

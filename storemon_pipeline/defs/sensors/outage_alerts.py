@@ -123,7 +123,7 @@ def deliver_alerts(
     Returns
     -------
     int
-        How many the webhook has accepted.
+        Number of alerts that the webhook accepted.
     """
     sent, deadline = 0, time.monotonic() + DELIVERY_SECONDS
     while time.monotonic() < deadline:

@@ -27,7 +27,7 @@ from storemon_pipeline.storage.reports import (
 LAUNCH_TIMEOUT_SECONDS = 30
 """Time allowed for a launch in progress before the sensor launches the run itself."""
 
-_INTERVAL_SECONDS = 5  # that of the daemon's own loop
+_INTERVAL_SECONDS = 5  # the interval of the daemon's own loop
 _NOT_STARTED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _EXTERNAL_FAILURE = "marked as failed from outside"
 _LAST_EVENTS = 20
