@@ -70,7 +70,7 @@ def test_docs_page_try_it_out_sends_the_request(
         ),
     )
     page.goto(f"{system.api.base_url}/docs")
-    operation = page.locator("#operations-reports-every_v1_reports_get")
+    operation = page.locator("#operations-reports-list_reports")
     operation.locator(".opblock-summary").click()
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
