@@ -93,7 +93,7 @@ def test_file_of_another_name_is_read_by_its_header(workspace: Workspace, caplog
     workspace.put_bytes(name, packed(text(HOURS, "1,0,09:00:00,17:00:00")))
     workspace.ingest()
     assert workspace.rows("business_hours") == [("1", 0, "09:00:00", "17:00:00")]
-    assert f"{name} is read as menu_hours.csv, because its header has" in caplog.text
+    assert f"{name} is read as menu_hours.csv because its header has" in caplog.text
     assert workspace.unread() == {}
 
 
@@ -127,7 +127,7 @@ def test_nearly_named_file_beside_a_named_one_is_named(workspace: Workspace, cap
     assert workspace.unread() == {
         "store_status (1).csv": "store_status.csv is read; to add its polls, rename it to "
         "store_status_….csv",
-        "timezone.csv": "timezones.csv is read in its workspace",
+        "timezone.csv": "timezones.csv is read instead",
     }
     assert "store_status (1).csv is not read" in caplog.text
 
@@ -227,7 +227,7 @@ def test_snapshot_with_rounded_ids_is_reported(workspace: Workspace, caplog):
     workspace.write("menu_hours.csv", HOURS, f"{stores[0]},0,09:00:00,17:00:00")
     workspace.ingest()
     assert "of 30 stores in store_timezone, none was ever polled" in caplog.text
-    assert "8139926242460000000 is one that was not: its ids look rounded" in caplog.text
+    assert "(8139926242460000000, for example, never was): its ids look rounded" in caplog.text
     assert "in business_hours" not in caplog.text
 
 
