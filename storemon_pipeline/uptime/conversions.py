@@ -24,7 +24,7 @@ def store_codes(store_id: pd.Series, stores: pd.Series) -> Int:
     Parameters
     ----------
     store_id : Series of text or category, shape (n,)
-    stores : Series of text, sorted, no value twice
+    stores : Series of text, sorted, unique
 
     Returns
     -------
