@@ -17,7 +17,7 @@ class FileResult:
     Attributes
     ----------
     file : str
-        Its name.
+        Name of the file.
     reading : str
         ``new``, ``appended`` (only the appended lines were read), ``changed`` (read whole again)
         or ``unchanged`` (skipped).

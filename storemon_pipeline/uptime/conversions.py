@@ -58,7 +58,7 @@ def to_microsecond(timestamp: datetime) -> int:
 
 
 def span_key(span: tuple[datetime, datetime], stores: int) -> StoreTimeKey:
-    """Return the key of so many stores over a span of time."""
+    """Return the key for a number of stores over a span of time."""
     start, end = span
     return StoreTimeKey(to_microsecond(start), to_microsecond(end), stores)
 
