@@ -73,5 +73,5 @@ class TableResult:
 
     @property
     def total_bad_rows(self) -> int:
-        """Bad ones among them."""
+        """Bad rows in the files, over all their ingests."""
         return sum(file.total_bad_rows for file in self.files)

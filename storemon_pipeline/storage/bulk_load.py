@@ -3,8 +3,8 @@
 PostgreSQL: binary COPY, twice as fast as text. A new partition is filled before it gets its key,
 which doubles the speed again. SQLite: fifty rows per INSERT, in key order.
 
-The COPY encoder is used instead of ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence
-its own transaction, but an ingest is one transaction. pgpq would be one more dependency.
+The COPY encoder replaces ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence its
+own transaction, but an ingest is one transaction. pgpq would be one more dependency.
 """
 
 from __future__ import annotations
