@@ -36,8 +36,8 @@ def ingest_snapshot(
     Raises
     ------
     IngestionError
-        If the snapshot has fewer, or is empty although the table is not. The transaction must not be
-        committed then.
+        If the snapshot has fewer, or is empty although the table is not. The transaction must not
+        be committed then.
     """
     table = metadata.tables[kind.table_name]
     rows_before = count_rows(connection, table)

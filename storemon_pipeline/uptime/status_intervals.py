@@ -245,9 +245,10 @@ def status_intervals(
         after ``as_of`` are ignored. Polls before ``start`` may be omitted where a later poll, also
         before ``start``, was made within opening hours.
     open_hours : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over ``[start, as_of)``.
+        Result of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over
+        ``[start, as_of)``.
     hours : OpeningHours
-        As passed to it; determines which polls before ``start`` were made within opening hours.
+        As passed to that function; determines which polls before ``start`` were made within opening hours.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules
