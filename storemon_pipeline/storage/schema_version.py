@@ -64,8 +64,8 @@ def migrate(connection: Connection, part: Part, *, until: str = "head") -> None:
     ----------
     connection : Connection
     part : {"data", "registry", "all"}
-        The tables that the database holds. A new registry has the data file attached as ``data``, to copy
-        from.
+        The tables that the database holds. A new registry has the data file attached as
+        ``data``, to copy from.
     until : str
         The migration to stop at; does nothing if the schema is past it.
 

@@ -248,7 +248,8 @@ def status_intervals(
         Result of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over
         ``[start, as_of)``.
     hours : OpeningHours
-        As passed to that function; determines which polls before ``start`` were made within opening hours.
+        As passed to that function; determines
+        which polls before ``start`` were made within opening hours.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules

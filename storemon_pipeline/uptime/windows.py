@@ -41,7 +41,7 @@ class Window(StrEnum):
 
     @property
     def unit(self) -> int:
-        """Return the unit of the window's figures in microseconds: a minute for the hour, else an hour."""
+        """Return the window's unit in microseconds: a minute for the hour, else an hour."""
         return HOUR // 60 if self is Window.HOUR else HOUR
 
 
