@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 def prefetch(
     function: Callable[[Item], Result], items: Iterable[Item], depth: int = 1
 ) -> Iterator[Iterator[Result]]:
-    """Yield an iterator like ``map(function, items)`` that computes results in threads, ahead.
+    """Yield an iterator like ``map(function, items)`` that computes ahead in threads.
 
     For functions that release the GIL most of the time, as Arrow, NumPy and database drivers do. An
-    error is raised where its result would be used. The threads end with the ``with`` block.
+    error is raised when its result is requested. The threads end with the ``with`` block.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def prefetch(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(depth) as workers:
 
         def submit() -> None:
-            # a thread by itself takes the items, since parallel calls could swap their order
+            # a single thread takes the items, since parallel calls could swap their order
             item = reader.submit(next, source, end)
             pending.append(
                 workers.submit(

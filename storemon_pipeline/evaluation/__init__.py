@@ -1,1 +1,1 @@
-"""Application layer: read stored data and evaluate it by the rules, for defs and api."""
+"""Application layer: evaluate stored data by the rules, for `defs` and `api`."""

@@ -1,4 +1,4 @@
-"""Look back from an instant in growing spans, each for the stores that still need older polls."""
+"""Read back in time in growing spans, only for the stores that still need older polls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the polls that a report needs: those of its span, and the latest counted poll before it.
+"""Read the polls of a report: those within its span, and the latest counted poll before it.
 
 The status at the start of the span is that of the latest counted poll before it, which may be hours
 or months older. To avoid reading whole histories, the two days before the span are read for all
@@ -42,7 +42,7 @@ def read_polls_with_lookback(
         ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, one row per
         store.
     hours : OpeningHours
-        Determine which polls count.
+        Opening hours, which determine which polls count.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules
@@ -74,7 +74,7 @@ def read_polls_with_lookback(
 
 
 def _unread(ranges: pd.DataFrame) -> pd.DataFrame:
-    """Return the ranges before which there are older polls."""
+    """Return the ranges of stores that have older polls."""
     return ranges[ranges["first_poll_utc"] < ranges["until"]].reset_index(drop=True)
 
 
@@ -101,7 +101,7 @@ def with_estimated_polls(
 
 
 def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate tables with different categories."""
+    """Concatenate tables whose categories differ."""
     if len(parts) == 1:
         return parts[0]
     columns: dict[str, pd.Categorical | pd.Series] = {

@@ -1,4 +1,4 @@
-"""Decide what retention drops: how old data may be, and which reports and runs nothing needs."""
+"""Decide what retention drops: data before a cutoff, and reports and runs no longer needed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def reports_to_drop(
 ) -> list[str]:
     """Decide which reports, and runs without a report, to drop.
 
-    A report whose process was killed may stay unfinished; it is dropped when its run, which Dagster
-    knows to have ended, is old.
+    A report whose process was killed may stay unfinished; it is dropped once its run is old
+    and, according to Dagster, has ended.
 
     Parameters
     ----------
     ages : ReportAges
     ended : set of str
-        Ids of runs that ended before the instant.
+        Ids of runs that ended before the cutoff.
     in_progress : set of str
         Ids of runs that have not ended.
     needed : set of str

@@ -39,7 +39,7 @@ def read_current_status(
     rules: UptimeRules,
     no_data_after: timedelta,
 ) -> pd.DataFrame:
-    """Determine the current status of stores (rule 7), reading only polls recent enough.
+    """Determine the current status of stores (rule 7), reading only recent polls.
 
     Parameters and result are those of
     :func:`~storemon_pipeline.uptime.current_status.current_status`, without the polls.
@@ -58,14 +58,14 @@ def read_store_states(
 ) -> pd.DataFrame:
     """Determine the states of all stores at ``as_of``, by the default rules.
 
-    The last day is enough for nearly all stores. For stores that have been down for longer, without
+    The last day is enough for nearly all stores. For stores that have been down for longer without
     an alert, longer spans are read, each four times as long as the previous one.
 
     Parameters
     ----------
     database : Database
     as_of : datetime
-        The newest poll, included.
+        Time of the newest poll, inclusive.
     latest_alerts, evaluated_until
         As for :func:`~storemon_pipeline.uptime.outage_alerts.new_alerts`.
     no_data_after : timedelta
@@ -88,7 +88,7 @@ def read_store_states(
     decided: list[pd.DataFrame] = []
 
     def evaluate_span(stores: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
-        # no further than the first poll
+        # no further back than the first poll
         start = max(end - length, stores["first_poll_utc"].min())
         undecided = []
         stores = with_estimated_polls(database, stores, start, end)

@@ -1,4 +1,4 @@
-"""Find reference tables with hardly any polled store, whose ids do not match the polls."""
+"""Find reference tables whose store ids hardly match those of the polls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storemon_pipeline.uptime.messages import pluralize
 SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
 
 MIN_POLLED_SHARE = 0.05
-"""Below this share of polled stores, a table does not match the polls."""
+"""A table with a smaller share of polled stores does not match the polls."""
 
 _ROUNDED = re.compile(r"[1-9]\d{11,}0{3,}|\d(?:\.\d+)?[eE]\d{2}")
 _SAMPLED_IDS = 200
@@ -36,11 +36,11 @@ class UnmatchedSnapshot:
     ----------
     table_name : str
     stores, polled : int
-        Number of its stores, and of those that were ever polled.
+        Number of stores in the table, and how many of them were ever polled.
     example : str
         A store that was never polled.
     is_rounded : bool
-        Whether its ids look rounded by a spreadsheet.
+        Whether the ids look rounded by a spreadsheet.
     """
 
     table_name: str

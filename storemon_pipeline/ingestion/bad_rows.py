@@ -27,13 +27,13 @@ class BadRows:
     Attributes
     ----------
     file : str
-        Its name.
+        Name of the file.
     max_bad_share : float
         The accepted share of bad rows.
     write : callable
         Stores the bad rows of a block: ``line_number``, ``row_text``, ``reason``.
     rows_before, bad_rows_before : int
-        Counts of earlier ingests, if this one resumes after them.
+        Counts of earlier ingests, if this ingest resumes after them.
     rows, bad_rows : int
         Counts of this ingest so far.
     first : DataFrame
@@ -57,7 +57,7 @@ class BadRows:
 
     @property
     def total_bad_rows(self) -> int:
-        """Bad ones among them."""
+        """Bad rows in the file so far."""
         return self.bad_rows_before + self.bad_rows
 
     def add(self, rows: int, validated: ValidatedRows) -> None:
@@ -66,7 +66,7 @@ class BadRows:
         Raises
         ------
         IngestionError
-            If the file is rejected, whatever may follow.
+            If the file is rejected, regardless of its remaining rows.
         """
         self.rows += rows
         self.bad_rows += len(validated.rejected)

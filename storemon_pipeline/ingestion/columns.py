@@ -1,4 +1,4 @@
-"""Vectorised operations on columns, for which pandas would go row by row."""
+"""Vectorised column operations that pandas would do row by row."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str
 
 
 def other_separator(names: list[str]) -> str | None:
-    """Return the separator of a header without commas; None if it has none either."""
+    """Return the separator of a header without commas; None if there is none."""
     if len(names) != 1:
         return None
     return next((separator for separator in ";\t|" if separator in names[0]), None)
@@ -259,7 +259,7 @@ def _without_space_at_quotes(data: bytes) -> bytes:
 
     They are also removed between a comma and a quote within a value; no valid value has a comma.
     """
-    # most files have none, and this check takes a tenth of the time
+    # most files have no such spaces, and this check takes a tenth of the time
     if b' "' in data or b'\t"' in data:
         data = _SPACE_BEFORE_QUOTE.sub(rb"\1", data)
     if b'" ' in data or b'"\t' in data:

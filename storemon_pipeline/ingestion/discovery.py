@@ -44,7 +44,7 @@ class UnreadFile:
     Attributes
     ----------
     file : str
-        Its name.
+        Name of the file.
     reason : str
         Why it is not read, and the remedy.
     """
@@ -160,7 +160,7 @@ def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) 
     Raises
     ------
     IngestionError
-        It names all of them.
+        The message names all of them.
     """
     for kind in kinds:
         if candidates := directory.sources[kind.table_name].candidates:

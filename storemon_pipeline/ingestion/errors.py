@@ -18,7 +18,7 @@ class FileChangedError(IngestionError):
     Parameters
     ----------
     file : str
-        Its name.
+        Name of the file.
     how : str
         ``replaced`` or ``rewritten``.
 
@@ -37,7 +37,7 @@ class FileChangedError(IngestionError):
 
 
 class TooManyBadRowsError(IngestionError):
-    """A file whose share of bad rows is not accepted.
+    """A file whose share of bad rows is too large.
 
     Attributes
     ----------

@@ -210,7 +210,7 @@ def _find_unchanged(
     Of a snapshot only the latest ingest counts: the table does not hold an older one. A file of
     polls whose content differs from its own last ingest is read, since its rows are corrections.
     """
-    # a record without lines is that of a header without a newline
+    # a record without lines belongs to a header without a newline
     records = [record for record in latest.values() if record.lines_read]
     if not kind.is_append_only:
         records = records[-1:]

@@ -52,11 +52,11 @@ def ingest_files(  # noqa: PLR0913 - each is a setting, or a fact of the run
     max_bad_share : float
         A file with a larger share of bad rows is rejected, and with it the whole ingest.
     min_snapshot_share : float
-        So is a snapshot with a smaller share of the polled stores of the previous one; 0 accepts
-        any.
+        A snapshot with a smaller share of the previous one's polled stores is rejected likewise;
+        0 accepts any.
     max_expansion : float
-        So is a compressed file that expands to more than this many times its size and to more than
-        64 MiB.
+        A compressed file that expands to more than this many times its size, and to more than
+        64 MiB, is rejected likewise.
     now : datetime
         The time of ingestion, UTC.
     run_id : str

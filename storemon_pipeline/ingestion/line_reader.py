@@ -40,7 +40,7 @@ class LineBlock:
     data : bytes
         Lines, each with its newline; valid UTF-8 without NUL.
     first_line : int
-        Number of the first of them; the file's first line is 1.
+        Number of the first line in ``data``; the file's first line is 1.
     """
 
     data: bytes
@@ -68,7 +68,7 @@ def raise_if_changed(file: RawFile, read: LineReader) -> None:
     Raises
     ------
     FileChangedError
-        If it was replaced, or rewritten in place.
+        If the file was replaced, or rewritten in place.
     """
     if file.is_replaced():
         raise FileChangedError(file.path.name, "replaced")
@@ -90,7 +90,7 @@ class LineReader:
     ----------
     file : RawFile
     may_grow : bool
-        Whether more lines may be appended to it. Never true of a compressed file.
+        Whether more lines may be appended to it. Never true for a compressed file.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ class LineReader:
         return True
 
     def begins_as(self, other: LineReader) -> bool:
-        """Skip the length that another reader has read, and return whether it is the same."""
+        """Skip as much as another reader has read, and return whether the content is the same."""
         remaining = other.bytes
         while remaining and (part := self._read(min(remaining, _HASH_BYTES))):
             self._hash.update(part)
@@ -206,7 +206,7 @@ class LineReader:
         return not remaining and self.sha256 == other.sha256
 
     def is_at_end(self) -> bool:
-        """Return whether the content ends here."""
+        """Return whether all content has been read."""
         return not self._read(1)
 
     def hash_rest(self) -> None:

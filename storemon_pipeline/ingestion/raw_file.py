@@ -18,7 +18,7 @@ import pyarrow as pa
 from storemon_pipeline.ingestion.errors import IngestionError
 
 UNPACKED_FLOOR = 64 * 2**20
-"""Uncompressed size in bytes that is accepted of any file."""
+"""Uncompressed size in bytes that is accepted for any file."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # two changes within this time may have the same modification time
@@ -37,7 +37,7 @@ class RawFile:
     Attributes
     ----------
     compression : str or None
-        Compression by the first bytes, whatever the file's name.
+        Compression, detected by the first bytes regardless of the file's name.
     size : int
         Size in bytes when the file was opened.
 

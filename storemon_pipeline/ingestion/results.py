@@ -17,7 +17,7 @@ class FileResult:
     Attributes
     ----------
     file : str
-        Its name.
+        Name of the file.
     reading : str
         ``new``, ``appended`` (only the appended lines were read), ``changed`` (read whole again)
         or ``unchanged`` (skipped).
@@ -73,5 +73,5 @@ class TableResult:
 
     @property
     def total_bad_rows(self) -> int:
-        """Bad ones among them."""
+        """Bad rows in the files, over all their ingests."""
         return sum(file.total_bad_rows for file in self.files)

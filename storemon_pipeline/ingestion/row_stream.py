@@ -71,7 +71,7 @@ def iter_validated_rows(
 def _row_blocks(
     content: LineReader, header: Header, kind: SourceFile, now: datetime
 ) -> Iterator[LineBlock]:
-    """Yield blocks of lines without the header; with the last line if that is complete."""
+    """Yield blocks of lines without the header; include the last line if it is complete."""
     for block in content.blocks():
         while block.data and block.first_line <= content.header_lines:
             end_of_line = block.data.index(b"\n") + 1

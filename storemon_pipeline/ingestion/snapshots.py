@@ -26,9 +26,9 @@ def ingest_snapshot(
         Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
     kind : SourceFile
     file : str
-        The file's name.
+        Name of the file.
     rows : DataFrame
-        Its valid rows: the kind's columns.
+        Valid rows of the file, with the kind's columns.
     min_share : float
         The minimum number of polled stores in the snapshot, as a share of the polled stores in the
         table; 0 accepts any.
@@ -36,8 +36,8 @@ def ingest_snapshot(
     Raises
     ------
     IngestionError
-        If it has fewer, or is empty although the table is not. The transaction must not be
-        committed then.
+        If the snapshot has fewer, or is empty although the table is not. The transaction must not
+        be committed then.
     """
     table = metadata.tables[kind.table_name]
     rows_before = count_rows(connection, table)

@@ -52,7 +52,7 @@ def parse_timestamps(text: pd.Series) -> pd.Series:
 def _fast_timestamps(values: pa.Array, index: pd.Index) -> pd.Series | None:
     """Parse timestamps in UTC; None if one has another offset or is invalid.
 
-    Arrow takes a fraction of the time, but does not report which value is invalid.
+    Arrow is several times faster, but does not report which value is invalid.
     """
     for strip in (_without_name_of_utc, _without_utc):
         try:

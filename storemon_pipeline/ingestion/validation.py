@@ -64,7 +64,7 @@ class ValidatedRows:
     valid : DataFrame
         The kind's columns, typed.
     rejected : DataFrame
-        ``line_number`` and ``reason`` of the others.
+        ``line_number`` and ``reason`` of each rejected row.
     weekdays : frozenset of str
         All weekdays of opening hours as written, valid or not.
     """
@@ -295,7 +295,7 @@ def raise_if_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
     weekdays : set of str
         All weekdays of the file as written.
     file : str
-        Its name.
+        Name of the file.
 
     Raises
     ------
@@ -349,7 +349,7 @@ def _quote_value(value: str) -> str:
 
 
 def is_complete_poll_line(values: dict[str, str], last_column: str | None) -> bool:
-    """Return whether a line without a newline is complete, whatever may be appended.
+    """Return whether a line without a newline is complete, so that no appended text changes it.
 
     Parameters
     ----------

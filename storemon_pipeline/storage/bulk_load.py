@@ -1,10 +1,10 @@
-"""Bulk load into each database, in the fastest way for each.
+"""Bulk load, in the fastest way for each database.
 
 PostgreSQL: binary COPY, twice as fast as text. A new partition is filled before it gets its key,
 which doubles the speed again. SQLite: fifty rows per INSERT, in key order.
 
-The COPY encoder stays beside ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence
-its own transaction, but an ingest is one transaction. pgpq would be one more dependency.
+The COPY encoder replaces ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence its
+own transaction, but an ingest is one transaction. pgpq would be one more dependency.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Float, Integer, SmallInteger, Table, Text, te
 from storemon_pipeline.concurrency import prefetch
 
 _COPIED_ROWS = 250_000
-# small, so that memory of the strings is reused
+# small, so that the memory of the strings is reused
 ROWS_PER_LIST = 20_000
 _INSERTED_ROWS = 50  # of three or four columns: old versions of SQLite allow 999 parameters
 COPY_CHUNK_BYTES = 2**18

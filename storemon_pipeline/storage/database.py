@@ -21,7 +21,7 @@ from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 # arbitrary numbers, the same for all writers of this project
 ADVISORY_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
 _FETCHED_ROWS = 500
-# connections to PostgreSQL, and as many again at peaks; a server usually allows 100
+# connections to PostgreSQL, twice as many at peaks; a server usually allows 100
 _CONNECTIONS = 10
 _CONNECT_SECONDS = 10
 
@@ -61,7 +61,7 @@ class Database:
         files.migrate()
         self._engine, self._data, self._registry = files.reader, files.data, files.registry
         self._checkpoint = files.checkpoint_data
-        # also if a process ends without closing it
+        # also close if the process ends without calling close()
         self._close = weakref.finalize(self, files.close)
 
     def _open_postgresql(self) -> None:
@@ -129,7 +129,7 @@ class Database:
         Parameters
         ----------
         lock : {"requests", "alerts"}, optional
-            Advisory lock to hold for the transaction: "requests" or "alerts".
+            Advisory lock to hold for the transaction.
         """
         writer = self._registry.execution_options(**{WRITE_OPTION: True})
         with self._faults(), writer.begin() as connection:
@@ -194,5 +194,5 @@ class Database:
         return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
-        """Close all connections. On SQLite each file then holds all data without its log."""
+        """Close all connections. On SQLite, each file is then complete without its WAL."""
         self._close()

@@ -60,9 +60,9 @@ def classify_error(error: Exception, url: URL) -> DatabaseUnavailableError | Non
     Parameters
     ----------
     error : Exception
-        Of SQLAlchemy.
+        Raised by SQLAlchemy.
     url : URL
-        Of the database; its password is masked.
+        URL of the database; its password is masked.
     """
     if isinstance(error, NoConnectionError):
         return unreachable(error, url)

@@ -31,7 +31,7 @@ class IngestRecord:
     bytes_read, lines_read : int
         Amount of content read, by this reading and those it continues.
     rows, bad_rows : int
-        Rows in that content, including bad ones; bad rows.
+        All rows in that content, and the bad ones among them.
     """
 
     file: str

@@ -33,7 +33,7 @@ class IngestRun:
     status : str
         Running, Succeeded or Failed.
     files : dict or None
-        The files at its start; None if it read only some of them.
+        The files when the run started; None if it read only some of them.
     started_at : datetime
     finished_at : datetime or None
     error : str or None

@@ -16,7 +16,7 @@ from storemon_pipeline.storage.reports import ReportRecord, newest_standard_repo
 def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> ReportRecord | None:
     """Make ``target`` the ``report.csv`` of the newest standard report.
 
-    Idempotent, and safe beside concurrent publishers: after replacing the file, a publisher
+    Idempotent, and safe with concurrent publishers: after replacing the file, a publisher
     reads the registry once more, so that the last one to replace it has seen the newest report.
 
     Parameters

@@ -78,7 +78,7 @@ WHERE store_id >= :first AND store_id <= :last
 
 
 def _sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
-    """Sort polls by store and time; of two for one store and instant, keep the later row."""
+    """Sort polls by store and time; keep the last row per store and instant."""
     ids, statuses = _encoded(polls["store_id"]), _encoded(polls["status"])
     names = ids.dictionary.to_numpy(zero_copy_only=False)
     rank = np.empty(len(names), dtype=np.int64)
@@ -103,7 +103,7 @@ def _encoded(text: pd.Series) -> pa.DictionaryArray:
 
 
 def _sort_order(store: Int, at: Int) -> Int:
-    """Return positions by store and time, only the last of each store and instant."""
+    """Return the row order by store and time, with only the last row per store and instant."""
     try:
         key = StoreTimeKey(int(at.min()), int(at.max()), int(store.max()) + 1).encode(store, at)
     except OverflowError:  # polls of many stores over centuries

@@ -32,7 +32,7 @@ def replace_snapshot(connection: Connection, table: Table, rows: pd.DataFrame) -
     table : Table
         One of the snapshots.
     rows : DataFrame
-        The columns of the table; of rows with the same key the last counts.
+        The columns of the table; of rows with the same key, the last is stored.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Metrics of past reports, for trends and comparisons.
 
-Only complete reports of all stores are stored, since only these are comparable. The metrics are in
-microseconds, exact.
+Only complete reports of all stores are stored, since only these are comparable. The metrics are
+exact, in microseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METRICS = ("uptime", "downtime", "unobserved")
 
 
 def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> None:
-    """Store the metrics of a run's report, replacing any of an earlier attempt.
+    """Store the metrics of a run's report, replacing those of an earlier attempt.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Read rows from the files of a report: those of one store, or those that match a filter.
 
-The files are sorted by store, so the rows of a store are found by bisection. Reads of all rows are
+The files are sorted by store, so the rows of a store are found by bisection. All rows are read
 block by block, in bounded memory.
 """
 
@@ -68,7 +68,7 @@ def read_store_rows(path: UPath, store_id: str) -> pa.Table:
     Returns
     -------
     Table
-        Empty if the store is not in it.
+        Empty if the store is not in the file.
     """
     lines = io.BytesIO(lines_of_store(path, store_id))
     return csv.read_csv(lines, convert_options=_READ_AS)

@@ -52,12 +52,12 @@ class StoredRequest:
     requested_at : datetime
     http_request_id : str or None
     launch_attempted_at : datetime or None
-        When the last launch attempt began; None after it failed.
+        Start of the last launch attempt; None after it failed.
     run_id : str or None
         The launched run.
     error : str or None
     is_new : bool
-        Whether it was just stored, and its run is to be launched.
+        Whether the request was just stored, so that its run must be launched.
     """
 
     request_id: str
@@ -123,9 +123,9 @@ def create_or_get_request(
     key: str | None = None,
     http_request_id: str | None = None,
 ) -> StoredRequest:
-    """Store a request, or return the one that it repeats.
+    """Store a request, or return the existing one that it repeats.
 
-    It repeats the request with the same key, or an equal one whose report is in progress.
+    A request repeats one with the same key, or an equal one whose report is in progress.
 
     Parameters
     ----------

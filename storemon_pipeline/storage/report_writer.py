@@ -180,7 +180,7 @@ def delete_report_files(reports_dir: UPath, report_id: str) -> bool:
     Returns
     -------
     bool
-        Whether it existed.
+        Whether the directory existed.
 
     Raises
     ------

@@ -39,7 +39,7 @@ def start_report(
     *,
     root_run_id: str | None = None,
 ) -> None:
-    """Record that a run makes a report, with its request once that is resolved.
+    """Record that a run makes a report, with its request once resolved.
 
     Does nothing for a Complete report.
 
@@ -132,7 +132,7 @@ class ReportRecord:
     report_id : str
         The id of the run, or of the request before a run is launched.
     run_id : str or None
-        The latest run that makes it.
+        The latest run that makes the report.
     status : str
         One of :data:`STATUSES`.
     request : dict or None

@@ -56,7 +56,7 @@ class DroppedPolls:
     before : datetime
         The oldest instant that is kept: the start of a month.
     months, polls : int
-        Numbers dropped.
+        Number of months and polls dropped.
     stores : int
         Number of stores without remaining polls, which were removed.
     """
@@ -136,7 +136,7 @@ class ReportAges:
     Attributes
     ----------
     old, recent : set of str
-        Reports that finished before an instant, and since.
+        Reports that finished before an instant, and those that finished later.
     unfinished : set of str
         Queued or running reports.
     """

@@ -20,7 +20,7 @@ VERSION = "0011"
 """The newest migration, repeated here so that an up-to-date database costs one query."""
 
 SPLIT = "0007"
-"""The migration that moves the registry's tables into a SQLite file of their own."""
+"""The migration that moves the registry's tables into a separate SQLite file."""
 
 Part = Literal["data", "registry", "all"]
 """The tables in a database: those of one of SQLite's two files, or, on PostgreSQL, all."""
@@ -64,8 +64,8 @@ def migrate(connection: Connection, part: Part, *, until: str = "head") -> None:
     ----------
     connection : Connection
     part : {"data", "registry", "all"}
-        The tables that it holds. A new registry has the data file attached as ``data``, to copy
-        from.
+        The tables that the database holds. A new registry has the data file attached as
+        ``data``, to copy from.
     until : str
         The migration to stop at; does nothing if the schema is past it.
 

@@ -30,9 +30,9 @@ class StoreDetails:
     first_poll_utc, last_poll_utc : datetime
     polls : int
     timezone : str
-        The time zone that applies to it (rule 3).
+        The time zone that applies to the store (rule 3).
     timezone_known : bool
-        Whether it is stored for the store, rather than the assumed default.
+        Whether the time zone is stored, rather than the assumed default.
     weekdays_with_hours : int
         Number of weekdays with opening hours; 0: always open.
     """

@@ -1,7 +1,7 @@
 """The domain: tables in, tables out.
 
-Only this package decides what a figure means. It knows no Dagster, database, file or clock, and
-needs only numpy, pandas, pydantic, tzdata and tzlocal. The stages, in order:
+Only this package decides what a figure means. It does not use Dagster, databases, files or
+the clock, and needs only numpy, pandas, pydantic, tzdata and tzlocal. The stages, in order:
 
 =============================  =================================================================
 :mod:`.rules`                  the rules, with their defaults

@@ -18,10 +18,10 @@ class AlertRecord:
         In order of creation.
     alert_id, kind : str
     store_id : str or None
-        None: the alert is about the ingest.
+        None if the alert is about the ingest.
     down_since, as_of, created_at : datetime
     sent_at : datetime or None
-        When the webhook confirmed it; None while pending.
+        When the webhook accepted it; None while pending.
     attempts : int
     last_error : str or None
         Why the last attempt failed, if the alert is pending.
@@ -40,5 +40,5 @@ class AlertRecord:
 
     @property
     def is_down(self) -> bool:
-        """Return whether it reports that a store is down, rather than its recovery."""
+        """Return whether the alert reports an outage rather than a recovery."""
         return self.kind == DOWN

@@ -45,7 +45,7 @@ def summarize_assumptions(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id``, ``timezone_str`` (text, as in the file; missing without one).
+        ``store_id``, ``timezone_str`` (text, as in the file; missing if unknown).
     weekly_hours : DataFrame
         ``store_id``, ``day_of_week`` of openings; other stores are ignored.
     missing_day : MissingDay

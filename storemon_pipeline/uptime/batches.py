@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 STORE_HOURS_PER_BATCH = 1_200_000
-"""Stores x hours of a batch: a week of 7,100 stores.
+"""Maximum store-hours of a batch: a week of 7,100 stores.
 
 Larger batches are slower, since their arrays are returned to the system and allocated again."""
 
 POLLS = 2_000_000
-"""Polls of a batch: a week of 7,100 stores polled every forty minutes.
+"""Maximum polls of a batch: a week of 7,100 stores polled every forty minutes.
 
-Three batches are in memory at a time, two of them being read: a few hundred bytes per poll."""
+Three batches are in memory at a time (two being read), at a few hundred bytes per poll."""
 
 
 def batch_stores(stores: pd.DataFrame, span: tuple[datetime, datetime]) -> Iterator[pd.DataFrame]:

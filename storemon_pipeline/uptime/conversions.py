@@ -24,7 +24,7 @@ def store_codes(store_id: pd.Series, stores: pd.Series) -> Int:
     Parameters
     ----------
     store_id : Series of text or category, shape (n,)
-    stores : Series of text, sorted, no value twice
+    stores : Series of text, sorted, unique
 
     Returns
     -------
@@ -58,7 +58,7 @@ def to_microsecond(timestamp: datetime) -> int:
 
 
 def span_key(span: tuple[datetime, datetime], stores: int) -> StoreTimeKey:
-    """Return the key of so many stores over a span of time."""
+    """Return the key for a number of stores over a span of time."""
     start, end = span
     return StoreTimeKey(to_microsecond(start), to_microsecond(end), stores)
 

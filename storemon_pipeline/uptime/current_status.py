@@ -49,12 +49,12 @@ def current_status(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice) and ``timezone``.
+        ``store_id`` (text, sorted, unique) and ``timezone``.
     polls : DataFrame
         ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status``, in any order; polls after
         ``as_of`` are ignored. Polls older than :func:`max_poll_age` may be omitted.
     hours : OpeningHours
-        Determine whether a store is open at as_of, and which polls count.
+        Opening hours: whether a store is open at as_of, and which polls count.
     as_of : Timestamp
         UTC.
     rules : UptimeRules
@@ -63,7 +63,7 @@ def current_status(
 
     Returns
     -------
-    DataFrame, a row a store by position
+    DataFrame, one row per store by position
         ``store_id``; ``status`` (text, a value of :class:`CurrentStatus`); ``poll_utc``
         (``datetime64[us, UTC]``): the poll that determines whether an open store is up or down, or
         NaT.

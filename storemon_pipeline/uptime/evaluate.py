@@ -1,6 +1,6 @@
 """The evaluation of stores: from polls and opening hours to all results.
 
-:func:`evaluate` composes the stages. Where the stages run apart, with tables stored in between,
+:func:`evaluate` composes the stages. If the stages run separately, with tables stored in between,
 :func:`store_results` continues from these tables.
 """
 
@@ -59,7 +59,7 @@ class StoreIntervals:
         return observe_open_time(self.open, self.status, self.line)
 
     def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Convert to tables, as of ``open_hours`` and ``status_intervals``."""
+        """Convert to tables like ``open_hours`` and ``status_intervals``."""
         open_hours = intervals_to_frame(self.open, stores, "open_utc", "close_utc")
         return open_hours, status_to_frame(self.status, stores)
 
@@ -158,7 +158,7 @@ def store_results(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``last_poll_utc``,
+        ``store_id`` (text, sorted, unique), ``timezone``, ``last_poll_utc``,
         ``target_pct``.
     open_hours, status_intervals : DataFrame
         For these stores and the request's span.

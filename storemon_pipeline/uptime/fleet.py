@@ -21,7 +21,7 @@ FULL_UPTIME_PCT = 100
 """Rounded uptime in percent at which a store is not listed among the worst."""
 
 _PREVIEW_ROWS = 24
-# the service levels of single stores that pages and previews have
+# per-store service levels that pages and previews show
 _SLO_COLUMNS = "^(target_pct$|met_|budget_left_|outages_)"
 
 
@@ -137,7 +137,7 @@ class FleetSummary:
         return self.stores_now[CurrentStatus.DOWN] if self.reaches_as_of else None
 
     def _spans(self) -> tuple[Int, Int]:
-        """Return where the windows begin and end, for each time zone of the stores."""
+        """Return the start and end of the windows in each time zone of the stores."""
         zones = pd.concat([metrics["timezone"] for metrics in self.metrics]).unique()
         return self.request.per_store_spans(pd.Series(zones))
 

@@ -27,9 +27,9 @@ def new_ingest_alert(
     latest_kind : str or None
         Kind of the latest alert about the ingest; None if there was none.
     alerted_since : datetime or None
-        Since when the ingest failed, according to that alert.
+        Time of the first failure, according to that alert.
     failed_since : datetime or None
-        When the first ingest failed since the last one that succeeded; None if the last one
+        Time of the first failure since the latest success; None if the latest ingest
         succeeded.
     run_id, error : str or None
         Of the run that failed last.

@@ -91,7 +91,7 @@ class StoreTimeKey:
 class Intervals:
     """Half-open intervals ``[start, end)`` of stores, none empty.
 
-    Sorted by store and start, and disjoint within a store, unless a caller says otherwise.
+    Sorted by store and start, and disjoint within a store, unless documented otherwise.
 
     Attributes
     ----------

@@ -143,7 +143,7 @@ class OpeningSchedule:
         code = np.flatnonzero(~self._always_open)
         clocks = self.clocks(start, end)
         zone = self._zone[code]
-        # An opening ends at most one date after its own. And a clock that goes back over midnight
+        # An opening ends at most one date after its own. Also, a clock that goes back over midnight
         # repeats a date after an opening of the next date has begun.
         first = clocks.to_local(zone, np.full(len(code), start)) // DAY - 1
         last = clocks.to_local(zone, np.full(len(code), end)) // DAY + 1
@@ -263,7 +263,7 @@ def open_hours(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice) and ``timezone`` (a known IANA name).
+        ``store_id`` (text, sorted, unique) and ``timezone`` (a known IANA name).
     hours : OpeningHours
         A store without rows is always open.
     start, end : Timestamp

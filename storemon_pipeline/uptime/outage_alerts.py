@@ -37,7 +37,7 @@ def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice), ``timezone``, ``first_poll_utc``,
+        ``store_id`` (text, sorted, unique), ``timezone``, ``first_poll_utc``,
         ``last_poll_utc``.
     time : ObservedTime
         Of these stores; the states refer to its last instant.
@@ -164,11 +164,11 @@ class Alert:
     alert_id : str
         Deterministic: the same event after the same earlier alert has the same id.
     store_id : str or None
-        None: the alert is about the ingest.
+        None if the alert is about the ingest.
     kind : str
-        ``down`` or ``recovered``; of the ingest ``ingest_failed`` or ``ingest_recovered``.
+        ``down`` or ``recovered``; for the ingest, ``ingest_failed`` or ``ingest_recovered``.
     down_since : datetime
-        Start of the outage; of the ingest, time of the first failure.
+        Start of the outage; for the ingest, time of the first failure.
     as_of : datetime
         The newest poll that was evaluated.
     payload : dict

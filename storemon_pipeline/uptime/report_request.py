@@ -98,7 +98,7 @@ StoreId = Annotated[
     AfterValidator(_store_id),
     WithJsonSchema({"type": "string", "pattern": f"^{STORE_ID_PATTERN}$"}),
 ]
-"""The id of a store: always text, even where it looks like a number."""
+"""The id of a store: always text, even if it looks like a number."""
 
 
 def _parse_as_of(value: object) -> object:
@@ -203,7 +203,7 @@ EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class UnanswerableError(ValueError):
-    """Raised for a report of a time that it cannot cover.
+    """Raised for a report on a time that it cannot cover.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ class ReportRequest(BaseModel):
     windows : tuple of Window
         In the order requested, without duplicates.
     start, end : datetime or None
-        Start and end of the window ``range``, if that is one of them.
+        Start and end of the window ``range``, if it is among the windows.
     store_ids : tuple of str or None
         The requested stores; None for all.
     rules : UptimeRules
@@ -304,7 +304,7 @@ class ReportRequest(BaseModel):
     rules: UptimeRules
 
     def bounds(self, window: Window, timezones: pd.Series) -> tuple[Int, Int]:
-        """Return where a window begins and ends for each store (rule 2).
+        """Return the start and end of a window for each store (rule 2).
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class ReportRequest(BaseModel):
         return np.minimum.reduce(starts), np.maximum.reduce(ends)
 
     def _earliest_start(self, window: Window) -> datetime:
-        """Return where a window begins; for a calendar window, a lower bound for all stores."""
+        """Return the start of a window; for a calendar window, a lower bound for all stores."""
         if window is Window.RANGE and self.start is not None:
             return self.start
         return self.as_of - (ROLLING_WINDOWS | CALENDAR_WINDOWS)[window]

@@ -28,7 +28,7 @@ MAX_CARRY_HOURS = 24 * 36_525
 
 
 class Interpolation(StrEnum):
-    """Which poll determines the status between two polls (rule 5)."""
+    """Poll that determines the status between two polls (rule 5)."""
 
     PREVIOUS = "previous"
     NEAREST = "nearest"

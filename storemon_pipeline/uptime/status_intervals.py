@@ -36,7 +36,7 @@ ACTIVE, INACTIVE = "active", "inactive"
 
 @dataclass(frozen=True, slots=True)
 class Polls:
-    """Polls sorted by store and time, no store twice at one instant.
+    """Polls sorted by store and time, at most one per store and instant.
 
     Attributes
     ----------
@@ -238,16 +238,18 @@ def status_intervals(
     Parameters
     ----------
     stores : DataFrame
-        ``store_id`` (text, sorted, no store twice) and ``timezone``.
+        ``store_id`` (text, sorted, unique) and ``timezone``.
     polls : DataFrame
         ``store_id``, ``timestamp_utc`` (``datetime64[UTC]``), ``status`` (``active`` or
         ``inactive``), in any order. Of two for one store and instant the later row counts; polls
         after ``as_of`` are ignored. Polls before ``start`` may be omitted where a later poll, also
         before ``start``, was made within opening hours.
     open_hours : DataFrame
-        Of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over ``[start, as_of)``.
+        Result of :func:`~storemon_pipeline.uptime.opening_hours.open_hours` over
+        ``[start, as_of)``.
     hours : OpeningHours
-        As passed to it; determines which polls before ``start`` were made within opening hours.
+        As passed to that function; determines
+        which polls before ``start`` were made within opening hours.
     start, as_of : Timestamp
         UTC.
     rules : UptimeRules

@@ -1,7 +1,7 @@
 """Names of time zones: which are accepted, and which zone applies to a store.
 
-Accepted are the names of the IANA database (package ``tzdata``, the same on every machine) and
-those of Windows (CLDR's table in package ``tzlocal``). :mod:`.utc_offsets` computes local times.
+Names of the IANA database (package ``tzdata``, the same on every machine) and of Windows (CLDR's
+table in package ``tzlocal``) are accepted. :mod:`.utc_offsets` computes local times.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """UTC offsets of time zones: conversion between local times and instants, vectorised and exact.
 
 Implements the rule for clock changes (rule 3). A local time that occurs twice is the first of the
-two; one that does not occur is the end of the gap. In both cases it is *the earliest instant at
+two; a time that does not occur is the end of the gap. In both cases it is *the earliest instant at
 which the zone's clock shows that time or a later one*.
 """
 

@@ -1,4 +1,4 @@
-"""The windows of a report, and where each begins and ends (rule 2).
+"""The windows of a report, with their start and end (rule 2).
 
 Rolling windows and ranges are spans of real time, the same for all stores. Calendar windows are
 whole days of each store's local calendar.
@@ -41,7 +41,7 @@ class Window(StrEnum):
 
     @property
     def unit(self) -> int:
-        """Return the unit of its figures in microseconds: a minute for the hour, else an hour."""
+        """Return the window's unit in microseconds: a minute for the hour, else an hour."""
         return HOUR // 60 if self is Window.HOUR else HOUR
 
 
@@ -65,7 +65,7 @@ for clock changes."""
 
 
 def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[Int, Int]:
-    """Return where a calendar window begins and ends for each store (rule 2).
+    """Return the start and end of a calendar window for each store (rule 2).
 
     Parameters
     ----------
