@@ -163,7 +163,7 @@ def claim_next_alert(connection: Connection, now: datetime) -> ClaimedAlert | No
 
 
 def mark_sent(connection: Connection, sent: ClaimedAlert, sent_at: datetime) -> None:
-    """Record that the webhook accepted an alert."""
+    """Record that the webhook confirmed an alert."""
     _update_unsent(connection, sent, sent_at=sent_at, next_attempt_at=None, last_error=None)
 
 
@@ -206,7 +206,7 @@ def read_alerts(
 
 
 def count_pending(connection: Connection) -> int:
-    """Count the alerts that the webhook has not accepted."""
+    """Count the alerts that the webhook has not confirmed."""
     unsent = select(func.count()).select_from(alert).where(_row.sent_at.is_(None))
     return connection.execute(unsent).scalar_one()
 

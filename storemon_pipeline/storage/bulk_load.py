@@ -3,7 +3,7 @@
 PostgreSQL: binary COPY, twice as fast as text. A new partition is filled before it gets its key,
 which doubles the speed again. SQLite: fifty rows per INSERT, in key order.
 
-The COPY encoder replaces ADBC's ``adbc_ingest`` and pgpq: ADBC needs its own connection, hence its
+This module has its own COPY encoder: ADBC's ``adbc_ingest`` needs its own connection, hence its
 own transaction, but an ingest is one transaction. pgpq would be one more dependency.
 """
 

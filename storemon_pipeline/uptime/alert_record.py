@@ -21,7 +21,7 @@ class AlertRecord:
         None if the alert is about the ingest.
     down_since, as_of, created_at : datetime
     sent_at : datetime or None
-        When the webhook accepted it; None while pending.
+        When the webhook confirmed it; None while pending.
     attempts : int
     last_error : str or None
         Why the last attempt failed, if the alert is pending.
