@@ -1,4 +1,4 @@
-# Two commands: `make report` and `make test`. `make help` lists all.
+# The main targets are `report` and `test`; `make help` lists all.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)/.storemon/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
-# Dagster 1.13 recommends `dg launch`, which needs another package, before each run by `dagster job execute`
+# `dagster job execute` warns before each run that `dg launch`, from another package, supersedes it
 export PYTHONWARNINGS := ignore:Function `job_execute_command` is superseded
 
 .PHONY: help
@@ -26,7 +26,7 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@cp $< $@
 
 .PHONY: install
-install: $(INSTALLED)  ## make .venv with everything that is needed
+install: $(INSTALLED)  ## create .venv with all dependencies
 
 .PHONY: report
 report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a report
@@ -34,10 +34,10 @@ report: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## ingest data/ and make a re
 	@$(BIN)/python -c "from storemon_pipeline.settings import Settings; print('The report is in', Settings().latest_report_path)"
 
 .PHONY: dev
-dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Dagster's UI and daemon and the API, on 127.0.0.1
+dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## run Dagster's UI and daemon, and the API, on 127.0.0.1
 	@exec $(BIN)/python -m storemon_pipeline.dev
 
-# tests of one file, and those of the deployment, run in one process: they share slow fixtures
+# run the tests of a file, and those of the deployment, in one process: they share slow fixtures
 PYTEST := $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test
@@ -47,12 +47,12 @@ test: lint  ## lint, types, tests, coverage
 	$(BIN)/coverage report
 
 .PHONY: test-fast
-test-fast: $(INSTALLED)  ## tests without a server, browser or process; a minute
+test-fast: $(INSTALLED)  ## tests that need no server, browser or process; a minute
 	$(PYTEST) --hypothesis-profile=fast -m 'not slow and not process' storemon_pipeline \
 		$(addprefix storemon_pipeline_tests/,uptime ingestion storage pages)
 
 .PHONY: bench
-bench: $(INSTALLED)  ## measure this against other programs; twenty minutes
+bench: $(INSTALLED)  ## compare with other programs; takes twenty minutes
 	$(BIN)/python -m benchmarks.run $(if $(DATA),--data $(DATA))
 
 .PHONY: lint
@@ -62,9 +62,9 @@ lint: $(INSTALLED)  ## lint, format and types
 	$(BIN)/mypy
 
 .PHONY: sample
-sample: $(INSTALLED)  ## make data/ again
+sample: $(INSTALLED)  ## regenerate data/
 	$(BIN)/python -m storemon_pipeline.sample_data data
 
 .PHONY: clean
-clean:  ## remove what the other commands made
+clean:  ## remove everything that the other commands created
 	rm -rf $(VENV) .storemon reports .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,1 +1,1 @@
-"""Benchmarks that anyone can run: ``make bench``. Nothing in the package imports them."""
+"""Benchmarks, run by ``make bench``. Nothing in the package imports them."""

@@ -1,8 +1,8 @@
 """Benchmark of all files of a report against ``report.csv`` alone, each in its own process.
 
 ``python -m benchmarks.report_files alone|all`` makes the report of all stores from the tables of
-``STOREMON_DATABASE_URL`` in ``STOREMON_REPORTS_DIR``: in batches, without Dagster, with the
-functions that the assets call. ``alone`` writes only ``report.csv``, and reads and computes only
+``STOREMON_DATABASE_URL`` in ``STOREMON_REPORTS_DIR``: in batches, with the functions that the
+assets call, but without Dagster. ``alone`` writes only ``report.csv``, and reads and computes only
 what it needs; ``all`` writes all five files, as the asset ``report`` does.
 """
 
@@ -126,7 +126,7 @@ def write_all(database: Database, files: ReportWriter, target_pct: float) -> Non
     target_pct : float
         SLO target of stores without an individual one.
     """
-    # imported late, since the other process does not need it
+    # imported here, since `write_alone` does not need it
     from storemon_pipeline.pages.report import ReportCharts, render_report_html  # noqa: PLC0415
 
     with database.read() as connection:

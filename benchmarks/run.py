@@ -1,9 +1,9 @@
 """Benchmarks of this project against baselines: ``make bench``.
 
-Each result is the median of several runs, each paired with a run of the baseline, so that a machine
-of varying speed affects both alike. ``python -m benchmarks.run [--data DIR] [--runs 5]
-[--without-large]`` prints a table and writes ``benchmarks/RESULTS.md``, whose notes below the table
-it keeps. Without a directory of raw files it generates one of full size: 14,092 stores, 7.5 days.
+Each result is the median of several runs, each paired with a run of the baseline, so that changes
+in the machine's speed affect both alike. ``python -m benchmarks.run [--data DIR] [--runs 5]
+[--without-large]`` prints a table and writes it to ``benchmarks/RESULTS.md``, keeping the notes
+below it. Without ``--data``, it generates full-size data: 14,092 stores, 7.5 days.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def service_results(bench: Bench) -> tuple[list[Result], str]:
     ):
         url = bench.new_postgresql()
         bench.job("ingest_job", url, data)
-        # the data are already ingested; an empty directory keeps new_files_sensor idle
+        # the data is already ingested; an empty directory keeps new_files_sensor idle
         empty = bench.folder / f"empty-{data.name}"
         empty.mkdir()
         with service.run_service(bench.folder / f"service-{data.name}", url, empty) as running:
@@ -305,7 +305,7 @@ def large_results(bench: Bench) -> list[Result]:
     results = []
     for name, stores, days, limit in (
         ("week's report with 75 days of history in the table", 14_092, 75, 1.5),
-        # days for a status file of 1.8 GB
+        # enough days for a status file of 1.8 GB
         ("report at ten times the stores: time", 140_920, 9.7, 11),
     ):
         data = bench.folder / "large"
