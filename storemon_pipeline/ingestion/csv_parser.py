@@ -169,7 +169,7 @@ def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str
 
 
 def other_separator(names: list[str]) -> str | None:
-    """Return the separator of a header without commas; None if there is none."""
+    """Return the separator of a header without commas, or None."""
     if len(names) != 1:
         return None
     return next((separator for separator in ";\t|" if separator in names[0]), None)

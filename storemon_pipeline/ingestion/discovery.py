@@ -55,7 +55,7 @@ class UnreadFile:
 
 @dataclass(frozen=True, slots=True)
 class _Inspected:
-    """Result of reading a file's header: the kind that it matches, or why there is none."""
+    """The source that a file's header matches, or the reason for no match."""
 
     kind: SourceFile | None
     fault: str = ""

@@ -98,16 +98,16 @@ def test_store_summary_has_all_fields(api: Api, path: str):
 @pytest.mark.parametrize(
     ("path", "options"),
     [
-        ("/store_summary?store_id=nobody", ()),
+        ("/store_summary?store_id=unknown", ()),
         ("/store_summary?store_id=no+body", ()),
         ("/store_summary?store_id=", ()),
         ("/store_summary?store_id=%00", ()),
         ("/store_summary/%ED%A0%80", ()),
         ("/store_summary/no%20body", ()),
         ("/trigger_report?store_id=", ("-X", "POST")),
-        ("/store_summary/nobody", ()),
-        ("/trigger_report?store_id=nobody", ("-X", "POST")),
-        ("/trigger_single_store_report/nobody", ("-X", "POST")),
+        ("/store_summary/unknown", ()),
+        ("/trigger_report?store_id=unknown", ("-X", "POST")),
+        ("/trigger_single_store_report/unknown", ("-X", "POST")),
     ],
 )
 def test_unknown_store_is_404(api: Api, path: str, options: tuple[str, ...]):

@@ -48,7 +48,7 @@ def requests_in_log(api: Api, request_id: str) -> list[dict]:
         ("GET", "/v1/reports", 200),
         ("HEAD", "/v1/reports", 200),
         ("POST", "/v1/reports", 202),
-        ("GET", "/v1/reports/nobody", 404),
+        ("GET", "/v1/reports/unknown", 404),
         ("GET", "/nowhere", 404),
         ("PUT", "/v1/reports", 405),
         ("GET", "/v1/reports?limit=0", 422),
@@ -121,7 +121,7 @@ def metrics(api: Api) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 def test_requests_and_their_latencies_are_counted_by_route(api: Api, api_database: ApiDatabase):
     before = metrics(api)
-    for path in (api_database.complete, api_database.complete, "nobody"):
+    for path in (api_database.complete, api_database.complete, "unknown"):
         response = api.http.get(f"/v1/reports/{path}")
         requests_in_log(
             api, response.headers["x-request-id"]

@@ -143,7 +143,7 @@ def test_empty_body_requests_the_default_report(api: Api, content: bytes):
         ({"store_ids": ["no id"]}, "body.store_ids.0", "a letter or digit followed by"),
         ({"store_ids": ["s1\n"]}, "body.store_ids.0", "a letter or digit followed by"),
         ({"store_ids": [1]}, "body.store_ids.0", "put the store id in quotes"),
-        ({"store_ids": ["s1", "nobody"]}, "body.store_ids", "never polled: nobody"),
+        ({"store_ids": ["s1", "unknown"]}, "body.store_ids", "never polled: unknown"),
         ({"rules": {"interpolation": "linear"}}, "body.rules.interpolation", "'previous'"),
         ({"rules": {"max_carry_hours": -1}}, "body.rules.max_carry_hours", "greater than 0"),
         ({"rules": {"before_first_poll": "guess"}}, "body.rules.before_first_poll", "'backfill'"),
@@ -618,7 +618,7 @@ def test_invalid_range_is_rejected(api: Api, query: str, words: str):
     assert words in problem(api.http.get(f"/v1/stores/s1/status?{query}"), 422)["detail"]
 
 
-@pytest.mark.parametrize("store_id", ["nobody", "no%20body", "%00", "x" * 65, "%ED%A0%80", ".."])
+@pytest.mark.parametrize("store_id", ["unknown", "un%20known", "%00", "x" * 65, "%ED%A0%80", ".."])
 @pytest.mark.parametrize("what", ["", "/status"])
 def test_unknown_store_is_404(api: Api, store_id: str, what: str):
     request = httpx.Request("GET", f"http://127.0.0.1:{api.port}")
