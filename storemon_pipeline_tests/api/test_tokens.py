@@ -7,7 +7,8 @@ import sys
 import httpx
 import pytest
 
-from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, StartApi, free_port, problem
+from storemon_pipeline_tests.helpers.api_process import SECONDS, Api, StartApi, problem
+from storemon_pipeline_tests.helpers.ports import free_port
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 FULL, READ, ODD = "full-secret-000001", "read-secret-000002", "geheim-ü-0000003"

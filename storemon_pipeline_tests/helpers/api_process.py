@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,19 +15,12 @@ from typing import Any, Self
 
 import httpx
 
+from storemon_pipeline_tests.helpers.ports import free_port
 from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
 SECONDS = 60
 """Timeout of each wait."""
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
 
 
 @dataclass

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import httpx
 import yaml
 from sqlalchemy import NullPool, create_engine, text
 
+from storemon_pipeline_tests.helpers.ports import free_ports, listens
 from storemon_pipeline_tests.helpers.runner import PROJECT, copy_data
 
 Found = TypeVar("Found")
@@ -105,21 +105,6 @@ def wait_for(
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}, saw {found!r}"
         time.sleep(every)
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports; each is held until the last is found, so that they differ."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-
-
-def listens(port: int) -> bool:
-    """Return whether a process listens on a port of this machine."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass

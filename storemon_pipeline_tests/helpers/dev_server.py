@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from storemon_pipeline_tests.helpers.ports import listens
 from storemon_pipeline_tests.helpers.process_coverage import measured
 from storemon_pipeline_tests.helpers.runner import PROJECT
 
@@ -22,22 +22,6 @@ PATIENCE = 180
 
 
 _MARK = "STOREMON_DEV_TEST"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return distinct free ports."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def is_taken(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def waited_for(is_true: Callable[[], object], seconds: float = PATIENCE) -> bool:
@@ -109,8 +93,8 @@ class Development:
 
     def assert_nothing_is_left(self) -> None:
         assert not self.processes()
-        assert not is_taken(self.ui_port)
-        assert not is_taken(self.api_port)
+        assert not listens(self.ui_port)
+        assert not listens(self.api_port)
 
 
 def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
