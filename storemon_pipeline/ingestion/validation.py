@@ -18,7 +18,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from storemon_pipeline.ingestion.columns import fullmatch, map_distinct
+from storemon_pipeline.ingestion.columns import fullmatch
 from storemon_pipeline.ingestion.csv_parser import LINE
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.ingestion.sources import (
@@ -31,6 +31,7 @@ from storemon_pipeline.ingestion.sources import (
 )
 from storemon_pipeline.ingestion.time_zone_names import parse_timezones
 from storemon_pipeline.ingestion.timestamps import is_complete_timestamp, parse_timestamps
+from storemon_pipeline.uptime.conversions import map_distinct
 from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.report_request import (
     FIRST_YEAR,

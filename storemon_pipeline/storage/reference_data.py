@@ -17,6 +17,7 @@ from storemon_pipeline.storage.schema import (
     special_hours,
     store_timezone,
 )
+from storemon_pipeline.uptime.conversions import map_distinct
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 
 _TIMES = ("start_time_local", "end_time_local")
@@ -102,10 +103,8 @@ def read_business_hours(connection: Connection, store_id: str | None = None) -> 
     return hours.sort_values(["store_id", "day_of_week", *_TIMES], ignore_index=True)
 
 
-def _parse_times(text: pd.Series) -> pd.TimedeltaIndex:
-    # parse each distinct time of day once
-    which, texts = pd.factorize(text)
-    return pd.to_timedelta(texts).as_unit("us").take(which)
+def _parse_times(text: pd.Series) -> pd.Series:
+    return map_distinct(text, lambda distinct: pd.to_timedelta(distinct).astype("timedelta64[us]"))
 
 
 def read_special_hours(connection: Connection, store_id: str | None = None) -> pd.DataFrame:

@@ -5,7 +5,7 @@ Store ids and codes, timestamps and microseconds, tables and intervals, tables a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -109,3 +109,26 @@ def to_iso_z(instant: datetime) -> str:
     '2023-01-25T18:13:22.500000Z'
     """
     return instant.isoformat().replace("+00:00", "Z")
+
+
+def map_distinct(values: pd.Series, convert: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """Convert each distinct value once, for columns of few values; missing values stay missing.
+
+    Parameters
+    ----------
+    values : Series
+    convert : callable
+        Takes the distinct values, of the dtype of ``values``; returns one result for each.
+
+    Returns
+    -------
+    Series, with the index of ``values``
+
+    Examples
+    --------
+    >>> map_distinct(pd.Series(["a", "b", "a"]), lambda texts: texts.str.upper()).tolist()
+    ['A', 'B', 'A']
+    """
+    code, distinct = pd.factorize(values)  # -1 for a missing value
+    converted = convert(pd.Series(distinct, dtype=values.dtype))
+    return pd.Series(converted.array.take(code, allow_fill=True), index=values.index)

@@ -12,6 +12,7 @@ from importlib.resources import files
 import pandas as pd
 from tzlocal.windows_tz import win_tz
 
+from storemon_pipeline.uptime.conversions import map_distinct
 from storemon_pipeline.uptime.rules import DEFAULT_TIMEZONE
 
 
@@ -63,9 +64,9 @@ def canonical_timezones(names: pd.Series) -> pd.Series:
     Series of text, with the index of ``names``
         Missing where the name is unknown.
     """
-    code, distinct = pd.factorize(names)  # -1 for a missing value
-    zones = pd.Series([*map(canonical_timezone, distinct), None], dtype="str")
-    return pd.Series(zones.array.take(code), index=names.index)
+    return map_distinct(
+        names, lambda distinct: pd.Series(map(canonical_timezone, distinct), dtype="str")
+    )
 
 
 def resolve_timezone(name: str | None) -> str:
