@@ -27,22 +27,15 @@ from storemon_pipeline.api.dependencies import AppState
 from storemon_pipeline.api.errors import ProblemError, problem_responses
 from storemon_pipeline.api.report_lookup import report_not_ready
 from storemon_pipeline.storage.report_reader import lines_of_store
-from storemon_pipeline.storage.report_writer import (
-    BY_HOUR,
-    EVENTS,
-    PAGE,
-    REPORT,
-    REPORT_FULL,
-    is_valid_report_id,
-)
+from storemon_pipeline.storage.report_writer import ReportFile, is_valid_report_id
 from storemon_pipeline.storage.reports import COMPLETE, ReportRecord
 
 REPORT_MEDIA_TYPES: dict[str, str] = {
-    REPORT: CSV,
-    REPORT_FULL: CSV,
-    EVENTS: CSV,
-    BY_HOUR: CSV,
-    PAGE: HTML,
+    ReportFile.REPORT: CSV,
+    ReportFile.REPORT_FULL: CSV,
+    ReportFile.EVENTS: CSV,
+    ReportFile.BY_HOUR: CSV,
+    ReportFile.PAGE: HTML,
 }
 """Media types of a report's files."""
 

@@ -32,8 +32,6 @@ class ReportFile(StrEnum):
     PAGE = "report.html"
 
 
-REPORT, REPORT_FULL, EVENTS, BY_HOUR, PAGE = ReportFile
-
 _WRITERS = 2
 
 

@@ -75,9 +75,7 @@ def test_generated_client_creates_polls_and_downloads_a_report(
 
     report = endpoints["get_report"].sync(report.id, client=client)
     assert report.status == models.ReportStatus.COMPLETE
-    text = endpoints["get_report_file"].sync(
-        report.id, models.GetReportFileFile.REPORT_CSV, client=client
-    )
+    text = endpoints["get_report_file"].sync(report.id, models.ReportFile.REPORT_CSV, client=client)
     header, row = text.splitlines()
     assert header == "store_id,uptime_last_day,downtime_last_day"
     assert row.startswith("s1,")

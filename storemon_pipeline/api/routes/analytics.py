@@ -34,7 +34,7 @@ from storemon_pipeline.storage.report_history import (
     stored_windows,
 )
 from storemon_pipeline.storage.report_reader import read_store_rows
-from storemon_pipeline.storage.report_writer import BY_HOUR
+from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import ReportRecord, latest_complete_report
 from storemon_pipeline.uptime.conversions import to_records
 from storemon_pipeline.uptime.windows import Window
@@ -187,9 +187,9 @@ def get_store_downtime_by_hour(app_state: AppStateDep, store_id: StoreIdInPath) 
     """Return the downtime of a store by hour of the week, in the latest report of all stores."""
     store = get_store_or_404(app_state, store_id)
     record, as_of = _latest_report(app_state)
-    rows = read_store_rows(report_file_path(app_state, record, BY_HOUR), store_id).drop_columns(
-        "store_id"
-    )
+    rows = read_store_rows(
+        report_file_path(app_state, record, ReportFile.BY_HOUR), store_id
+    ).drop_columns("store_id")
     return StoreByHour(
         store_id=store_id,
         timezone=store.timezone,

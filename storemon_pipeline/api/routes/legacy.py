@@ -20,7 +20,7 @@ from storemon_pipeline.api.report_lookup import ReportId, get_report_by_id_or_40
 from storemon_pipeline.api.report_submission import require_polls, submit_report
 from storemon_pipeline.api.routes.stores import StoreIdInPath, get_store_or_404, to_store_summary
 from storemon_pipeline.api.threads import run_in_writer_thread
-from storemon_pipeline.storage.report_writer import REPORT
+from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import COMPLETE, IN_PROGRESS, RUNNING, read_reports
 from storemon_pipeline.uptime.report_request import ReportSpec
 
@@ -94,7 +94,7 @@ def _get_report(
     record = get_report_by_id_or_404(app_state, report_id)
     if record.status == COMPLETE:
         name = f"report_{record.report_id}.csv"
-        return report_file_response(app_state, request, record, REPORT, attachment=name)
+        return report_file_response(app_state, request, record, ReportFile.REPORT, attachment=name)
     # the previous systems had no status Queued
     status = RUNNING if record.status in IN_PROGRESS else record.status
     body = {"status": status if capitalized else status.lower()}

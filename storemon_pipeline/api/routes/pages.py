@@ -47,7 +47,7 @@ from storemon_pipeline.storage.alert_outbox import read_alerts
 from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.report_history import fleet_history, store_history
-from storemon_pipeline.storage.report_writer import PAGE, is_valid_report_id
+from storemon_pipeline.storage.report_writer import ReportFile, is_valid_report_id
 from storemon_pipeline.storage.reports import (
     COMPLETE,
     IN_PROGRESS,
@@ -176,7 +176,7 @@ def _read_report_html(app_state: AppState, record: ReportRecord | None) -> str |
     """Return the HTML page of a report; None if it has none."""
     if record is None or record.status != COMPLETE or not is_valid_report_id(str(record.run_id)):
         return None
-    path = app_state.settings.reports_path / str(record.run_id) / PAGE
+    path = app_state.settings.reports_path / str(record.run_id) / ReportFile.PAGE
     return str(path.read_text("utf-8")) if path.is_file() else None
 
 
@@ -190,7 +190,7 @@ def report(app_state: AppStateDep, request: Request, report_id: ReportId) -> HTM
     if record.status == COMPLETE:
         home = f"{frame.root}v1/reports/{quote(record.report_id)}"
         # reports of earlier versions have no page
-        names = [name for name in REPORT_MEDIA_TYPES if name != PAGE or html is not None]
+        names = [name for name in REPORT_MEDIA_TYPES if name != ReportFile.PAGE or html is not None]
         files = {name: f"{home}/{name}" for name in names}
     if html is not None:
         return page_response(report_page(html, files=files, frame=frame))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
-from typing import Annotated, BinaryIO, Literal, Self
+from typing import Annotated, BinaryIO, Self
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, model_validator
@@ -37,7 +37,7 @@ from storemon_pipeline.storage.report_reader import (
     lines_of_store,
     query_events,
 )
-from storemon_pipeline.storage.report_writer import EVENTS, REPORT_FULL
+from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import ReportRecord
 from storemon_pipeline.uptime.report_request import Instant, StoreId
 
@@ -88,7 +88,9 @@ def get_report_rows(
 ) -> Response:
     """Return the rows of `report_full.csv` as JSON, with empty fields as null."""
     record = get_complete_report_or_409(app_state, report_id)
-    text = _stream_rows(record, report_file_path(app_state, record, REPORT_FULL), store_id)
+    text = _stream_rows(
+        record, report_file_path(app_state, record, ReportFile.REPORT_FULL), store_id
+    )
     headers = {"Vary": "Accept-Encoding", "Cache-Control": "private, no-cache"}
     if accepts_gzip(request.headers.get("accept-encoding", "")):
         text, headers["Content-Encoding"] = gzip_chunks(text), "gzip"
@@ -124,7 +126,7 @@ def list_downtime_events(
         query.store_id, query.min_minutes, query.start, query.end, query.ongoing
     )
     offset = _PAGINATOR.decode(query.cursor) or 0
-    path = report_file_path(app_state, record, EVENTS)
+    path = report_file_path(app_state, record, ReportFile.EVENTS)
     table, total = query_events(path, event_filter, offset=offset, limit=query.limit)
     end = offset + query.limit
     page = Page(table.to_pylist(), _PAGINATOR.encode(end) if end < total else None)
@@ -154,13 +156,7 @@ def get_report_file(
     app_state: AppStateDep,
     request: Request,
     report_id: ReportId,
-    file: Literal[
-        "report.csv",
-        "report_full.csv",
-        "downtime_events.csv",
-        "downtime_by_hour.csv",
-        "report.html",
-    ],
+    file: ReportFile,
     store_id: StoreFilter = None,
 ) -> Response:
     """Download a file of a Complete report, or the rows of one store in it.

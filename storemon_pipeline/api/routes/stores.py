@@ -21,7 +21,7 @@ from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.storage.polls import newest_poll
 from storemon_pipeline.storage.reference_data import read_opening_hours
 from storemon_pipeline.storage.report_reader import read_store_rows
-from storemon_pipeline.storage.report_writer import REPORT_FULL
+from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import latest_complete_report
 from storemon_pipeline.storage.stores import (
     StoreDetails,
@@ -92,7 +92,7 @@ def _latest_metrics(app_state: AppState, store_id: str) -> models.LatestFigures 
         record = latest_complete_report(connection)
     if record is None or record.as_of is None:
         return None
-    path = app_state.settings.reports_path / str(record.run_id) / REPORT_FULL
+    path = app_state.settings.reports_path / str(record.run_id) / ReportFile.REPORT_FULL
     if not path.is_file():
         return None
     rows = read_store_rows(path, store_id).to_pylist()

@@ -29,11 +29,7 @@ from storemon_pipeline.pages.report import ReportCharts, render_report_html
 from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.report_history import save_metrics
 from storemon_pipeline.storage.report_writer import (
-    BY_HOUR,
-    EVENTS,
-    PAGE,
-    REPORT,
-    REPORT_FULL,
+    ReportFile,
     ReportWriter,
     csv_appender,
     short_report,
@@ -48,9 +44,9 @@ from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportRequest
 
 REPORT_ASSETS: dict[str, list[str]] = {
-    "uptime_report": [REPORT, REPORT_FULL, PAGE],
-    "downtime_events": [EVENTS],
-    "downtime_by_hour": [BY_HOUR],
+    "uptime_report": [ReportFile.REPORT, ReportFile.REPORT_FULL, ReportFile.PAGE],
+    "downtime_events": [ReportFile.EVENTS],
+    "downtime_by_hour": [ReportFile.BY_HOUR],
 }
 UPTIME_WITHIN_OPEN_TIME = "uptime_and_downtime_within_open_time"
 ONE_ROW_PER_STORE = "one_row_per_store"
@@ -180,9 +176,9 @@ def report(
             )
             with storemon.database.read() as connection:
                 quality = read_data_quality(connection, assumptions)
-            if PAGE in open_files:
+            if ReportFile.PAGE in open_files:
                 page = render_report_html(fleet, charts, context.run.run_id, quality=quality)
-                open_files[PAGE].write(page.encode())
+                open_files[ReportFile.PAGE].write(page.encode())
             metadata = {
                 name: build(fleet, charts) | _paths(files, name)
                 for name, build in _METADATA.items()
@@ -204,7 +200,7 @@ def report(
                 "The report of %s as of %s is in %s%s",
                 pluralize(fleet.store_count, "store"),
                 report_request.as_of.isoformat(),
-                files.directory / REPORT,
+                files.directory / ReportFile.REPORT,
                 _publish_latest(storemon, context.run.run_id, report_request),
             )
             context.log.info("%s", report_summary(fleet, files.directory, names, quality))
