@@ -29,9 +29,9 @@ _NEVER = np.iinfo(np.int64).max
 _MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
 
 
-def _clocks(stores: pd.DataFrame, time: ObservedTime) -> tuple[UtcOffsets, Int]:
+def _clocks(stores: pd.DataFrame, start: int, end: int) -> tuple[UtcOffsets, Int]:
     zone, zones = pd.factorize(stores["timezone"])
-    return UtcOffsets([str(name) for name in zones], time.line.start, time.line.end), zone
+    return UtcOffsets([str(name) for name in zones], start, end), zone
 
 
 def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
@@ -93,7 +93,7 @@ def downtime_events(
         (``timedelta64[us]``: UTC offset of the store then), sorted by store and start.
     """
     down = _clip_to_spans(time.down, request, stores)
-    clocks, zone = _clocks(stores, time)
+    clocks, zone = _clocks(stores, time.line.start, time.line.end)
     as_of = to_microsecond(request.as_of)
     # an open store without recent data keeps the status of its latest poll
     is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
@@ -161,8 +161,8 @@ def stores_down_now(
 
     polled = current["poll_utc"].iloc[code].reset_index(drop=True)
     instant = to_microseconds(polled)
-    zone, zones = pd.factorize(stores["timezone"])
-    clocks = UtcOffsets(list(zones), min(instant.tolist(), default=time.line.end), time.line.end)
+    earliest = min(instant.tolist(), default=time.line.end)
+    clocks, zone = _clocks(stores, earliest, time.line.end)
     begun = pd.DataFrame(
         {
             "down_since_utc": polled,
@@ -226,7 +226,7 @@ def downtime_by_hour(
         ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): one row
         per hour with open time, sorted.
     """
-    clocks, zone = _clocks(stores, time)
+    clocks, zone = _clocks(stores, time.line.start, time.line.end)
     open_time = _by_local_hour(
         _clip_to_spans(time.open, request, stores), clocks, zone, len(stores)
     )
