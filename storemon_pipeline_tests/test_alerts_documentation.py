@@ -19,7 +19,7 @@ from storemon_pipeline.defs.sensors.outage_alerts import detect_alerts, detect_i
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.alert_outbox import FIRST_DELAY, MAX_DELAY, retry_delay
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.uptime.messages import MAX_MESSAGE
 from storemon_pipeline_tests.helpers.documentation import ALERTS, RULES, blocks, section
 from storemon_pipeline_tests.helpers.runner import SAMPLE, run, table
@@ -47,7 +47,7 @@ def payloads(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> lis
         }
     )
     with database.data_transaction() as connection:
-        upsert_polls(connection, later)
+        upsert_polls(database.polls, connection, later)
     detect_alerts(database, first, after_minutes, no_data_after, now)
     rows = [row for row in table("alert") if row["store_id"] == down["store_id"]]
     return [row["payload"] for row in sorted(rows, key=lambda row: row["id"])]

@@ -47,7 +47,7 @@ class AppState:
         """
         with self._opening:
             if self._database is None:
-                self._database = Database(self.settings.database_url)
+                self._database = Database(self.settings.database_url, self.settings.polls_url)
             return self._database
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from storemon_pipeline.clients.bulkhead import BulkheadFullError
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, LaunchRejectedError
 from storemon_pipeline.runs import REPORT_JOB, report_run_config, report_run_tags
 from storemon_pipeline.storage.heartbeats import expire_stale_reports
-from storemon_pipeline.storage.polls import filter_unknown_stores, oldest_poll
+from storemon_pipeline.storage.polled_stores import filter_unknown_stores, oldest_poll
 from storemon_pipeline.storage.report_requests import (
     IdempotencyKeyReusedError,
     StoredRequest,

@@ -14,7 +14,7 @@ from storemon_pipeline.defs.errors import as_dagster_failure
 from storemon_pipeline.defs.metadata import records_metadata
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.unmatched_snapshots import MIN_POLLED_SHARE, unmatched_snapshots
-from storemon_pipeline.storage.polls import read_polled_stores, stores_never_polled
+from storemon_pipeline.storage.polled_stores import read_polled_stores, stores_never_polled
 from storemon_pipeline.storage.reference_data import count_weekdays_with_hours, read_timezones
 from storemon_pipeline.storage.schema import (
     business_hours,
@@ -100,7 +100,7 @@ def table_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """Check for stores with missing data, and for data of stores that were never polled."""
     with as_dagster_failure(), storemon.database.read() as connection:
-        stores = read_polled_stores(connection, datetime.now(UTC))
+        stores = read_polled_stores(storemon.database.polls, connection, datetime.now(UTC))
         weekdays = count_weekdays_with_hours(connection)
         zones = read_timezones(connection)
         unpolled = {

@@ -51,6 +51,7 @@ def remove_polls_op(
         database = storemon.database
     with database.data_transaction() as connection:
         removed = remove_polls(
+            storemon.database.polls,
             connection,
             poll_range.store_id,
             poll_range.start,

@@ -9,8 +9,8 @@ from storemon_pipeline.storage.database import Database
 
 
 @lru_cache(maxsize=8)
-def _database(url: str) -> Database:
-    return Database(url)
+def _database(url: str, polls_url: str | None) -> Database:
+    return Database(url, polls_url)
 
 
 class StoremonResource(dg.ConfigurableResource[None]):
@@ -27,4 +27,5 @@ class StoremonResource(dg.ConfigurableResource[None]):
     @property
     def database(self) -> Database:
         """The database of the settings, with one connection pool per process."""
-        return _database(self.settings.database_url)
+        settings = self.settings
+        return _database(settings.database_url, settings.polls_url)

@@ -13,9 +13,7 @@ from datetime import datetime
 import pandas as pd
 
 from storemon_pipeline.evaluation.expanding_lookback import LOOKBACK_FACTOR, expanding_lookback
-from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.poll_estimate import estimate_polls
-from storemon_pipeline.storage.polls import read_poll_ranges, read_polls
+from storemon_pipeline.storage.poll_store import PollStore
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import stores_without_prior_poll
@@ -26,7 +24,7 @@ MICROSECOND = pd.Timedelta(microseconds=1)
 
 
 def read_polls_with_lookback(
-    database: Database,
+    poll_store: PollStore,
     stores: pd.DataFrame,
     hours: OpeningHours,
     start: pd.Timestamp,
@@ -37,7 +35,7 @@ def read_polls_with_lookback(
 
     Parameters
     ----------
-    database : Database
+    poll_store : PollStore
     stores : DataFrame
         ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, one row per
         store.
@@ -54,12 +52,12 @@ def read_polls_with_lookback(
         :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
     """
     since = max(start - LOOKBACK, pd.Timestamp(EARLIEST_POLL))
-    parts = [read_polls(database, stores["store_id"], since, as_of)]
+    parts = [poll_store.read(stores["store_id"], since, as_of)]
 
     def read_older(ranges: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
         oldest = (ranges["until"] - length).clip(lower=ranges["first_poll_utc"])
         ranges = ranges.assign(since=oldest)
-        polls = read_poll_ranges(database, ranges)
+        polls = poll_store.read_ranges(ranges)
         parts.append(polls)
         missing = stores_without_prior_poll(ranges, polls, hours, start, rules)
         return _unread(ranges[missing].assign(until=oldest[missing]))
@@ -79,13 +77,13 @@ def _unread(ranges: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_estimated_polls(
-    database: Database, stores: pd.DataFrame, start: datetime, as_of: datetime
+    poll_store: PollStore, stores: pd.DataFrame, start: datetime, as_of: datetime
 ) -> pd.DataFrame:
     """Add the estimated number of polls that :func:`read_polls_with_lookback` reads per store.
 
     Parameters
     ----------
-    database : Database
+    poll_store : PollStore
     stores : DataFrame
         ``store_id``, sorted, one row per store.
     start, as_of : datetime
@@ -97,7 +95,7 @@ def with_estimated_polls(
         With ``polls`` (int64), for :func:`~storemon_pipeline.uptime.batches.batch_stores`.
     """
     ids = stores["store_id"]
-    return stores.assign(polls=estimate_polls(database, ids, start - LOOKBACK, as_of))
+    return stores.assign(polls=poll_store.estimate(ids, start - LOOKBACK, as_of))
 
 
 def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from storemon_pipeline.evaluation.poll_lookback import read_polls_with_lookback
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import read_polled_stores
+from storemon_pipeline.storage.polled_stores import read_polled_stores
 from storemon_pipeline.storage.reference_data import read_opening_hours
 from storemon_pipeline.storage.stores import StoreDetails
 from storemon_pipeline.uptime.evaluate import StoreResults, evaluate, evaluate_intervals
@@ -43,10 +43,10 @@ def read_store_inputs(
 ) -> StoreInputs:
     """Read the inputs that determine a store's status within ``[start, end)``."""
     with database.read() as connection:
-        stores = read_polled_stores(connection, end, (store.store_id,))
+        stores = read_polled_stores(database.polls, connection, end, (store.store_id,))
         hours = read_opening_hours(connection, store.store_id)
     stores = stores.assign(timezone=store.timezone)
-    polls = read_polls_with_lookback(database, stores, hours, start, end, rules)
+    polls = read_polls_with_lookback(database.polls, stores, hours, start, end, rules)
     return StoreInputs(stores, hours, polls)
 
 

@@ -13,7 +13,8 @@ from storemon_pipeline.evaluation.poll_lookback import (
     with_estimated_polls,
 )
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import read_poll_ranges, read_polled_stores, read_polls
+from storemon_pipeline.storage.poll_store import PollStore
+from storemon_pipeline.storage.polled_stores import read_polled_stores
 from storemon_pipeline.storage.reference_data import (
     read_business_hours,
     read_special_hours,
@@ -32,7 +33,7 @@ _RULES = UptimeRules()
 
 
 def read_current_status(
-    database: Database,
+    poll_store: PollStore,
     stores: pd.DataFrame,
     hours: OpeningHours,
     as_of: pd.Timestamp,
@@ -45,7 +46,7 @@ def read_current_status(
     :func:`~storemon_pipeline.uptime.current_status.current_status`, without the polls.
     """
     since = as_of - max_poll_age(rules, no_data_after)
-    polls = read_polls(database, stores["store_id"], since, as_of)
+    polls = poll_store.read(stores["store_id"], since, as_of)
     return current_status(stores, polls, hours, as_of, rules, no_data_after)
 
 
@@ -77,7 +78,7 @@ def read_store_states(
         Result of :func:`~storemon_pipeline.uptime.outage_alerts.store_states`, unordered.
     """
     with database.read() as connection:
-        stores = read_polled_stores(connection, as_of)
+        stores = read_polled_stores(database.polls, connection, as_of)
         zones = read_timezones(connection)
         hours = OpeningHours(read_business_hours(connection), read_special_hours(connection))
     names = stores.merge(zones, on="store_id", how="left")["timezone_str"]
@@ -91,14 +92,14 @@ def read_store_states(
         # no further back than the first poll
         start = max(end - length, stores["first_poll_utc"].min())
         undecided = []
-        stores = with_estimated_polls(database, stores, start, end)
+        stores = with_estimated_polls(database.polls, stores, start, end)
         for batch in batch_stores(stores, (start, end)):
-            current = read_current_status(database, batch, hours, at, _RULES, no_data_after)
+            current = read_current_status(database.polls, batch, hours, at, _RULES, no_data_after)
             polls = (
-                read_polls_with_lookback(database, batch, hours, start, end, _RULES)
+                read_polls_with_lookback(database.polls, batch, hours, start, end, _RULES)
                 if length == LOOKBACK
                 # few stores, each with its own range; a longer range includes carried polls
-                else read_poll_ranges(database, batch.assign(since=start, until=end))
+                else database.polls.read_ranges(batch.assign(since=start, until=end))
             )
             time = evaluate_intervals(batch, hours, polls, (start, end), _RULES).observed()
             states = store_states(batch, time, current)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from storemon_pipeline.storage.polls import stores_never_polled
+from storemon_pipeline.storage.polled_stores import stores_never_polled
 from storemon_pipeline.storage.reference_data import count_distinct_stores, count_polled_stores
 from storemon_pipeline.storage.schema import (
     business_hours,

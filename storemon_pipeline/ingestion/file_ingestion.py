@@ -34,7 +34,7 @@ from storemon_pipeline.storage.ingest_log import (
     remove_bad_rows,
     remove_record,
 )
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import PollStore, upsert_polls
 from storemon_pipeline.storage.removal import withdraw_poll
 
 BATCH_ROWS = 4_000_000
@@ -49,6 +49,7 @@ class FileIngestion:
     ----------
     connection : Connection
         Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
+    polls : PollStore
     max_bad_share, min_snapshot_share, max_expansion : float
         As in :func:`~storemon_pipeline.ingestion.ingest.ingest_files`.
     now : datetime
@@ -59,6 +60,7 @@ class FileIngestion:
     """
 
     connection: Connection
+    polls: PollStore
     max_bad_share: float
     min_snapshot_share: float
     max_expansion: float
@@ -164,7 +166,7 @@ class FileIngestion:
                 rows.add(count, validated)
                 rest.append(validated.valid)
                 if kind.is_append_only and sum(map(len, rest)) >= BATCH_ROWS:
-                    stored += upsert_polls(self.connection, pd.concat(rest))
+                    stored += upsert_polls(self.polls, self.connection, pd.concat(rest))
                     rest.clear()
             raise_if_changed(file, content)
         return rest, stored
@@ -172,7 +174,7 @@ class FileIngestion:
     def _store(self, kind: SourceFile, file: str, rest: list[pd.DataFrame]) -> int:
         """Store the last batch of polls, or a whole snapshot; return the number of rows stored."""
         if kind.is_append_only:
-            return upsert_polls(self.connection, pd.concat(rest)) if rest else 0
+            return upsert_polls(self.polls, self.connection, pd.concat(rest)) if rest else 0
         snapshot = pd.concat(rest) if rest else pd.DataFrame(columns=list(kind.columns))
         return ingest_snapshot(self.connection, kind, file, snapshot, self.min_snapshot_share)
 
@@ -195,7 +197,7 @@ class FileIngestion:
         """Remove the poll of a last line that was read before it was complete."""
         polls = parse_partial_row(content, kind, self.now)
         for store_id, at in zip(polls["store_id"], polls["timestamp_utc"], strict=True):
-            withdraw_poll(self.connection, store_id, at.to_pydatetime())
+            withdraw_poll(self.polls, self.connection, store_id, at.to_pydatetime())
         remove_bad_rows(self.connection, content.path.name)
 
     def _record(self, record: IngestRecord) -> int:

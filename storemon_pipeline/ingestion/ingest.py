@@ -80,6 +80,7 @@ def ingest_files(  # noqa: PLR0913 - each is a setting, or a fact of the run
             with database.data_transaction() as connection:
                 files = FileIngestion(
                     connection,
+                    database.polls,
                     max_bad_share,
                     min_snapshot_share,
                     max_expansion,
@@ -117,7 +118,11 @@ def _ingest_all(
         source = directory.sources[kind.table_name]
         result = TableResult(kind.table_name)
         result.files = [files.ingest(path, kind) for path in source.paths]
-        result.table_rows = count_rows(files.connection, metadata.tables[kind.table_name])
+        result.table_rows = (
+            files.polls.count(files.connection)
+            if kind.is_append_only
+            else count_rows(files.connection, metadata.tables[kind.table_name])
+        )
         results[kind.table_name] = result
         log_result(result, kind, source, data_dir, files.log)
     unread = [(file.file, file.reason) for file in directory.unread]

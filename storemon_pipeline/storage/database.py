@@ -13,9 +13,13 @@ import pyarrow as pa
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
+from upath import UPath
 
 from storemon_pipeline.storage.errors import classify_error, unreachable
+from storemon_pipeline.storage.parquet_polls import ParquetPolls
+from storemon_pipeline.storage.poll_store import PollStore
 from storemon_pipeline.storage.schema_version import VERSION, current_version, migrate
+from storemon_pipeline.storage.sql_polls import SqlPolls
 from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 
 # arbitrary numbers, the same for all writers of this project
@@ -37,6 +41,9 @@ class Database:
     url : str
         As in :class:`~storemon_pipeline.settings.Settings`. The schema is migrated, and the
         directory of a SQLite file is created, if necessary.
+    polls_url : str, optional
+        Directory of Parquet files of polls, any path that fsspec supports. Not given: polls are in
+        the table ``store_status``.
 
     Raises
     ------
@@ -44,8 +51,9 @@ class Database:
         If it cannot be reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, polls_url: str | None = None) -> None:
         self._url = make_url(url)
+        self._polls_root = UPath(polls_url) if polls_url else None
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         try:
             if self.is_sqlite:
@@ -81,6 +89,14 @@ class Database:
         if version != VERSION:
             with self.data_transaction() as connection:
                 migrate(connection, "all")
+
+    @property
+    def polls(self) -> PollStore:
+        """The store of the polls."""
+        # created on access, since a reference to each other would delay closing
+        if self._polls_root is None:
+            return SqlPolls(self)
+        return ParquetPolls(self, self._polls_root)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

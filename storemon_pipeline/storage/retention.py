@@ -8,32 +8,16 @@ of ingested_file are kept, since they identify files that were ingested.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select
 
-from storemon_pipeline.storage import bulk_load
+from storemon_pipeline.storage.poll_store import PollStore
+from storemon_pipeline.storage.polled_stores import refresh_dropped_stores
 from storemon_pipeline.storage.report_requests import drop_requests
 from storemon_pipeline.storage.reports import IN_PROGRESS
-from storemon_pipeline.storage.schema import polled_store, quarantined_row, report, store_status
-
-_MONTH = re.compile(r"store_status_(\d{4})_(\d{2})")
-_POSTGRESQL_MONTHS = text("""
-SELECT relname, inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = 'store_status'::regclass ORDER BY relname
-""")
-# SQLite has no index by time, so only stores with old polls are searched
-_SQLITE_OLD = """
-timestamp_utc < :first
-AND store_id IN (SELECT store_id FROM polled_store WHERE first_poll_utc < :first)
-"""
-_SQLITE_COUNT = text(
-    f"SELECT count(DISTINCT substr(timestamp_utc, 1, 7)), count(*) FROM store_status "  # noqa: S608
-    f"WHERE {_SQLITE_OLD}"
-)
-_SQLITE_DELETE = text(f"DELETE FROM store_status WHERE {_SQLITE_OLD}")  # noqa: S608
+from storemon_pipeline.storage.schema import quarantined_row, report
 
 
 def first_kept_month(before: datetime) -> datetime:
@@ -67,7 +51,7 @@ class DroppedPolls:
     stores: int
 
 
-def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
+def drop_polls(polls: PollStore, connection: Connection, before: datetime) -> DroppedPolls:
     """Drop the months of polls that end before an instant.
 
     ``polled_store`` is updated: the first poll of a store is the oldest one left, and a store
@@ -75,6 +59,7 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
 
     Parameters
     ----------
+    polls : PollStore
     connection : Connection
         Of :meth:`~storemon_pipeline.storage.database.Database.data_transaction`.
     before : datetime
@@ -84,43 +69,9 @@ def drop_polls(connection: Connection, before: datetime) -> DroppedPolls:
     DroppedPolls
     """
     first = first_kept_month(before)
-    if connection.dialect.name == "sqlite":
-        months, polls = _drop_rows(connection, first)
-    else:
-        months, polls = _drop_partitions(connection, first)
-    stores = polled_store.c
-    gone = connection.execute(delete(polled_store).where(stores.last_poll_utc < first)).rowcount
-    oldest = (
-        select(func.min(store_status.c.timestamp_utc))
-        .where(store_status.c.store_id == stores.store_id)
-        .scalar_subquery()
-    )
-    connection.execute(
-        update(polled_store).where(stores.first_poll_utc < first).values(first_poll_utc=oldest)
-    )
-    return DroppedPolls(first, months, polls, gone)
-
-
-def _drop_rows(connection: Connection, first: datetime) -> tuple[int, int]:
-    bounds = {"first": bulk_load.format_utc(first)}
-    months, polls = connection.execute(_SQLITE_COUNT, bounds).one()
-    if polls:
-        connection.execute(_SQLITE_DELETE, bounds)
-    return months, polls
-
-
-def _drop_partitions(connection: Connection, first: datetime) -> tuple[int, int]:
-    months = polls = 0
-    for name, quoted in connection.execute(_POSTGRESQL_MONTHS).all():
-        month = _MONTH.fullmatch(name)
-        if month is None or (int(month[1]), int(month[2])) >= (first.year, first.month):
-            continue
-        count = f"SELECT count(*) FROM {quoted}"  # noqa: S608 - as PostgreSQL quotes it
-        of_month = connection.exec_driver_sql(count).scalar_one()
-        connection.exec_driver_sql(f"DROP TABLE {quoted}")
-        # do not count empty partitions, which SQLite does not have
-        months, polls = months + (of_month > 0), polls + of_month
-    return months, polls
+    months, dropped = polls.drop_before(connection, first)
+    gone = refresh_dropped_stores(polls, connection, first)
+    return DroppedPolls(first, months, dropped, gone)
 
 
 def drop_quarantined(connection: Connection, before: datetime) -> int:

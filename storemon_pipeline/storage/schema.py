@@ -67,6 +67,29 @@ store_status = Table(
     comment="Polls: whether the store was active or inactive at an instant.",
 )
 
+poll_file = Table(
+    "poll_file",
+    metadata,
+    Column("poll_file_id", Integer, primary_key=True),
+    Column("day", Text, nullable=False, comment="YYYY-MM-DD, UTC"),
+    Column("name", Text, nullable=False, unique=True, comment="path below STOREMON_POLLS_URL"),
+    Column("sequence", BigInteger, nullable=False, comment="of two files the higher one wins"),
+    Column("rows", BigInteger, nullable=False),
+    Column(
+        "new_rows",
+        BigInteger,
+        nullable=False,
+        comment="rows whose key no file of lower sequence has",
+    ),
+    Column("first_store", StoreId, nullable=False),
+    Column("last_store", StoreId, nullable=False),
+    Column("first_poll_utc", UtcDateTime, nullable=False),
+    Column("last_poll_utc", UtcDateTime, nullable=False),
+    Column("replaced_at", UtcDateTime, comment="since when another file holds its polls"),
+    Index("poll_file_by_day", "day"),
+    comment="Catalogue of the Parquet files of polls: a file that is not in it does not count.",
+)
+
 polled_store = Table(
     "polled_store",
     metadata,

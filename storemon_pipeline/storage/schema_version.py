@@ -16,7 +16,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0011"
+VERSION = "0012"
 """The newest migration, repeated here so that an up-to-date database costs one query."""
 
 SPLIT = "0007"

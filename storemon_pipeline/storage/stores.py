@@ -8,13 +8,13 @@ from itertools import groupby
 
 from sqlalchemy import Connection, func, literal, select
 
+from storemon_pipeline.storage.poll_store import PollStore
 from storemon_pipeline.storage.schema import (
     StoreId,
     business_hours,
     polled_store,
     service_level,
     special_hours,
-    store_status,
     store_timezone,
 )
 from storemon_pipeline.uptime.time_zones import canonical_timezone, resolve_timezone
@@ -46,10 +46,9 @@ class StoreDetails:
     weekdays_with_hours: int
 
 
-def find_store(connection: Connection, store_id: str) -> StoreDetails | None:
+def find_store(polls: PollStore, connection: Connection, store_id: str) -> StoreDetails | None:
     """Return the details of a store, or None if it was never polled."""
     this = polled_store.c.store_id == store_id
-    polls = select(func.count()).where(store_status.c.store_id == store_id).scalar_subquery()
     zone = (
         select(store_timezone.c.timezone_str)
         .where(store_timezone.c.store_id == store_id)
@@ -62,11 +61,12 @@ def find_store(connection: Connection, store_id: str) -> StoreDetails | None:
     )
     known = polled_store.c
     row = connection.execute(
-        select(known.first_poll_utc, known.last_poll_utc, polls, zone, weekdays).where(this)
+        select(known.first_poll_utc, known.last_poll_utc, zone, weekdays).where(this)
     ).first()
     if row is None:
         return None
-    first, last, count, zone_name, days = row
+    first, last, zone_name, days = row
+    count = polls.count_of_store(connection, store_id)
     is_known = zone_name is not None and canonical_timezone(zone_name) is not None
     return StoreDetails(store_id, first, last, count, resolve_timezone(zone_name), is_known, days)
 

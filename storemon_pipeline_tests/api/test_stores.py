@@ -15,7 +15,7 @@ from storemon_pipeline.storage.alert_outbox import (
     mark_sent,
 )
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.storage.schema import service_level, special_hours, store_timezone
 from storemon_pipeline.uptime.outage_alerts import Alert
 from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, problem
@@ -61,7 +61,7 @@ def store_data(api_database: ApiDatabase) -> None:
         }
     ).astype({"timestamp_utc": "datetime64[us, UTC]"})
     with database.data_transaction() as connection:
-        upsert_polls(connection, poll)
+        upsert_polls(database.polls, connection, poll)
         connection.execute(
             insert(store_timezone).values(store_id=INVALID_ZONE, timezone_str="No/Where")
         )

@@ -24,7 +24,7 @@ from storemon_pipeline.defs.sensors import outage_alerts
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import IngestRecord, record_file
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.storage.reference_data import replace_snapshot
 from storemon_pipeline.storage.schema import business_hours, store_timezone
 from storemon_pipeline_tests.helpers.runner import table
@@ -149,8 +149,9 @@ def poll(*polls: str, day: str = DAY) -> None:
             "status": pd.Series([row[2] for row in rows], dtype="str"),
         }
     )
-    with StoremonResource().database.data_transaction() as connection:
-        upsert_polls(connection, frame)
+    database = StoremonResource().database
+    with database.data_transaction() as connection:
+        upsert_polls(database.polls, connection, frame)
         read = IngestRecord("store_status.csv", "store_status", "", 1, 1, 1, len(rows), 0)
         record_file(connection, read, ingested_at=datetime.now(UTC), run_id="")
 

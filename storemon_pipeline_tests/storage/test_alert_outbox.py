@@ -22,7 +22,7 @@ from storemon_pipeline.storage.alert_outbox import (
     read_alerts,
 )
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.storage.reference_data import replace_snapshot
 from storemon_pipeline.storage.schema import (
     alert,
@@ -78,7 +78,7 @@ def put_polls(database: Database, polls: list[tuple[str, datetime, bool]]) -> No
         }
     )
     with database.data_transaction() as connection:
-        upsert_polls(connection, frame)
+        upsert_polls(database.polls, connection, frame)
 
 
 def evaluate(database: Database, as_of: datetime, until: datetime | None) -> list[Alert]:

@@ -10,8 +10,9 @@ from sqlalchemy import delete
 
 from storemon_pipeline.evaluation.poll_lookback import read_polls_with_lookback
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import read_polled_stores, upsert_polls
-from storemon_pipeline.storage.schema import polled_store, store_status
+from storemon_pipeline.storage.poll_store import upsert_polls
+from storemon_pipeline.storage.polled_stores import read_polled_stores
+from storemon_pipeline.storage.schema import poll_file, polled_store, store_status
 from storemon_pipeline.uptime.opening_hours import OpeningHours, open_hours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import status_intervals
@@ -44,7 +45,7 @@ def typed(polls: pd.DataFrame) -> pd.DataFrame:
 
 def stores_of(database: Database, as_of: datetime, zones: dict[str, str]) -> pd.DataFrame:
     with database.read() as connection:
-        stores = read_polled_stores(connection, as_of)
+        stores = read_polled_stores(database.polls, connection, as_of)
     timezones = [resolve_timezone(zones.get(store)) for store in stores["store_id"]]
     return stores.assign(timezone=pd.Series(timezones, dtype="str"))
 
@@ -55,13 +56,13 @@ def test_lookback_gives_the_status_of_the_whole_history(database: Database, case
     request = request_of(case)
     _, polls, hours = tables_of(case)
     with database.data_transaction() as connection:
-        connection.execute(delete(store_status))
-        connection.execute(delete(polled_store))
-        upsert_polls(connection, typed(polls))
+        for table in (store_status, poll_file, polled_store):
+            connection.execute(delete(table))
+        upsert_polls(database.polls, connection, typed(polls))
     stores = stores_of(database, request.as_of, case.zones)
     start, as_of = map(pd.Timestamp, request.span)
     opened = open_hours(stores, hours, start, as_of, request.rules)
-    few = read_polls_with_lookback(database, stores, hours, start, as_of, request.rules)
+    few = read_polls_with_lookback(database.polls, stores, hours, start, as_of, request.rules)
     assert_frame_equal(
         status_intervals(stores, few, opened, hours, start, as_of, request.rules),
         status_intervals(stores, polls, opened, hours, start, as_of, request.rules),
@@ -75,13 +76,15 @@ def silent_fleet(database: Database) -> Database:
     polled = pd.DataFrame({"store_id": "polled", "timestamp_utc": hours, "status": "active"})
     silent = polled.head(50 * 24).assign(store_id="silent", status="inactive")
     with database.data_transaction() as connection:
-        upsert_polls(connection, typed(pd.concat([polled, silent])))
+        upsert_polls(database.polls, connection, typed(pd.concat([polled, silent])))
     return database
 
 
 def test_lookback_reads_no_whole_history(silent_fleet: Database) -> None:
     stores = stores_of(silent_fleet, AS_OF, {})
-    read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    read = read_polls_with_lookback(
+        silent_fleet.polls, stores, NO_HOURS, START, AS_OF, UptimeRules()
+    )
     count = read["store_id"].value_counts()
     assert count["polled"] == (AS_OF - START + timedelta(days=2)) // timedelta(hours=1) + 1
     assert 1 <= count["silent"] <= 8 * 24
@@ -93,9 +96,11 @@ def test_lookback_finds_a_poll_years_before(silent_fleet: Database) -> None:
         [("single", long_ago, "inactive")], columns=["store_id", "timestamp_utc", "status"]
     )
     with silent_fleet.data_transaction() as connection:
-        upsert_polls(connection, typed(single))
+        upsert_polls(silent_fleet.polls, connection, typed(single))
     stores = stores_of(silent_fleet, AS_OF, {})
-    read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    read = read_polls_with_lookback(
+        silent_fleet.polls, stores, NO_HOURS, START, AS_OF, UptimeRules()
+    )
     assert read.loc[read["store_id"] == "single", "timestamp_utc"].tolist() == [long_ago]
 
 
@@ -110,8 +115,10 @@ def test_lookback_ignores_polls_before_2000(silent_fleet: Database) -> None:
     )
     stores_before = stores_of(silent_fleet, AS_OF, {})
     with silent_fleet.data_transaction() as connection:
-        upsert_polls(connection, typed(old))
+        upsert_polls(silent_fleet.polls, connection, typed(old))
     stores = stores_of(silent_fleet, AS_OF, {})
     assert_frame_equal(stores, stores_before)
-    read = read_polls_with_lookback(silent_fleet, stores, NO_HOURS, START, AS_OF, UptimeRules())
+    read = read_polls_with_lookback(
+        silent_fleet.polls, stores, NO_HOURS, START, AS_OF, UptimeRules()
+    )
     assert read["timestamp_utc"].min() > EARLIEST_POLL

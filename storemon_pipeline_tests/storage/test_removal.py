@@ -8,9 +8,10 @@ from sqlalchemy import select
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file, latest_ingest_id
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.storage.removal import remove_polls
-from storemon_pipeline.storage.schema import polled_store, quarantined_row, store_status
+from storemon_pipeline.storage.schema import polled_store, quarantined_row
+from storemon_pipeline_tests.helpers.stored_polls import all_polls
 
 NOW = datetime(2023, 2, 1, tzinfo=UTC)
 
@@ -26,20 +27,22 @@ def filled(database: Database) -> Database:
     polls += [("a", at(11, microsecond=5), "inactive"), ("b", at(11), "active")]
     with database.data_transaction() as connection:
         upsert_polls(
-            connection, pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"])
+            database.polls,
+            connection,
+            pd.DataFrame(polls, columns=["store_id", "timestamp_utc", "status"]),
         )
     return database
 
 
 def remove(database: Database, store: str, start: datetime, end: datetime) -> int:
     with database.data_transaction() as connection:
-        return remove_polls(connection, store, start, end, removed_at=NOW, run_id="a-run")
+        return remove_polls(
+            database.polls, connection, store, start, end, removed_at=NOW, run_id="a-run"
+        )
 
 
 def polls(database: Database, store: str) -> list[datetime]:
-    query = select(store_status.c.timestamp_utc).where(store_status.c.store_id == store)
-    with database.read() as connection:
-        return sorted(connection.execute(query).scalars())
+    return [at for store_id, at, _ in all_polls(database) if store_id == store]
 
 
 def polled(database: Database) -> dict[str, tuple[datetime, datetime]]:

@@ -11,7 +11,8 @@ from upath import UPath
 from storemon_pipeline.evaluation.report_retention import reports_to_drop, retention_cutoff
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import IngestRecord, quarantine, record_file
-from storemon_pipeline.storage.polls import oldest_poll, read_polled_stores, upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
+from storemon_pipeline.storage.polled_stores import oldest_poll, read_polled_stores
 from storemon_pipeline.storage.report_writer import delete_report_files, is_valid_report_id
 from storemon_pipeline.storage.retention import (
     DroppedPolls,
@@ -27,8 +28,8 @@ from storemon_pipeline.storage.schema import (
     polled_store,
     quarantined_row,
     report,
-    store_status,
 )
+from storemon_pipeline_tests.helpers.stored_polls import all_polls
 
 MARCH = datetime(2023, 3, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -40,18 +41,16 @@ def insert_polls(database: Database, *polls: tuple[str, datetime]) -> None:
         [(*poll, "active") for poll in polls], columns=["store_id", "timestamp_utc", "status"]
     ).astype({"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"})
     with database.data_transaction() as connection:
-        upsert_polls(connection, table)
+        upsert_polls(database.polls, connection, table)
 
 
 def drop(database: Database, before: datetime) -> DroppedPolls:
     with database.data_transaction() as connection:
-        return drop_polls(connection, before)
+        return drop_polls(database.polls, connection, before)
 
 
 def polls(database: Database) -> set[tuple[str, datetime]]:
-    with database.read() as connection:
-        rows = connection.execute(select(store_status.c.store_id, store_status.c.timestamp_utc))
-        return {(row[0], row[1]) for row in rows}
+    return {(store, at) for store, at, _ in all_polls(database)}
 
 
 def stores(database: Database) -> dict[str, tuple[datetime, datetime]]:
@@ -115,7 +114,7 @@ def test_drop_polls_drops_whole_months(database: Database):
     }
     with database.read() as connection:
         assert oldest_poll(connection) == MARCH
-        assert read_polled_stores(connection, MARCH)["store_id"].tolist() == ["a"]
+        assert read_polled_stores(database.polls, connection, MARCH)["store_id"].tolist() == ["a"]
     months = ["store_status_2023_03", "store_status_2023_04"]
     assert partitions(database) == ([] if database.is_sqlite else months)
 
@@ -153,7 +152,7 @@ def test_drop_polls_is_rolled_back_on_error(database: Database):
 
     def fail() -> None:
         with database.data_transaction() as connection:
-            drop_polls(connection, MARCH)
+            drop_polls(database.polls, connection, MARCH)
             raise RuntimeError("late failure")
 
     with pytest.raises(RuntimeError, match="late failure"):

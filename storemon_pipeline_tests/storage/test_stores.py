@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from storemon_pipeline.evaluation.store_inputs import read_store_inputs
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.polls import upsert_polls
+from storemon_pipeline.storage.poll_store import upsert_polls
 from storemon_pipeline.storage.schema import business_hours, special_hours, store_timezone
 from storemon_pipeline.storage.stores import (
     SearchResult,
@@ -37,7 +37,7 @@ def filled(database: Database) -> Database:
         {"store_id": "str", "timestamp_utc": "datetime64[us, UTC]", "status": "str"}
     )
     with database.data_transaction() as connection:
-        upsert_polls(connection, polls)
+        upsert_polls(database.polls, connection, polls)
         for store_id, zone in [
             ("1", "Asia/Tokyo"),
             ("10", ""),
@@ -72,7 +72,7 @@ def filled(database: Database) -> Database:
 
 def find(database: Database, store_id: str) -> StoreDetails | None:
     with database.read() as connection:
-        return find_store(connection, store_id)
+        return find_store(database.polls, connection, store_id)
 
 
 def test_find_store_returns_its_details(filled: Database):

@@ -27,7 +27,7 @@ from storemon_pipeline.storage.ingest_runs import (
     ingest_failures,
     latest_success,
 )
-from storemon_pipeline.storage.polls import newest_poll, oldest_poll
+from storemon_pipeline.storage.polled_stores import newest_poll, oldest_poll
 from storemon_pipeline.storage.reports import count_reports_by_status
 from storemon_pipeline.storage.schema_version import NewerDatabaseError
 
@@ -86,8 +86,10 @@ class _DatabaseCollector(Collector):
         up = GaugeMetricFamily("storemon_database_up", "Whether the database is available.")
         now = datetime.now(UTC)
         try:
-            with self._app_state.database.read() as connection:
-                counts, newest = count_reports_by_status(connection), newest_poll(connection, now)
+            database = self._app_state.database
+            with database.read() as connection:
+                counts = count_reports_by_status(connection)
+                newest = newest_poll(database.polls, connection, now)
                 success, failures = latest_success(connection), ingest_failures(connection)
         except DATABASE_ERRORS:
             up.add_metric([], 0)

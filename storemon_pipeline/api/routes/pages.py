@@ -45,7 +45,7 @@ from storemon_pipeline.pages.reports import (
 from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page, stores_page
 from storemon_pipeline.storage.alert_outbox import read_alerts
 from storemon_pipeline.storage.ingest_runs import ingest_failures
-from storemon_pipeline.storage.polls import newest_poll
+from storemon_pipeline.storage.polled_stores import newest_poll
 from storemon_pipeline.storage.report_history import fleet_history, store_history
 from storemon_pipeline.storage.report_writer import ReportFile, is_valid_report_id
 from storemon_pipeline.storage.reports import (
@@ -210,7 +210,7 @@ def fleet(app_state: AppStateDep, request: Request) -> HTMLResponse:
     now = datetime.now(UTC)
     with app_state.database.read() as connection:
         record = latest_complete_report(connection)
-        newest = newest_poll(connection, now)
+        newest = newest_poll(app_state.database.polls, connection, now)
         quality = read_data_quality(connection)
         history = fleet_history(connection, _TREND)
         stores = count_stores(connection)
@@ -259,7 +259,7 @@ def _load_store_week(app_state: AppState, store: StoreDetails) -> tuple[StoreWee
     """Return the last week of a store, and its opening hours."""
     now = datetime.now(UTC)
     with app_state.database.read() as connection:
-        newest = newest_poll(connection, now)
+        newest = newest_poll(app_state.database.polls, connection, now)
         target = get_target(connection, store.store_id)
     if newest is None or store.first_poll_utc > newest:
         msg = f"all polls of store {store.store_id} are in the future: check its clock"

@@ -18,7 +18,7 @@ from storemon_pipeline.api.pagination import CursorQuery, Paginator
 from storemon_pipeline.api.report_submission import unanswerable
 from storemon_pipeline.evaluation.store_inputs import read_store_intervals
 from storemon_pipeline.evaluation.store_states import read_current_status
-from storemon_pipeline.storage.polls import newest_poll
+from storemon_pipeline.storage.polled_stores import newest_poll
 from storemon_pipeline.storage.reference_data import read_opening_hours
 from storemon_pipeline.storage.report_reader import read_store_rows
 from storemon_pipeline.storage.report_writer import ReportFile
@@ -60,7 +60,7 @@ def get_store_or_404(app_state: AppState, store_id: str) -> StoreDetails:
     store = None
     if re.fullmatch(STORE_ID_PATTERN, store_id):
         with app_state.database.read() as connection:
-            store = find_store(connection, store_id)
+            store = find_store(app_state.database.polls, connection, store_id)
     if store is None:
         msg = f"store {store_id} was never polled: check the id against store_status"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="unknown-store")
@@ -105,14 +105,14 @@ def _latest_metrics(app_state: AppState, store_id: str) -> models.LatestFigures 
 def _now(app_state: AppState, store: StoreDetails) -> models.StoreNow | None:
     """Return the store's status at the newest poll; None if all its polls are later."""
     with app_state.database.read() as connection:
-        newest = newest_poll(connection, datetime.now(UTC))
+        newest = newest_poll(app_state.database.polls, connection, datetime.now(UTC))
         if newest is None or store.first_poll_utc > newest:
             return None
         hours = read_opening_hours(connection, store.store_id)
     stores = pd.DataFrame({"store_id": [store.store_id], "timezone": [store.timezone]})
     as_of, no_data_after = pd.Timestamp(newest), app_state.settings.no_data_after
     current = read_current_status(
-        app_state.database, stores, hours, as_of, UptimeRules(), no_data_after
+        app_state.database.polls, stores, hours, as_of, UptimeRules(), no_data_after
     ).iloc[0]
     poll = None if pd.isna(current["poll_utc"]) else current["poll_utc"].to_pydatetime()
     return models.StoreNow(status=current["status"], as_of=newest, poll_utc=poll)

@@ -84,7 +84,7 @@ def status_intervals(
             weekly_hours.of_stores(stores), special_dates.of_stores(stores)
         )
         polls = read_polls_with_lookback(
-            storemon.database, stores, opening_hours, start, as_of, rules
+            storemon.database.polls, stores, opening_hours, start, as_of, rules
         )
         return stores, opening_hours, polls
 
@@ -137,7 +137,7 @@ def current_status_asset(
                 weekly_hours.of_stores(stores), special_dates.of_stores(stores)
             )
             yield read_current_status(
-                storemon.database, stores, opening_hours, as_of, rules, no_data_after
+                storemon.database.polls, stores, opening_hours, as_of, rules, no_data_after
             )
 
     return TableBatches(batches())

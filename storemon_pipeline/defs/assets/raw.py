@@ -147,6 +147,8 @@ def ingest(
 
 def _first_rows(storemon: StoremonResource, table_name: str) -> pd.DataFrame:
     with storemon.database.read() as connection:
+        if table_name == STORE_STATUS.table_name:
+            return storemon.database.polls.head(connection, PREVIEW_ROWS)
         query = select(database_tables.tables[table_name]).limit(PREVIEW_ROWS)
         return pd.read_sql(query, connection)
 

@@ -19,7 +19,7 @@ from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_table import run_table
 from storemon_pipeline.evaluation.poll_lookback import with_estimated_polls
-from storemon_pipeline.storage.polls import (
+from storemon_pipeline.storage.polled_stores import (
     filter_unknown_stores,
     newest_poll,
     oldest_poll,
@@ -120,7 +120,8 @@ def report_request(
         spec = ReportSpec.model_validate(config.model_dump(exclude_none=True, warnings=False))
         check_times(spec, now)
         with storemon.database.read() as connection:
-            newest, oldest = newest_poll(connection, now), oldest_poll(connection)
+            newest = newest_poll(storemon.database.polls, connection, now)
+            oldest = oldest_poll(connection)
             unknown = filter_unknown_stores(connection, spec.store_ids or ())
         if newest is None or oldest is None:
             msg = "store_status has no polls yet: run ingest_job first"
@@ -181,14 +182,17 @@ def polled_stores(
     context: dg.AssetExecutionContext, storemon: StoremonResource, report_request: ReportRequest
 ) -> pd.DataFrame:
     """Read the stores of the report."""
+    polls = storemon.database.polls
     with storemon.database.read() as connection:
-        stores = read_polled_stores(connection, report_request.as_of, report_request.store_ids)
+        stores = read_polled_stores(
+            polls, connection, report_request.as_of, report_request.store_ids
+        )
         zones, targets = read_timezones(connection), read_service_levels(connection)
     stores = stores.merge(zones, on="store_id", how="left")
     stores["timezone"] = resolve_timezones(stores["timezone_str"])
     stores = stores.merge(targets, on="store_id", how="left")
     stores["target_pct"] = stores["target_pct"].fillna(storemon.settings.target_pct)
-    stores = with_estimated_polls(storemon.database, stores, *report_request.span)
+    stores = with_estimated_polls(polls, stores, *report_request.span)
     unknown = canonical_timezones(stores["timezone_str"]).isna()
     context.log.info(
         "%s polled at or before as_of; %s without a valid time zone",

@@ -29,7 +29,7 @@ from storemon_pipeline.storage.alert_outbox import (
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import latest_ingest_id
 from storemon_pipeline.storage.ingest_runs import ingest_failures
-from storemon_pipeline.storage.polls import newest_poll
+from storemon_pipeline.storage.polled_stores import newest_poll
 from storemon_pipeline.uptime.ingest_alerts import new_ingest_alert
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.outage_alerts import new_alerts
@@ -76,7 +76,7 @@ def detect_alerts(
         The next cursor; None if there are no polls.
     """
     with database.read() as connection:
-        newest = newest_poll(connection, now)
+        newest = newest_poll(database.polls, connection, now)
         ingest_id = latest_ingest_id(connection)
         stored_alerts = latest_alerts(connection)
     if newest is None:

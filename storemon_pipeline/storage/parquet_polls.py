@@ -1,0 +1,365 @@
+"""Polls in Parquet files instead of the table ``store_status``.
+
+A batch of polls is one new file for each of its days. A correction is a row in a file of higher
+sequence. The catalogue (:mod:`.poll_catalogue`) says which files count. It is in the SQL database,
+so that files appear in the transaction of their ingest. A file that is not in the catalogue was
+left by a process that died, and :meth:`ParquetPolls.vacuum` deletes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from sqlalchemy import Connection
+from upath import UPath
+
+from storemon_pipeline.storage import poll_catalogue as catalogue
+from storemon_pipeline.storage.poll_catalogue import PollFile
+from storemon_pipeline.storage.poll_files import (
+    PollFiles,
+    instant_field,
+    plain,
+    repeats,
+    store_field,
+)
+from storemon_pipeline.storage.poll_rows import to_category
+
+if TYPE_CHECKING:
+    from storemon_pipeline.storage.database import Database
+
+MAX_FILES_PER_DAY = 8
+"""A day with more files is compacted."""
+
+GRACE = timedelta(days=1)
+"""How long a replaced file stays, for readers that have listed it, and how long a file may wait
+for the commit of its transaction."""
+
+_DAY_US = 86_400_000_000
+
+
+class ParquetPolls:
+    """The polls of a database that has only the catalogue of them.
+
+    Parameters
+    ----------
+    database : Database
+    root : UPath
+        The directory of the files.
+    """
+
+    def __init__(self, database: Database, root: UPath) -> None:
+        self._database = database
+        self._files = PollFiles(root)
+
+    def append(self, connection: Connection, rows: pa.Table) -> None:
+        """Write a file for each day of the rows, unless it only repeats what is known."""
+        day = rows["timestamp_utc"].cast(pa.int64()).to_numpy() // _DAY_US
+        order = np.argsort(day, kind="stable")
+        starts = np.flatnonzero(np.diff(day[order], prepend=day.min() - 1))
+        days = np.datetime_as_string(day[order][starts].astype("datetime64[D]")).tolist()
+        sequence = catalogue.next_sequence(connection)
+        for name, positions in zip(days, np.split(order, starts[1:]), strict=True):
+            block = plain(rows.take(pa.array(positions)))
+            file = self._files.write(name, sequence, [block])
+            known = catalogue.list_files(
+                connection,
+                catalogue.of_days([name]),
+                catalogue.of_stores(file.first_store, file.last_store),
+            )
+            new, changed = self._count_facts([*known, file]) if known else (file.rows, 0)
+            if new or changed:
+                catalogue.add_files(connection, [replace(file, new_rows=new)])
+            else:
+                self._files.delete([file.name])
+
+    def _count_facts(self, files: list[PollFile]) -> tuple[int, int]:
+        """Count the keys that only the last file has, and the statuses that it changes."""
+        last = len(files) - 1
+        new = changed = 0
+        for rows, order, source in self._files.merged(files):
+            same = repeats(rows, order)
+            active = pc.equal(rows["status"].cast(pa.string()), "active").to_numpy()[order]
+            is_last = source[order] == last
+            new += int(np.count_nonzero(is_last & ~same))
+            changed += int(np.count_nonzero(is_last & same & (active != np.roll(active, 1))))
+        return new, changed
+
+    def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the polls in ``[since, until]`` of all stores from the first to the last of some.
+
+        Returns
+        -------
+        DataFrame
+            ``store_id`` (category), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status``
+            (category); of two rows for one store and instant the later one counts.
+        """
+        if store_ids.empty:
+            return to_polls(self._files.read([]))
+        first, last = store_ids.iloc[0], store_ids.iloc[-1]
+        span = catalogue.in_span(since, until)
+        with self._database.read() as connection:
+            files = catalogue.list_files(connection, span, catalogue.of_stores(first, last))
+        within = (store_field >= first) & (store_field <= last)
+        return to_polls(self._files.read(files, within & _between(since, until)))
+
+    def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
+        """Read the polls of some stores, each in a range of its own.
+
+        Parameters
+        ----------
+        ranges : DataFrame
+            ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``, not included).
+
+        Returns
+        -------
+        DataFrame
+            As of :meth:`read`.
+        """
+        if ranges.empty:
+            return to_polls(self._files.read([]))
+        ids = ranges["store_id"]
+        since, until = ranges["since"].min(), ranges["until"].max()
+        span = catalogue.in_span(since.to_pydatetime(), until.to_pydatetime())
+        with self._database.read() as connection:
+            files = catalogue.list_files(
+                connection, span, catalogue.of_stores(ids.min(), ids.max())
+            )
+        found = to_polls(self._files.read(files, _is_one_of(ids) & _between(since, until)))
+        position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
+        at = found["timestamp_utc"].to_numpy()
+        inside = (at >= ranges["since"].to_numpy()[position]) & (
+            at < ranges["until"].to_numpy()[position]
+        )
+        matching: pd.DataFrame = found[inside].reset_index(drop=True)
+        return matching
+
+    def newest(self, connection: Connection, until: datetime) -> datetime | None:
+        """Return the instant of the newest poll at or before ``until``; None where none is."""
+        span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
+        files = catalogue.list_files(connection, span)
+        if not files:
+            return None
+        of_day = [file for file in files if file.day == files[-1].day]
+        rows = self._files.read(of_day, instant_field <= _scalar(until), ["timestamp_utc"])
+        latest: datetime | None = pc.max(rows["timestamp_utc"]).as_py()
+        return latest
+
+    def last_polls(
+        self, connection: Connection, store_ids: pd.Series, until: datetime
+    ) -> pd.Series:
+        """Return each store's newest poll at or before an instant.
+
+        Days are read from the newest to the oldest, until every store has a poll.
+
+        Returns
+        -------
+        Series of datetime64[us, UTC], indexed by store
+        """
+        span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
+        files = catalogue.list_files(connection, span)
+        return self._extremes(files[::-1], store_ids, instant_field <= _scalar(until), newest=True)
+
+    def first_polls(
+        self, connection: Connection, store_ids: pd.Series, since: datetime
+    ) -> pd.Series:
+        """Return each store's oldest poll at or after an instant, as :meth:`last_polls` does."""
+        span = catalogue.in_span(since, datetime.max.replace(tzinfo=UTC))
+        files = catalogue.list_files(connection, span)
+        return self._extremes(files, store_ids, instant_field >= _scalar(since), newest=False)
+
+    def _extremes(
+        self, files: list[PollFile], store_ids: pd.Series, where: ds.Expression, *, newest: bool
+    ) -> pd.Series:
+        """Find the outermost poll of each store in files that are ordered by day."""
+        missing = pd.Index(store_ids, dtype="str")
+        parts = [pd.Series(dtype="datetime64[us, UTC]")]
+        days = list(dict.fromkeys(file.day for file in files))
+        done, length = 0, 1
+        while done < len(days) and len(missing):
+            now = set(days[done : done + length])
+            these = [file for file in files if file.day in now]
+            columns = ["store_id", "timestamp_utc"]
+            rows = self._files.read(these, _is_one_of(missing) & where, columns)
+            at = pd.Series(
+                rows["timestamp_utc"].to_pandas().to_numpy(), dtype="datetime64[us, UTC]"
+            )
+            groups = at.groupby(rows["store_id"].cast(pa.string()).to_numpy(zero_copy_only=False))
+            part = groups.max() if newest else groups.min()
+            parts.append(part)
+            missing = missing.difference(part.index)
+            done, length = done + length, length * 4
+        found: pd.Series = pd.concat(parts)
+        return found
+
+    def estimate(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.Series:
+        """Spread the rows of some days' row groups over the stores between their bounds."""
+        with self._database.read() as connection:
+            files = catalogue.list_files(connection, catalogue.in_span(since, until))
+        days = sorted({file.day for file in files})
+        sampled_days = set(days[-2:-1] + days[len(days) // 2 : len(days) // 2 + 1]) or set(days)
+        sample = [file for file in files if file.day in sampled_days]
+        groups = [group for file in sample for group in self._files.row_groups(file)]
+        ids = store_ids.to_numpy(dtype=object)
+        bounds = np.array([group[1:] for group in groups], dtype=object).reshape(-1, 2)
+        first = np.searchsorted(ids, bounds[:, 0])
+        after = np.searchsorted(ids, bounds[:, 1], side="right")
+        rows = np.array([group.rows for group in groups], dtype=np.float64)
+        per_store = rows / np.maximum(after - first, 1)
+        change = np.zeros(len(ids) + 1)
+        np.add.at(change, first, per_store)
+        np.add.at(change, after, -per_store)
+        scale = sum(file.rows for file in files) / max(sum(file.rows for file in sample), 1)
+        estimated = np.ceil(np.cumsum(change[:-1]) * scale)
+        return pd.Series(estimated.astype(np.int64), index=store_ids.index)
+
+    def count(self, connection: Connection) -> int:
+        """Return the number of polls."""
+        return catalogue.count_rows(connection)
+
+    def count_of_store(self, connection: Connection, store_id: str) -> int:
+        """Return the number of polls of a store."""
+        files = catalogue.list_files(connection, catalogue.of_stores(store_id, store_id))
+        at = self._files.read(files, store_field == store_id, ["timestamp_utc"])["timestamp_utc"]
+        return int(pc.count_distinct(at).as_py())
+
+    def head(self, connection: Connection, rows: int) -> pd.DataFrame:
+        """Return the first rows of the newest day."""
+        files = catalogue.list_files(connection, catalogue.of_newest_day())
+        return to_polls(self._files.head(files, rows))
+
+    def remove(
+        self, connection: Connection, store_id: str, start: datetime, end: datetime
+    ) -> pd.DataFrame:
+        """Rewrite the days that have the polls."""
+        span = catalogue.in_span(start, end)
+        files = catalogue.list_files(connection, span, catalogue.of_stores(store_id, store_id))
+        these = (
+            (store_field == store_id)
+            & (instant_field >= _scalar(start))
+            & (instant_field < _scalar(end))
+        )
+        touched = [file for file in files if len(self._files.read([file], these, ["status"]))]
+        removed = to_polls(self._files.read(touched, these))
+        for day in sorted({file.day for file in touched}):
+            of_day = catalogue.list_files(connection, catalogue.of_days([day]))
+            # new rows are counted file by file: a file that repeats a removed poll is rewritten too
+            self._rewrite(connection, of_day, without=these)
+        last = removed.drop_duplicates(["timestamp_utc"], keep="last")
+        return last.sort_values("timestamp_utc", ignore_index=True)
+
+    def drop_before(self, connection: Connection, first: datetime) -> tuple[int, int]:
+        """Mark the files of earlier days as replaced."""
+        files = catalogue.list_files(connection, catalogue.before_day(first.date()))
+        catalogue.replace_files(connection, [file.name for file in files])
+        polls = sum(file.new_rows for file in files)
+        return len({file.day[:7] for file in files}), polls
+
+    def compact(self, max_files: int = MAX_FILES_PER_DAY) -> list[str]:
+        """Merge the files of each day that has too many, a transaction for each day.
+
+        Readers keep the files that they have listed, and writers append meanwhile: the merged file
+        takes the place of the ones that it was made of, below those that were appended since.
+
+        Returns
+        -------
+        list of str
+            The days that were compacted.
+        """
+        with self._database.read() as connection:
+            days = catalogue.crowded_days(connection, max_files)
+        compacted = []
+        for day in days:
+            with self._database.read() as connection:
+                files = catalogue.list_files(connection, catalogue.of_days([day]))
+            merged = self._merge(files)
+            if merged is None:
+                continue
+            with self._database.data_transaction() as connection:
+                # false where polls were removed meanwhile; the next compaction tries again
+                if catalogue.replace_files(connection, [file.name for file in files]):
+                    catalogue.add_files(connection, [merged])
+                    compacted.append(day)
+        return compacted
+
+    def vacuum(self, now: datetime) -> int:
+        """Delete the files that no reader needs and those that processes which died have left.
+
+        Returns
+        -------
+        int
+            How many files were deleted.
+        """
+        before = now - GRACE
+        with self._database.read() as connection:
+            replaced = catalogue.replaced_before(connection, before)
+            known = catalogue.known_names(connection)
+        orphans = [name for name in self._files.names_before(before) if name not in known]
+        self._files.delete([*replaced, *orphans])
+        with self._database.data_transaction() as connection:
+            catalogue.forget_files(connection, replaced)
+        return len(replaced) + len(orphans)
+
+    def _rewrite(
+        self,
+        connection: Connection,
+        files: list[PollFile],
+        *,
+        without: ds.Expression,
+    ) -> None:
+        """Replace the files of a day by one file without some rows."""
+        catalogue.replace_files(connection, [file.name for file in files])
+        if merged := self._merge(files, without=without):
+            catalogue.add_files(connection, [merged])
+
+    def _merge(
+        self, files: list[PollFile], *, without: ds.Expression | None = None
+    ) -> PollFile | None:
+        """Write the polls of files of a day to one file; None where no poll is left."""
+        blocks = self._blocks(files, without)
+        first = next(blocks, None)
+        if first is None:
+            return None
+        last = files[-1]
+        merged = self._files.write(last.day, last.sequence, chain([first], blocks))
+        return replace(merged, new_rows=merged.rows)
+
+    def _blocks(self, files: list[PollFile], without: ds.Expression | None) -> Iterator[pa.Table]:
+        for rows, order, _ in self._files.merged(files):
+            is_latest = np.append(~repeats(rows, order)[1:], True)
+            block = plain(rows.take(pa.array(order[is_latest])))
+            if without is not None:
+                block = block.filter(~without)
+            if len(block):
+                yield block
+
+
+def _scalar(instant: datetime) -> ds.Expression:
+    return ds.scalar(pa.scalar(instant, pa.timestamp("us", "UTC")))
+
+
+def _between(since: datetime, until: datetime) -> ds.Expression:
+    return (instant_field >= _scalar(since)) & (instant_field <= _scalar(until))
+
+
+def _is_one_of(store_ids: pd.Series | pd.Index) -> ds.Expression:
+    return store_field.isin(pa.array(store_ids, pa.string()))
+
+
+def to_polls(rows: pa.Table) -> pd.DataFrame:
+    """Convert rows of files to a table of polls."""
+    return pd.DataFrame(
+        {
+            "store_id": to_category(rows["store_id"]),
+            "timestamp_utc": rows["timestamp_utc"].to_pandas().astype("datetime64[us, UTC]"),
+            "status": to_category(rows["status"]),
+        }
+    )

@@ -1,0 +1,258 @@
+"""Parquet files of polls: how one is written, and how several are read as one.
+
+A file has the polls of one UTC day, sorted by store and instant, none twice. It is written once,
+under a name that no other file has, and never changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from upath import UPath
+
+from storemon_pipeline.storage.poll_catalogue import PollFile
+from storemon_pipeline.uptime.intervals import Bool, Int, StoreTimeKey
+
+ROW_GROUP_ROWS = 100_000
+"""Rows of a row group, the least that is read. A day of 14,000 stores polled hourly has four."""
+
+MERGED_ROWS = 2_000_000
+"""About how many rows are in memory while files are merged."""
+
+SCHEMA = pa.schema(
+    [
+        ("store_id", pa.string()),
+        ("timestamp_utc", pa.timestamp("us", "UTC")),
+        ("status", pa.string()),
+    ]
+)
+_TEXT = {"store_id", "status"}
+_FORMAT = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=_TEXT))
+_CREATED = "%Y%m%dT%H%M%SZ"
+store_field, instant_field = ds.field("store_id"), ds.field("timestamp_utc")
+
+
+class RowGroup(NamedTuple):
+    """The number of rows of a row group, and its first and last store."""
+
+    rows: int
+    first_store: str
+    last_store: str
+
+
+class PollFiles:
+    """The directory of all files of polls.
+
+    Parameters
+    ----------
+    root : UPath
+        On a disk or in an object store.
+    """
+
+    def __init__(self, root: UPath) -> None:
+        self._root = root
+        self._is_local = root.protocol in ("", "file", "local")
+        self._filesystem = (
+            pafs.LocalFileSystem()
+            if self._is_local
+            else pafs.PyFileSystem(pafs.FSSpecHandler(root.fs))
+        )
+
+    def write(self, day: str, sequence: int, blocks: Iterable[pa.Table]) -> PollFile:
+        """Write the polls of a day to a new file, and return what the catalogue is to say of it.
+
+        Parameters
+        ----------
+        day : str
+            ``YYYY-MM-DD``.
+        sequence : int
+        blocks : iterable of Table
+            As of :data:`SCHEMA`; together sorted by store and instant, none twice, not empty.
+        """
+        name = f"day={day}/{datetime.now(UTC).strftime(_CREATED)}-{uuid4().hex}.parquet"
+        path = self._root / name
+        if self._is_local:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        rows = 0
+        stores: list[str] = []
+        instants: list[datetime] = []
+        with path.open("wb") as file:
+            writer = pq.ParquetWriter(
+                file,
+                SCHEMA,
+                compression="zstd",
+                use_dictionary=sorted(_TEXT),
+                column_encoding={"timestamp_utc": "DELTA_BINARY_PACKED"},
+                store_schema=False,
+            )
+            with writer:
+                for block in blocks:
+                    writer.write_table(block, row_group_size=ROW_GROUP_ROWS)
+                    rows += len(block)
+                    stores += [block["store_id"][0].as_py(), block["store_id"][-1].as_py()]
+                    span = pc.min_max(block["timestamp_utc"])
+                    instants += [span["min"].as_py(), span["max"].as_py()]
+            if self._is_local:
+                file.flush()
+                os.fsync(file.fileno())
+        return PollFile(
+            name=name,
+            day=day,
+            sequence=sequence,
+            rows=rows,
+            new_rows=rows,
+            first_store=stores[0],
+            last_store=stores[-1],
+            first_poll_utc=min(instants),
+            last_poll_utc=max(instants),
+        )
+
+    def read(
+        self,
+        files: Sequence[PollFile],
+        where: ds.Expression | None = None,
+        columns: Sequence[str] = SCHEMA.names,
+    ) -> pa.Table:
+        """Read the rows of files that match, file after file, from the row groups that may match.
+
+        Returns
+        -------
+        Table
+            Text is dictionary-encoded.
+        """
+        if not files:
+            return _encoded_schema(columns).empty_table()
+        return self._dataset(files).to_table(columns=list(columns), filter=where)
+
+    def _dataset(self, files: Sequence[PollFile]) -> ds.Dataset:
+        return ds.dataset(
+            [self._path(file.name) for file in files],
+            schema=_encoded_schema(SCHEMA.names),
+            format=_FORMAT,
+            filesystem=self._filesystem,
+        )
+
+    def head(self, files: Sequence[PollFile], rows: int) -> pa.Table:
+        """Read the first rows of files."""
+        if not files:
+            return _encoded_schema(SCHEMA.names).empty_table()
+        return self._dataset(files).head(rows)
+
+    def row_groups(self, file: PollFile) -> Iterator[RowGroup]:
+        """Yield the number of rows and the bounds of each row group, from the footer."""
+        metadata = pq.read_metadata(self._path(file.name), filesystem=self._filesystem)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            bounds = group.column(0).statistics
+            yield RowGroup(group.num_rows, bounds.min, bounds.max)
+
+    def merged(self, files: Sequence[PollFile]) -> Iterator[tuple[pa.Table, Int, Int]]:
+        """Read files as one, range after range of stores, each of about :data:`MERGED_ROWS` rows.
+
+        Parameters
+        ----------
+        files : sequence of PollFile
+            In the order in which their rows count.
+
+        Yields
+        ------
+        rows : Table
+            The rows of all files for some stores.
+        order : int64 array, shape (rows,)
+            Positions by store and instant, and of one store and instant in the order of the files.
+        file : int64 array, shape (rows,)
+            For each row, the position of its file in ``files``.
+        """
+        for where in self._store_ranges(files):
+            parts = [self.read([file], where) for file in files]
+            source = np.repeat(np.arange(len(files)), [len(part) for part in parts])
+            rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+            if len(rows):
+                yield rows, _order(rows), source
+
+    def _store_ranges(self, files: Sequence[PollFile]) -> list[ds.Expression | None]:
+        ranges = -(-sum(file.rows for file in files) // MERGED_ROWS)
+        if ranges <= 1:
+            return [None]
+        largest = max(files, key=lambda file: file.rows)
+        firsts = [group.first_store for group in self.row_groups(largest)]
+        step = max(1, len(firsts) // ranges)
+        bounds = sorted(set(firsts[step::step]))
+        if not bounds:
+            return [None]
+        between = [(store_field >= low) & (store_field < high) for low, high in pairwise(bounds)]
+        return [store_field < bounds[0], *between, store_field >= bounds[-1]]
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files; one that does not exist is no error."""
+        for name in names:
+            (self._root / name).unlink(missing_ok=True)
+
+    def names_before(self, before: datetime) -> Iterator[str]:
+        """Yield the names of the files in the directory that were created before an instant."""
+        if not self._root.is_dir():
+            return
+        for folder in self._root.glob("day=*"):
+            for path in folder.glob("*.parquet"):
+                if _created_at(path.name) < before:
+                    yield f"{folder.name}/{path.name}"
+
+    def _path(self, name: str) -> str:
+        return (self._root / name).path
+
+
+def _created_at(name: str) -> datetime:
+    return datetime.strptime(name.partition("-")[0], _CREATED).replace(tzinfo=UTC)
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """Decode the text of a table, so that a file has only the dictionary of its own rows."""
+    return pa.table([rows[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def repeats(rows: pa.Table, order: Int) -> Bool:
+    """For sorted rows, whether each has the store and the instant of the one before."""
+    code = _codes(rows)[order]
+    at = rows["timestamp_utc"].cast(pa.int64()).to_numpy()[order]
+    same = np.zeros(len(order), dtype=bool)
+    same[1:] = (code[1:] == code[:-1]) & (at[1:] == at[:-1])
+    return same
+
+
+def _codes(rows: pa.Table) -> Int:
+    """Return the rank of each row's store among the stores of the rows."""
+    encoded = rows["store_id"].combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    names = encoded.dictionary.to_numpy(zero_copy_only=False)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(names)] = np.arange(len(names))
+    codes: Int = rank[encoded.indices.to_numpy()]
+    return codes
+
+
+def _order(rows: pa.Table) -> Int:
+    code = _codes(rows)
+    at = rows["timestamp_utc"].cast(pa.int64()).to_numpy()
+    key = StoreTimeKey(int(at.min()), int(at.max()), int(code.max()) + 1)
+    # stable: sorted runs are merged, and of equal keys the later file stays behind the earlier one
+    order: Int = np.argsort(key.encode(code, at), kind="stable")
+    return order
+
+
+def _encoded_schema(columns: Sequence[str]) -> pa.Schema:
+    encoded = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [(name, encoded if name in _TEXT else SCHEMA.field(name).type) for name in columns]
+    )
