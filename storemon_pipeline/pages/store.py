@@ -92,8 +92,8 @@ def store_page(
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
     """
-    days = local_days(week.time.line.start, week.time.line.end, store.timezone)
-    first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
+    days = local_days(week.time.key.start, week.time.key.end, store.timezone)
+    first_day = pd.Timestamp(week.time.key.start, unit="us", tz="UTC").tz_convert(store.timezone)
     special, more_dates = special_dates(store.hours, first_day.date(), MOST_DATES)
     by_hour = week.results.by_hour
     open_minutes, downtime_minutes = np.zeros((7, 24)), np.zeros((7, 24))
@@ -158,7 +158,7 @@ def _since_text(week: StoreWeek, now: CurrentStatus, timezone: str) -> str:
     if last["state"] != _TIMELINE_STATES[now]:
         # it opened, closed or recovered exactly at as_of
         return f"since {format_local_time(week.request.as_of, timezone)} local time"
-    if last["start"] == week.time.line.start:
+    if last["start"] == week.time.key.start:
         return "for the whole last week"
     since = pd.Timestamp(last["start"], unit="us", tz="UTC")
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE

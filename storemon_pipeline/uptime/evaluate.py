@@ -44,19 +44,19 @@ class StoreIntervals:
 
     Attributes
     ----------
-    line : StoreTimeKey
+    key : StoreTimeKey
         Covers the span.
     open : Intervals
     status : StatusIntervals
     """
 
-    line: StoreTimeKey
+    key: StoreTimeKey
     open: Intervals
     status: StatusIntervals
 
     def observed(self) -> ObservedTime:
         """Intersect status intervals with open time."""
-        return observe_open_time(self.open, self.status, self.line)
+        return observe_open_time(self.open, self.status, self.key)
 
     def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Convert to tables like ``open_hours`` and ``status_intervals``."""
@@ -113,12 +113,12 @@ def evaluate_intervals(
         Start and end; UTC.
     rules : UptimeRules
     """
-    line = span_key(span, len(stores))
+    key = span_key(span, len(stores))
     schedule = OpeningSchedule(stores, hours, rules)
-    is_open = schedule.intervals(line.start, line.end)
-    known_polls = sorted_polls(polls, stores, line.end)
-    status = interpolate_polls(known_polls, is_open, schedule, line, rules)
-    return StoreIntervals(line, is_open, status)
+    is_open = schedule.intervals(key.start, key.end)
+    known_polls = sorted_polls(polls, stores, key.end)
+    status = interpolate_polls(known_polls, is_open, schedule, key, rules)
+    return StoreIntervals(key, is_open, status)
 
 
 def evaluate(
