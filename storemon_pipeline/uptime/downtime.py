@@ -21,7 +21,7 @@ from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enu
 from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import DAY, HOUR
-from storemon_pipeline.uptime.utc_offsets import UtcOffsets
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 
 _MINUTE = HOUR // 60
 _HOURS_OF_WEEK = 7 * 24
@@ -30,8 +30,8 @@ _MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
 
 
 def _clocks(stores: pd.DataFrame, start: int, end: int) -> tuple[UtcOffsets, Int]:
-    zone, zones = pd.factorize(stores["timezone"])
-    return UtcOffsets([str(name) for name in zones], start, end), zone
+    zone, zones = factorize_zones(stores["timezone"])
+    return UtcOffsets(zones, start, end), zone
 
 
 def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
