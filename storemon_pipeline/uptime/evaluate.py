@@ -16,7 +16,7 @@ from storemon_pipeline.uptime.conversions import (
     intervals_to_frame,
     span_key,
 )
-from storemon_pipeline.uptime.current_status import current_status
+from storemon_pipeline.uptime.current_status import status_at
 from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
 from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
 from storemon_pipeline.uptime.metrics import (
@@ -30,6 +30,7 @@ from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.slo import service_levels
 from storemon_pipeline.uptime.status_intervals import (
+    Polls,
     StatusIntervals,
     frame_to_status,
     interpolate_polls,
@@ -115,10 +116,14 @@ def evaluate_intervals(
     """
     key = span_key(span, len(stores))
     schedule = OpeningSchedule(stores, hours, rules)
+    return _intervals(sorted_polls(polls, stores, key.end), schedule, key, rules)
+
+
+def _intervals(
+    polls: Polls, schedule: OpeningSchedule, key: StoreTimeKey, rules: UptimeRules
+) -> StoreIntervals:
     is_open = schedule.intervals(key.start, key.end)
-    known_polls = sorted_polls(polls, stores, key.end)
-    status = interpolate_polls(known_polls, is_open, schedule, key, rules)
-    return StoreIntervals(key, is_open, status)
+    return StoreIntervals(key, is_open, interpolate_polls(polls, is_open, schedule, key, rules))
 
 
 def evaluate(
@@ -140,9 +145,12 @@ def evaluate(
     no_data_after : timedelta
         As for :func:`~storemon_pipeline.uptime.current_status.current_status`.
     """
-    rules, as_of = request.rules, pd.Timestamp(request.as_of)
-    time = evaluate_intervals(stores, hours, polls, request.span, rules).observed()
-    current = current_status(stores, polls, hours, as_of, rules, no_data_after)
+    rules, key = request.rules, span_key(request.span, len(stores))
+    schedule = OpeningSchedule(stores, hours, rules)
+    known_polls = sorted_polls(polls, stores, key.end)
+    time = _intervals(known_polls, schedule, key, rules).observed()
+    # the span ends at as_of
+    current = status_at(key.end, known_polls, schedule, stores, rules, no_data_after)
     return time, _results(stores, time, current, request)
 
 
