@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.charts.heat_map import heat_map
+from storemon_pipeline.pages.charts.store_timeline import store_timeline
+from storemon_pipeline.pages.charts.uptime_trend import uptime_trend
 from storemon_pipeline.pages.formatting import (
     format_budget,
     format_duration,
@@ -117,12 +119,12 @@ def store_page(
         alerts=[
             (alert, format_local_time(alert.down_since, store.timezone)) for alert in store.alerts
         ],
-        timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
+        timeline=store_timeline(timeline(week.time, store.timezone), store.timezone),
         clock_change_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
         event_count=len(week.results.events),
-        heat_map=charts.heat_map(open_minutes, downtime_minutes, subject="last week"),
-        trend=charts.trend(history),
+        heat_map=heat_map(open_minutes, downtime_minutes, subject="last week"),
+        trend=uptime_trend(history),
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from storemon_pipeline.pages.charts import store_timeline
+from storemon_pipeline.pages.charts.store_timeline import store_timeline
 from storemon_pipeline.pages.timeline import local_days, store_states_over_time, timeline
 from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
