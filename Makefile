@@ -49,7 +49,7 @@ test: lint  ## lint, types, tests, coverage
 .PHONY: test-fast
 test-fast: $(INSTALLED)  ## tests that need no server, browser or process; a minute
 	$(PYTEST) --hypothesis-profile=fast -m 'not slow and not process' storemon_pipeline \
-		$(addprefix storemon_pipeline_tests/,uptime ingestion storage pages)
+		$(addprefix storemon_pipeline_tests/,uptime evaluation ingestion storage pages)
 
 .PHONY: bench
 bench: $(INSTALLED)  ## compare with other programs; takes twenty minutes

@@ -10,7 +10,7 @@ from anyio import CapacityLimiter, to_thread
 
 from storemon_pipeline.api.database_errors import DATABASE_ERRORS
 from storemon_pipeline.api.dependencies import AppState
-from storemon_pipeline.storage.heartbeats import expire_stale_reports, stale_heartbeats
+from storemon_pipeline.evaluation.stale_runs import expire_stale_reports, read_stale_runs
 
 INTERVAL_SECONDS = 15
 
@@ -29,7 +29,7 @@ def _expire(app_state: AppState) -> None:
     now = datetime.now(UTC)
     try:
         with app_state.database.read() as connection:
-            if not stale_heartbeats(connection, now):
+            if not read_stale_runs(connection, now):
                 return
         with app_state.database.registry_transaction() as connection:
             expired = expire_stale_reports(connection, now)

@@ -19,8 +19,8 @@ from storemon_pipeline.api.dependencies import AppState
 from storemon_pipeline.api.errors import ErrorDetail, ProblemError, no_polls_yet
 from storemon_pipeline.clients.bulkhead import BulkheadFullError
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, LaunchRejectedError
+from storemon_pipeline.evaluation.stale_runs import expire_stale_reports
 from storemon_pipeline.runs import REPORT_JOB, report_run_config, report_run_tags
-from storemon_pipeline.storage.heartbeats import expire_stale_reports
 from storemon_pipeline.storage.polled_stores import filter_unknown_stores, oldest_poll
 from storemon_pipeline.storage.report_requests import (
     IdempotencyKeyReusedError,

@@ -192,6 +192,3 @@ def _warning(name: str, asset: str, problem: str, success: str) -> dg.AssetCheck
         severity=dg.AssetCheckSeverity.WARN,
         description=problem or success,
     )
-
-
-CHECKS = [table_checks]

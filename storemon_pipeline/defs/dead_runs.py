@@ -11,13 +11,13 @@ from datetime import datetime
 import dagster as dg
 
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.storage.heartbeats import (
+from storemon_pipeline.evaluation.stale_runs import (
     HEARTBEAT_INTERVAL,
     PROCESS_DIED,
-    delete_heartbeats,
     expire_stale_reports,
-    stale_heartbeats,
+    read_stale_runs,
 )
+from storemon_pipeline.storage.heartbeats import delete_heartbeats
 from storemon_pipeline.storage.report_writer import drop_parts
 from storemon_pipeline.storage.reports import CANCELED, find_report
 
@@ -94,7 +94,7 @@ def end_dead_runs(
     stored = json.loads(cursor) if cursor else {}
     before = {run_id: Suspect(**suspect) for run_id, suspect in stored.items()}
     with storemon.database.read() as connection:
-        stale = stale_heartbeats(connection, now)
+        stale = read_stale_runs(connection, now)
     suspects, dead = dead_runs(stale, before, now)
     if dead:
         with storemon.database.registry_transaction() as connection:

@@ -15,5 +15,3 @@ hourly_report_schedule = dg.ScheduleDefinition(
     description="Ingests and reports five minutes past every hour. Stopped by default.",
 )
 """Stopped by default: meant for data directories that receive files every hour."""
-
-SCHEDULES = [hourly_report_schedule]

@@ -1,6 +1,6 @@
 """HTML pages and charts: tables in, HTML out, without database, Dagster or web framework.
 
-:mod:`.timeline` splits the time of a store into days. :mod:`.charts` defines the charts and
+:mod:`.timeline` splits the time of a store into days. :mod:`.charts` has a module per chart, and
 :mod:`.vega` renders them. :mod:`.report`, :mod:`.reports` and :mod:`.store` build the pages with
 :mod:`.rendering`. Each page is one self-contained file: style, script and charts are inline.
 """

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.charts.heat_map import heat_map
+from storemon_pipeline.pages.charts.stores_down import stores_down
+from storemon_pipeline.pages.charts.uptime_distribution import uptime_distribution
 from storemon_pipeline.pages.formatting import format_utc, window_label
 from storemon_pipeline.pages.quality_notices import DataQuality, quality_notices
 from storemon_pipeline.pages.rendering import Notice, WindowFigures, render
@@ -37,18 +39,18 @@ class ReportCharts:
         """Return the distribution of uptime in the widest window."""
         widest = self._fleet.widest_window
         uptime_pct = pd.concat([table[f"uptime_pct_{widest}"] for table in self._fleet.metrics])
-        return charts.uptime_distribution(uptime_pct, window_label(widest))
+        return uptime_distribution(uptime_pct, window_label(widest))
 
     @cached_property
     def stores_down(self) -> Chart:
         """Return the number of stores down at once, over time."""
         events = pd.concat(self._fleet.events, ignore_index=True)
-        return charts.stores_down(events, self._fleet.span)
+        return stores_down(events, self._fleet.span)
 
     @cached_property
     def heat_map(self) -> Chart:
         """Return the share of downtime by weekday and hour."""
-        return charts.heat_map(
+        return heat_map(
             self._fleet.open_minutes, self._fleet.downtime_minutes, subject="by weekday and hour"
         )
 

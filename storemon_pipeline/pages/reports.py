@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.charts.uptime_trend import uptime_trend
 from storemon_pipeline.pages.formatting import format_duration, format_utc, window_label
 from storemon_pipeline.pages.quality_notices import DataQuality, quality_notices
 from storemon_pipeline.pages.rendering import Notice, PageContext, extract_main, link_stores, render
@@ -178,7 +178,7 @@ def fleet_page(
         title="Fleet",
         report_id=report_id,
         notices=notices,
-        trend=charts.trend(history),
+        trend=uptime_trend(history),
         # one level below the heading of this page
         content=link_stores(extract_main(report_html).replace("h1>", "h2>"), frame.root)
         if report_html

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.charts.heat_map import heat_map
+from storemon_pipeline.pages.charts.store_timeline import store_timeline
+from storemon_pipeline.pages.charts.uptime_trend import uptime_trend
 from storemon_pipeline.pages.formatting import (
     format_budget,
     format_duration,
@@ -92,8 +94,8 @@ def store_page(
     history : DataFrame
         ``as_of``, ``uptime_pct`` of past reports, oldest first.
     """
-    days = local_days(week.time.line.start, week.time.line.end, store.timezone)
-    first_day = pd.Timestamp(week.time.line.start, unit="us", tz="UTC").tz_convert(store.timezone)
+    days = local_days(week.time.key.start, week.time.key.end, store.timezone)
+    first_day = pd.Timestamp(week.time.key.start, unit="us", tz="UTC").tz_convert(store.timezone)
     special, more_dates = special_dates(store.hours, first_day.date(), MOST_DATES)
     by_hour = week.results.by_hour
     open_minutes, downtime_minutes = np.zeros((7, 24)), np.zeros((7, 24))
@@ -117,12 +119,12 @@ def store_page(
         alerts=[
             (alert, format_local_time(alert.down_since, store.timezone)) for alert in store.alerts
         ],
-        timeline=charts.store_timeline(timeline(week.time, store.timezone), store.timezone),
+        timeline=store_timeline(timeline(week.time, store.timezone), store.timezone),
         clock_change_days=days[days["hours"] != _HOURS_A_DAY].to_dict("records"),
         events=_events(week.results.events),
         event_count=len(week.results.events),
-        heat_map=charts.heat_map(open_minutes, downtime_minutes, subject="last week"),
-        trend=charts.trend(history),
+        heat_map=heat_map(open_minutes, downtime_minutes, subject="last week"),
+        trend=uptime_trend(history),
     )
 
 
@@ -158,7 +160,7 @@ def _since_text(week: StoreWeek, now: CurrentStatus, timezone: str) -> str:
     if last["state"] != _TIMELINE_STATES[now]:
         # it opened, closed or recovered exactly at as_of
         return f"since {format_local_time(week.request.as_of, timezone)} local time"
-    if last["start"] == week.time.line.start:
+    if last["start"] == week.time.key.start:
         return "for the whole last week"
     since = pd.Timestamp(last["start"], unit="us", tz="UTC")
     minutes = (last["end"] - last["start"]) / _MICROSECONDS_A_MINUTE

@@ -38,7 +38,7 @@ def store_states_over_time(time: ObservedTime) -> pd.DataFrame:
         *_subtract(time.open, observed["start"].to_numpy(), observed["end"].to_numpy()), UNOBSERVED
     )
     open_time = pd.concat([observed, unobserved]).sort_values("start", ignore_index=True)
-    span = Intervals(np.zeros(1, np.int64), np.array([time.line.start]), np.array([time.line.end]))
+    span = Intervals(np.zeros(1, np.int64), np.array([time.key.start]), np.array([time.key.end]))
     closed = _sorted(*_subtract(span, time.open.start, time.open.end), CLOSED)
     return pd.concat([open_time, closed]).sort_values("start", ignore_index=True)
 
@@ -105,7 +105,7 @@ def timeline(time: ObservedTime, timezone: str) -> pd.DataFrame:
         ``start_utc``, ``end_utc``; sorted.
     """
     states = store_states_over_time(time)
-    days = local_days(time.line.start, time.line.end, timezone)
+    days = local_days(time.key.start, time.key.end, timezone)
     begins = days["start"].to_numpy()
     start, end = states["start"].to_numpy(), states["end"].to_numpy()
     first = np.searchsorted(begins, start, side="right") - 1

@@ -1,8 +1,8 @@
 """Storage: database tables on PostgreSQL or SQLite, and the files of reports.
 
 This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean,
-:mod:`storemon_pipeline.evaluation` which to drop, and :mod:`storemon_pipeline.ingestion` which are
-valid.
+:mod:`storemon_pipeline.evaluation` which to drop and which runs to expire, and
+:mod:`storemon_pipeline.ingestion` which rows are valid.
 
 =============================  =================================================================
 :mod:`.schema`                 declarations of all tables; :mod:`.schema_version` migrates them

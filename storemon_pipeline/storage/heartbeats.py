@@ -1,26 +1,18 @@
-"""Heartbeats of runs (table ``run_heartbeat``), and expiry of runs whose process has died.
+"""Heartbeats of runs (table ``run_heartbeat``).
 
 The process of a run updates its row every few seconds and deletes it at the end. If it is killed,
-the row becomes stale, and the run's report and ingest are marked as Failed.
+the row stays, and :mod:`storemon_pipeline.evaluation.stale_runs` finds it to be stale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
-from storemon_pipeline.storage.ingest_runs import finish_ingest_run
-from storemon_pipeline.storage.reports import RUNNING, fail_report
+from storemon_pipeline.storage.reports import RUNNING
 from storemon_pipeline.storage.schema import ingest_run, report, run_heartbeat
-
-HEARTBEAT_INTERVAL = timedelta(seconds=10)
-STALE_AFTER = timedelta(minutes=1)
-
-PROCESS_DIED = (
-    "the run's process has died: no heartbeat for a minute. It was killed, or its machine went down"
-)
 
 _beat = run_heartbeat.c
 
@@ -51,44 +43,7 @@ def delete_heartbeats(connection: Connection, run_ids: Collection[str]) -> None:
     connection.execute(delete(run_heartbeat).where(_beat.run_id.in_(run_ids)))
 
 
-def stale_heartbeats(connection: Connection, now: datetime) -> dict[str, datetime]:
-    """Return the runs without a heartbeat for a minute, with the time of the last one."""
-    query = select(_beat.run_id, _beat.beat_at).where(_beat.beat_at < now - STALE_AFTER)
+def read_heartbeats(connection: Connection) -> dict[str, datetime]:
+    """Return the time of the last heartbeat of each run."""
+    query = select(_beat.run_id, _beat.beat_at)
     return {run_id: beat_at for run_id, beat_at in connection.execute(query)}  # noqa: C416 - a row is not a tuple
-
-
-def expire_stale_reports(
-    connection: Connection, now: datetime, run_ids: Collection[str] | None = None
-) -> list[str]:
-    """Mark reports and ingests as Failed that are Running in a process that has died.
-
-    A Complete report stays Complete. A process that was only suspended may complete its report
-    later.
-
-    Parameters
-    ----------
-    connection : Connection
-        Of :meth:`~storemon_pipeline.storage.database.Database.registry_transaction`.
-    now : datetime
-    run_ids : collection of str, optional
-        Only these runs.
-
-    Returns
-    -------
-    list of str
-        The runs whose reports were marked.
-    """
-    stale = [
-        run_id
-        for run_id in stale_heartbeats(connection, now)
-        if run_ids is None or run_id in run_ids
-    ]
-    if not stale:
-        return []
-    running = select(report.c.run_id).where(report.c.run_id.in_(stale), report.c.status == RUNNING)
-    expired = list(connection.execute(running).scalars())
-    for run_id in expired:
-        fail_report(connection, run_id, error=PROCESS_DIED, failed_at=now)
-    for run_id in stale:
-        finish_ingest_run(connection, run_id, now, error=PROCESS_DIED)
-    return expired

@@ -1,7 +1,7 @@
 """Metrics of past reports, for trends and comparisons.
 
 Only complete reports of all stores are stored, since only these are comparable. The metrics are
-exact, in microseconds.
+exact, in microseconds; :mod:`storemon_pipeline.uptime.past_reports` derives the figures.
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ from storemon_pipeline.storage import bulk_load
 from storemon_pipeline.storage.reports import AS_OF_IN_PAST
 from storemon_pipeline.storage.schema import fleet_figure, fleet_hour, report, report_figure
 from storemon_pipeline.uptime.fleet import FleetSummary
-from storemon_pipeline.uptime.metrics import percentage, round_to_hundredths
-from storemon_pipeline.uptime.rules import HOUR
+from storemon_pipeline.uptime.past_reports import METRICS
 from storemon_pipeline.uptime.windows import Window
-
-METRICS = ("uptime", "downtime", "unobserved")
 
 
 def save_metrics(connection: Connection, run_id: str, fleet: FleetSummary) -> None:
@@ -76,10 +73,10 @@ def _rows(report_id: str, window: str, store_id: pd.Series, exact: pd.DataFrame)
     )
 
 
-def store_history(
+def read_store_metrics(
     connection: Connection, store_id: str, window: str, limit: int = 100
 ) -> pd.DataFrame:
-    """Return the metrics of a store in the newest reports of all stores.
+    """Read the metrics of a store in the newest reports of all stores.
 
     Parameters
     ----------
@@ -94,19 +91,18 @@ def store_history(
     -------
     DataFrame
         ``report_id``, ``as_of`` (``datetime64[us, UTC]``), ``start`` (text, start of a range; else
-        None), ``uptime_pct`` (float64, NaN where nothing was observed), ``uptime_hours``,
-        ``downtime_hours``, ``unobserved_hours`` (float64, two decimals), oldest first.
+        None), ``uptime``, ``downtime``, ``unobserved`` (int64, microseconds), oldest first.
     """
-    query = _history(report_figure, window).where(report_figure.c.store_id == store_id)
+    query = _newest_reports(report_figure, window).where(report_figure.c.store_id == store_id)
     return _to_frame(connection, query, limit)
 
 
-def fleet_history(connection: Connection, window: str, limit: int = 100) -> pd.DataFrame:
-    """Return the metrics of the fleet in the newest reports, as :func:`store_history` does."""
-    return _to_frame(connection, _history(fleet_figure, window), limit)
+def read_fleet_metrics(connection: Connection, window: str, limit: int = 100) -> pd.DataFrame:
+    """Read the metrics of the fleet in the newest reports, as :func:`read_store_metrics` does."""
+    return _to_frame(connection, _newest_reports(fleet_figure, window), limit)
 
 
-def _history(table: Table, window: str) -> Select[tuple[object, ...]]:
+def _newest_reports(table: Table, window: str) -> Select[tuple[object, ...]]:
     figures = [table.c[figure] for figure in METRICS]
     # ranges may differ in length, so their start is needed to tell them apart
     is_range = window == Window.RANGE.suffix
@@ -125,17 +121,9 @@ def _to_frame(
 ) -> pd.DataFrame:
     newest_first = connection.execute(query.limit(limit)).all()
     rows = pd.DataFrame(newest_first[::-1], columns=["report_id", "as_of", "start", *METRICS])
-    exact = {figure: rows[figure].to_numpy(np.int64) for figure in METRICS}
-    columns = {
-        "report_id": rows["report_id"].astype("str"),
-        "as_of": pd.to_datetime(rows["as_of"], utc=True).astype("datetime64[us, UTC]"),
-        "start": rows["start"].astype(object),
-        "uptime_pct": percentage(exact["uptime"], exact["uptime"] + exact["downtime"]),
-    }
-    return pd.DataFrame(
-        columns
-        | {f"{figure}_hours": round_to_hundredths(exact[figure], HOUR) / 100 for figure in METRICS}
-    )
+    rows["as_of"] = pd.to_datetime(rows["as_of"], utc=True)
+    types = {"report_id": "str", "as_of": "datetime64[us, UTC]", "start": "object"}
+    return rows.astype(types | dict.fromkeys(METRICS, "int64"))
 
 
 def stored_windows(connection: Connection, report_id: str) -> list[str]:
@@ -145,51 +133,30 @@ def stored_windows(connection: Connection, report_id: str) -> list[str]:
     return list(connection.execute(query.order_by(table.window_name)).scalars())
 
 
-def read_comparison(connection: Connection, a: str, b: str, window: str) -> pd.DataFrame:
-    """Compare the uptime of each store in two reports.
-
-    Parameters
-    ----------
-    connection : Connection
-    a, b : str
-        The reports' ids.
-    window : str
-        Suffix of the report's columns.
+def read_report_metrics(connection: Connection, report_id: str, window: str) -> pd.DataFrame:
+    """Read the metrics of each store in a report.
 
     Returns
     -------
     DataFrame
-        ``store_id``, ``uptime_pct_a``, ``uptime_pct_b``, ``change`` (b - a, percentage points, two
-        decimals): one row per store of either report, the largest decrease first. NaN, and last,
-        if a report lacks the store or observed nothing.
+        ``store_id``, ``uptime``, ``downtime`` (int64, microseconds), unordered.
     """
-    of_a, of_b = (_uptime_pct(connection, report_id, window) for report_id in (a, b))
-    both = of_a.merge(of_b, on="store_id", how="outer", suffixes=("_a", "_b"))
-    both["change"] = (both["uptime_pct_b"] - both["uptime_pct_a"]).round(2)
-    return both.sort_values(["change", "store_id"], ignore_index=True)
-
-
-def _uptime_pct(connection: Connection, report_id: str, window: str) -> pd.DataFrame:
     table = report_figure.c
     query = select(table.store_id, table.uptime, table.downtime).where(
         table.report_id == report_id, table.window_name == window
     )
-    rows = pd.DataFrame(connection.execute(query).all(), columns=["store_id", "uptime", "downtime"])
-    up, down = (rows[figure].to_numpy(np.int64) for figure in ("uptime", "downtime"))
-    return pd.DataFrame(
-        {"store_id": rows["store_id"].astype("str"), "uptime_pct": percentage(up, up + down)}
-    )
+    types = {"store_id": "str", "uptime": "int64", "downtime": "int64"}
+    return pd.DataFrame(connection.execute(query).all(), columns=list(types)).astype(types)
 
 
-def fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
-    """Return open time and downtime of the fleet by local hour, for a report.
+def read_fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
+    """Read open time and downtime of the fleet by local hour, for a report.
 
     Returns
     -------
     DataFrame
         ``day_of_week`` (int64, 0 = Monday), ``hour`` (int64), ``open_minutes``,
-        ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): one row per hour with open
-        time, sorted.
+        ``downtime_minutes`` (float64): one row per hour with open time, sorted.
     """
     table = fleet_hour.c
     query = (
@@ -203,6 +170,4 @@ def fleet_by_hour(connection: Connection, report_id: str) -> pd.DataFrame:
         "open_minutes": "float64",
         "downtime_minutes": "float64",
     }
-    hours = pd.DataFrame(connection.execute(query).all(), columns=list(types)).astype(types)
-    hours["downtime_pct"] = 100 * hours["downtime_minutes"] / hours["open_minutes"]
-    return hours.round(2)
+    return pd.DataFrame(connection.execute(query).all(), columns=list(types)).astype(types)

@@ -6,7 +6,7 @@ same report, unless it is Complete: a Complete report never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,6 +115,12 @@ def cancel_report(connection: Connection, run_id: str, *, canceled_at: datetime)
         .where(report.c.run_id == run_id, report.c.status.in_(IN_PROGRESS))
         .values(status=CANCELED, finished_at=canceled_at)
     )
+
+
+def running_reports(connection: Connection, run_ids: Collection[str]) -> list[str]:
+    """Return those of some runs whose reports are Running."""
+    query = select(report.c.run_id).where(report.c.run_id.in_(run_ids), report.c.status == RUNNING)
+    return list(connection.execute(query).scalars())
 
 
 def runs_in_progress(connection: Connection) -> list[str]:

@@ -14,6 +14,7 @@ the clock, and needs only numpy, pandas, pydantic, tzdata and tzlocal. The stage
 :mod:`.slo`                    service levels: SLO targets, error budgets, MTTR, MTBF
 :mod:`.current_status`         the status of each store at as_of
 :mod:`.fleet`                  results of a batch of stores, and of the fleet
+:mod:`.past_reports`           histories and comparisons of past reports
 :mod:`.assumptions`            stores for which rule 3 makes an assumption
 :mod:`.outage_alerts`          which alerts are due; :mod:`.ingest_alerts`, :mod:`.alert_record`
 :mod:`.batches`                batches of stores of bounded size

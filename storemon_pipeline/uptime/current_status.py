@@ -15,7 +15,7 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import to_microsecond, to_timestamps
 from storemon_pipeline.uptime.opening_hours import OpeningHours, OpeningSchedule
 from storemon_pipeline.uptime.rules import UptimeRules
-from storemon_pipeline.uptime.status_intervals import latest_counted_polls, sorted_polls
+from storemon_pipeline.uptime.status_intervals import Polls, latest_counted_polls, sorted_polls
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -69,10 +69,34 @@ def current_status(
         NaT.
     """
     instant = to_microsecond(as_of)
-    oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND
-    recent = sorted_polls(polls, stores, instant)
-    recent = recent.take(recent.at >= oldest)
+    known_polls = sorted_polls(polls, stores, instant)
     schedule = OpeningSchedule(stores, hours, rules)
+    return status_at(instant, known_polls, schedule, stores, rules, no_data_after)
+
+
+def status_at(
+    instant: int,
+    polls: Polls,
+    schedule: OpeningSchedule,
+    stores: pd.DataFrame,
+    rules: UptimeRules,
+    no_data_after: timedelta,
+) -> pd.DataFrame:
+    """Determine the status of each store at an instant, as :func:`current_status` does.
+
+    Parameters
+    ----------
+    instant : int
+        Microseconds since 1970-01-01 UTC.
+    polls : Polls
+        At or before the instant.
+    schedule : OpeningSchedule
+        Of the same stores.
+    stores, rules, no_data_after
+        As for :func:`current_status`.
+    """
+    oldest = instant - max_poll_age(rules, no_data_after) // _MICROSECOND
+    recent = polls.take(polls.at >= oldest)
     is_open = schedule.is_open(np.arange(len(stores)), np.full(len(stores), instant))
     newest = recent.take(latest_counted_polls(recent, schedule, rules))
     newest = newest.take(is_open[newest.code])

@@ -21,7 +21,7 @@ from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enu
 from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import DAY, HOUR
-from storemon_pipeline.uptime.utc_offsets import UtcOffsets
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 
 _MINUTE = HOUR // 60
 _HOURS_OF_WEEK = 7 * 24
@@ -30,8 +30,8 @@ _MONDAY = 3 * DAY  # 1970-01-01 was a Thursday, three days after a Monday
 
 
 def _clocks(stores: pd.DataFrame, start: int, end: int) -> tuple[UtcOffsets, Int]:
-    zone, zones = pd.factorize(stores["timezone"])
-    return UtcOffsets([str(name) for name in zones], start, end), zone
+    zone, zones = factorize_zones(stores["timezone"])
+    return UtcOffsets(zones, start, end), zone
 
 
 def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.DataFrame) -> Intervals:
@@ -39,14 +39,14 @@ def _clip_to_spans(intervals: Intervals, request: ReportRequest, stores: pd.Data
     return intervals.clip(start[intervals.code], end[intervals.code])
 
 
-def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[Int, Int]:
+def label_outages(down: Intervals, up: Intervals, key: StoreTimeKey) -> tuple[Int, Int]:
     """Group intervals of downtime into outages: those without uptime between them.
 
     Parameters
     ----------
     down, up : Intervals
-        Disjoint, sorted, within the span of ``line``.
-    line : StoreTimeKey
+        Disjoint, sorted, within the span of ``key``.
+    key : StoreTimeKey
 
     Returns
     -------
@@ -55,8 +55,7 @@ def label_outages(down: Intervals, up: Intervals, line: StoreTimeKey) -> tuple[I
     up_again : int64 array, shape (n,)
         When the store is up next, in microseconds since 1970; the maximum where it never is.
     """
-    key = line.encode(up.code, up.start)
-    next_up = np.searchsorted(key, line.encode(down.code, down.start))
+    next_up = np.searchsorted(key.encode(up.code, up.start), key.encode(down.code, down.start))
     # the code distinguishes stores with the same position, such as one that is never up
     number = next_up + down.code
     up_again = np.full(len(down), _NEVER)
@@ -93,7 +92,7 @@ def downtime_events(
         (``timedelta64[us]``: UTC offset of the store then), sorted by store and start.
     """
     down = _clip_to_spans(time.down, request, stores)
-    clocks, zone = _clocks(stores, time.line.start, time.line.end)
+    clocks, zone = _clocks(stores, time.key.start, time.key.end)
     as_of = to_microsecond(request.as_of)
     # an open store without recent data keeps the status of its latest poll
     is_down = current["status"].isin([CurrentStatus.DOWN, CurrentStatus.NO_DATA]).to_numpy()
@@ -102,7 +101,7 @@ def downtime_events(
         return clocks.at(zone[down.code], instant).astype("timedelta64[us]")
 
     up = _clip_to_spans(time.up, request, stores)
-    number, _ = label_outages(down, up, time.line)
+    number, _ = label_outages(down, up, time.key)
     _, first, members = np.unique(number, return_index=True, return_counts=True)
     begun = np.repeat(first, members)
     since = down.start[begun]
@@ -152,7 +151,7 @@ def stores_down_now(
         the outage begins with the poll that reports the store as down. Sorted by store.
     """
     down = _clip_to_spans(time.down, request, stores)
-    _, up_again = label_outages(down, _clip_to_spans(time.up, request, stores), time.line)
+    _, up_again = label_outages(down, _clip_to_spans(time.up, request, stores), time.key)
     not_over = np.flatnonzero(up_again == _NEVER)
     newest = np.full(len(stores), -1)
     newest[down.code[not_over]] = not_over
@@ -161,8 +160,8 @@ def stores_down_now(
 
     polled = current["poll_utc"].iloc[code].reset_index(drop=True)
     instant = to_microseconds(polled)
-    earliest = min(instant.tolist(), default=time.line.end)
-    clocks, zone = _clocks(stores, earliest, time.line.end)
+    earliest = min(instant.tolist(), default=time.key.end)
+    clocks, zone = _clocks(stores, earliest, time.key.end)
     begun = pd.DataFrame(
         {
             "down_since_utc": polled,
@@ -226,7 +225,7 @@ def downtime_by_hour(
         ``open_minutes``, ``downtime_minutes``, ``downtime_pct`` (float64, two decimals): one row
         per hour with open time, sorted.
     """
-    clocks, zone = _clocks(stores, time.line.start, time.line.end)
+    clocks, zone = _clocks(stores, time.key.start, time.key.end)
     open_time = _by_local_hour(
         _clip_to_spans(time.open, request, stores), clocks, zone, len(stores)
     )

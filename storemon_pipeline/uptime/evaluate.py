@@ -16,7 +16,7 @@ from storemon_pipeline.uptime.conversions import (
     intervals_to_frame,
     span_key,
 )
-from storemon_pipeline.uptime.current_status import current_status
+from storemon_pipeline.uptime.current_status import status_at
 from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
 from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
 from storemon_pipeline.uptime.metrics import (
@@ -30,6 +30,7 @@ from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.slo import service_levels
 from storemon_pipeline.uptime.status_intervals import (
+    Polls,
     StatusIntervals,
     frame_to_status,
     interpolate_polls,
@@ -44,19 +45,19 @@ class StoreIntervals:
 
     Attributes
     ----------
-    line : StoreTimeKey
+    key : StoreTimeKey
         Covers the span.
     open : Intervals
     status : StatusIntervals
     """
 
-    line: StoreTimeKey
+    key: StoreTimeKey
     open: Intervals
     status: StatusIntervals
 
     def observed(self) -> ObservedTime:
         """Intersect status intervals with open time."""
-        return observe_open_time(self.open, self.status, self.line)
+        return observe_open_time(self.open, self.status, self.key)
 
     def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Convert to tables like ``open_hours`` and ``status_intervals``."""
@@ -113,12 +114,16 @@ def evaluate_intervals(
         Start and end; UTC.
     rules : UptimeRules
     """
-    line = span_key(span, len(stores))
+    key = span_key(span, len(stores))
     schedule = OpeningSchedule(stores, hours, rules)
-    is_open = schedule.intervals(line.start, line.end)
-    known_polls = sorted_polls(polls, stores, line.end)
-    status = interpolate_polls(known_polls, is_open, schedule, line, rules)
-    return StoreIntervals(line, is_open, status)
+    return _intervals(sorted_polls(polls, stores, key.end), schedule, key, rules)
+
+
+def _intervals(
+    polls: Polls, schedule: OpeningSchedule, key: StoreTimeKey, rules: UptimeRules
+) -> StoreIntervals:
+    is_open = schedule.intervals(key.start, key.end)
+    return StoreIntervals(key, is_open, interpolate_polls(polls, is_open, schedule, key, rules))
 
 
 def evaluate(
@@ -140,9 +145,12 @@ def evaluate(
     no_data_after : timedelta
         As for :func:`~storemon_pipeline.uptime.current_status.current_status`.
     """
-    rules, as_of = request.rules, pd.Timestamp(request.as_of)
-    time = evaluate_intervals(stores, hours, polls, request.span, rules).observed()
-    current = current_status(stores, polls, hours, as_of, rules, no_data_after)
+    rules, key = request.rules, span_key(request.span, len(stores))
+    schedule = OpeningSchedule(stores, hours, rules)
+    known_polls = sorted_polls(polls, stores, key.end)
+    time = _intervals(known_polls, schedule, key, rules).observed()
+    # the span ends at as_of
+    current = status_at(key.end, known_polls, schedule, stores, rules, no_data_after)
     return time, _results(stores, time, current, request)
 
 

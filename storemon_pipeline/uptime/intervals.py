@@ -81,9 +81,9 @@ class StoreTimeKey:
         """
         return code * self.stride + (instant - self.start)
 
-    def decode(self, key: Int) -> tuple[Int, Int]:
+    def decode(self, keys: Int) -> tuple[Int, Int]:
         """Return the store and the instant of each key."""
-        code, since_start = np.divmod(key, self.stride)
+        code, since_start = np.divmod(keys, self.stride)
         return code, since_start + self.start
 
 
@@ -123,28 +123,26 @@ class Intervals:
         if not len(self):
             return self
         ordered = self.take(np.lexsort((self.start, self.code)))
-        line = StoreTimeKey(
+        key = StoreTimeKey(
             int(ordered.start.min()), int(ordered.end.max()), int(ordered.code[-1]) + 1
         )
-        opens = line.encode(ordered.code, ordered.start)
-        closes = np.maximum.accumulate(line.encode(ordered.code, ordered.end))
+        opens = key.encode(ordered.code, ordered.start)
+        closes = np.maximum.accumulate(key.encode(ordered.code, ordered.end))
         first = np.ones(len(ordered), dtype=bool)
         first[1:] = opens[1:] > closes[:-1]
         last = np.append(first[1:], True)
         code = ordered.code[first]
-        return type(self)(
-            code, ordered.start[first], closes[last] - code * line.stride + line.start
-        )
+        return type(self)(code, ordered.start[first], closes[last] - code * key.stride + key.start)
 
 
-def contains(intervals: Intervals, line: StoreTimeKey, code: Int, instant: Int) -> Bool:
+def contains(intervals: Intervals, key: StoreTimeKey, code: Int, instant: Int) -> Bool:
     """Return whether each instant lies in an interval of its store.
 
     Parameters
     ----------
     intervals : Intervals
         Sorted and disjoint, within the span of the key.
-    line : StoreTimeKey
+    key : StoreTimeKey
         Must cover the intervals and the instants.
     code, instant : int64 arrays, shape (n,)
 
@@ -154,19 +152,19 @@ def contains(intervals: Intervals, line: StoreTimeKey, code: Int, instant: Int) 
     """
     if not len(intervals):
         return np.zeros(len(code), dtype=bool)
-    key = line.encode(code, instant)
-    at = np.searchsorted(line.encode(intervals.code, intervals.start), key, side="right") - 1
-    return (at >= 0) & (key < line.encode(intervals.code, intervals.end)[np.maximum(at, 0)])
+    keys = key.encode(code, instant)
+    at = np.searchsorted(key.encode(intervals.code, intervals.start), keys, side="right") - 1
+    return (at >= 0) & (keys < key.encode(intervals.code, intervals.end)[np.maximum(at, 0)])
 
 
-def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals, Int, Int]:
+def intersect(a: Intervals, b: Intervals, key: StoreTimeKey) -> tuple[Intervals, Int, Int]:
     """Intersect two sets of sorted, disjoint intervals.
 
     Parameters
     ----------
     a, b : Intervals
         Within the span of the key.
-    line : StoreTimeKey
+    key : StoreTimeKey
 
     Returns
     -------
@@ -175,11 +173,11 @@ def intersect(a: Intervals, b: Intervals, line: StoreTimeKey) -> tuple[Intervals
     from_a, from_b : int64 arrays, shape (len(pieces),)
         The positions in ``a`` and in ``b`` that each piece comes from.
     """
-    b_start, b_end = line.encode(b.code, b.start), line.encode(b.code, b.end)
+    b_start, b_end = key.encode(b.code, b.start), key.encode(b.code, b.end)
     # an interval of `a` overlaps those of `b` from the first that ends after its start
     # to the last that starts before its end
-    lo = np.searchsorted(b_end, line.encode(a.code, a.start), side="right")
-    hi = np.searchsorted(b_start, line.encode(a.code, a.end), side="left")
+    lo = np.searchsorted(b_end, key.encode(a.code, a.start), side="right")
+    hi = np.searchsorted(b_start, key.encode(a.code, a.end), side="left")
     from_a, member = enumerate_groups(np.maximum(hi - lo, 0))
     from_b = lo[from_a] + member
     pieces = Intervals(
@@ -200,23 +198,23 @@ class CumulativeDuration:
     ----------
     intervals : Intervals
         Sorted and disjoint, within the span of the key.
-    line : StoreTimeKey
+    key : StoreTimeKey
     """
 
-    def __init__(self, intervals: Intervals, line: StoreTimeKey) -> None:
-        self._line = line
-        self._starts = line.encode(intervals.code, intervals.start)
+    def __init__(self, intervals: Intervals, key: StoreTimeKey) -> None:
+        self._key = key
+        self._starts = key.encode(intervals.code, intervals.start)
         self._lengths = intervals.end - intervals.start
         self._before = np.concatenate(([0], np.cumsum(self._lengths)))
 
     def _until(self, code: Int, instant: Int) -> Int:
-        key = self._line.encode(code, instant)
-        at = np.searchsorted(self._starts, key, side="right")
+        keys = self._key.encode(code, instant)
+        at = np.searchsorted(self._starts, keys, side="right")
         inside = at > 0
         last = at[inside] - 1
         total = self._before[at]
         # the last interval that begins before the instant may end after it
-        beyond = self._lengths[last] - (key[inside] - self._starts[last])
+        beyond = self._lengths[last] - (keys[inside] - self._starts[last])
         total[inside] -= np.maximum(beyond, 0)
         return total
 

@@ -29,20 +29,20 @@ class ObservedTime:
 
     Attributes
     ----------
-    line : StoreTimeKey
+    key : StoreTimeKey
     open, up, down : Intervals
         ``up`` and ``down`` lie within ``open``; each of their intervals is within one open interval
         and maximal.
     """
 
-    line: StoreTimeKey
+    key: StoreTimeKey
     open: Intervals
     up: Intervals
     down: Intervals
 
 
 def observe_open_time(
-    is_open: Intervals, status: StatusIntervals, line: StoreTimeKey
+    is_open: Intervals, status: StatusIntervals, key: StoreTimeKey
 ) -> ObservedTime:
     """Intersect status intervals with open time.
 
@@ -51,12 +51,12 @@ def observe_open_time(
     is_open : Intervals
         As of :meth:`~storemon_pipeline.uptime.opening_hours.OpeningSchedule.intervals`.
     status : StatusIntervals
-    line : StoreTimeKey
+    key : StoreTimeKey
         Covers the span of both.
     """
-    pieces, _, from_status = intersect(is_open, status.intervals, line)
+    pieces, _, from_status = intersect(is_open, status.intervals, key)
     active = status.active[from_status]
-    return ObservedTime(line, is_open, pieces.take(active), pieces.take(~active))
+    return ObservedTime(key, is_open, pieces.take(active), pieces.take(~active))
 
 
 def round_to_hundredths(amount: Int, unit: Int | int) -> Int:
@@ -83,9 +83,9 @@ def compute_metrics(
     """
     code = np.arange(len(stores))
     measures = {
-        "open_time": CumulativeDuration(time.open, time.line),
-        "uptime": CumulativeDuration(time.up, time.line),
-        "downtime": CumulativeDuration(time.down, time.line),
+        "open_time": CumulativeDuration(time.open, time.key),
+        "uptime": CumulativeDuration(time.up, time.key),
+        "downtime": CumulativeDuration(time.down, time.key),
     }
     columns: dict[str, Int] = {}
     for window in request.windows:

@@ -15,7 +15,7 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import intervals_to_frame, store_codes, to_microseconds
 from storemon_pipeline.uptime.intervals import Bool, Int, Intervals, enumerate_groups
 from storemon_pipeline.uptime.rules import DAY, DayEnd, MissingDay, UptimeRules
-from storemon_pipeline.uptime.utc_offsets import UtcOffsets
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 
 _LATEST_CLOSING = 23 * 3_600_000_000 + 59 * 60_000_000  # 23:59:00
 _THURSDAY = 3  # 1970-01-01's weekday, counted from Monday
@@ -55,8 +55,7 @@ class OpeningSchedule:
 
     def __init__(self, stores: pd.DataFrame, hours: OpeningHours, rules: UptimeRules) -> None:
         self._stores = len(stores)
-        self._zone, zones = pd.factorize(stores["timezone"])
-        self._zones = [str(zone) for zone in zones]
+        self._zone, self._zones = factorize_zones(stores["timezone"])
         weekly_hours, special = hours.weekly, _SpecialDates(stores, hours.special, rules)
         self._special = special
         code = store_codes(weekly_hours["store_id"], stores["store_id"])
@@ -87,15 +86,6 @@ class OpeningSchedule:
         self._opens, self._closes = opens[order], closes[order]
         self._count = np.bincount(store_day, minlength=self._stores * 7)
         self._first = np.cumsum(self._count) - self._count
-
-    @property
-    def zone(self) -> Int:
-        """Return the code of each store's time zone; int64 array, shape (stores,)."""
-        return self._zone
-
-    def clocks(self, start: int, end: int) -> UtcOffsets:
-        """Return the UTC offsets of the stores' zones over a span, indexed by :attr:`zone`."""
-        return UtcOffsets(self._zones, start, end)
 
     def _openings_on(self, clocks: UtcOffsets, code: Int, date: Int) -> tuple[Int, Int, Int]:
         """Return the openings of stores on local dates.
@@ -141,7 +131,7 @@ class OpeningSchedule:
         """
         always = np.flatnonzero(self._always_open)
         code = np.flatnonzero(~self._always_open)
-        clocks = self.clocks(start, end)
+        clocks = UtcOffsets(self._zones, start, end)
         zone = self._zone[code]
         # An opening ends at most one date after its own. Also, a clock that goes back over midnight
         # repeats a date after an opening of the next date has begun.
@@ -177,7 +167,7 @@ class OpeningSchedule:
         pending = np.flatnonzero(~is_open)
         if not len(pending):
             return is_open
-        clocks = self.clocks(int(instant[pending].min()), int(instant[pending].max()))
+        clocks = UtcOffsets(self._zones, int(instant[pending].min()), int(instant[pending].max()))
         date = clocks.to_local(self._zone[code[pending]], instant[pending]) // DAY
         for neighbour in (-1, 0, 1):
             of_input, opens, closes = self._openings_on(clocks, code[pending], date + neighbour)

@@ -56,7 +56,7 @@ def store_states(stores: pd.DataFrame, time: ObservedTime, current: pd.DataFrame
     # the rules may backfill the time before the first poll; alerts do not use that
     known_since = to_microseconds(stores["first_poll_utc"])
     was_up, was_down = (
-        intervals.clip(known_since[intervals.code], time.line.end)
+        intervals.clip(known_since[intervals.code], time.key.end)
         for intervals in (time.up, time.down)
     )
     code = np.concatenate((was_up.code, was_down.code))

@@ -48,7 +48,7 @@ def service_levels(
         ``longest_outage_minutes_`` (float64, NaN without outages). The length of an outage is its
         downtime.
     """
-    number, up_again = label_outages(time.down, time.up, time.line)
+    number, up_again = label_outages(time.down, time.up, time.key)
     columns: dict[str, object] = {"target_pct": stores["target_pct"].to_numpy()}
     for window in request.windows:
         name = window.suffix

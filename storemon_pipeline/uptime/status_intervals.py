@@ -99,18 +99,18 @@ def _sorted_by_value(polls: Polls) -> Polls | None:
     where a poll does not fit into 64 bits.
     """
     try:
-        line = StoreTimeKey(
+        key = StoreTimeKey(
             int(polls.at.min()), int(polls.at.max()), 2 * (int(polls.code.max()) + 1)
         )
     except OverflowError:
         return None
-    packed = np.sort(2 * line.encode(polls.code, polls.at) + polls.active)
-    key, active = packed >> 1, (packed & 1).astype(bool)
-    same = key[1:] == key[:-1]
+    packed = np.sort(2 * key.encode(polls.code, polls.at) + polls.active)
+    keys, active = packed >> 1, (packed & 1).astype(bool)
+    same = keys[1:] == keys[:-1]
     if (same & (active[1:] != active[:-1])).any():
         return None
     kept = np.append(~same, True)
-    return Polls(*line.decode(key[kept]), active[kept])
+    return Polls(*key.decode(keys[kept]), active[kept])
 
 
 def _sorted_by_position(polls: Polls) -> Polls:
@@ -260,21 +260,21 @@ def status_intervals(
         ``store_id`` (category), ``start_utc``, ``end_utc`` (``datetime64[us, UTC]``), ``status``
         (category): half-open, sorted, disjoint, maximal. Time without a row is unobserved.
     """
-    line = span_key((start, as_of), len(stores))
+    key = span_key((start, as_of), len(stores))
     is_open = frame_to_intervals(open_hours, stores, "open_utc", "close_utc")
     schedule = OpeningSchedule(stores, hours, rules)
-    known_polls = sorted_polls(polls, stores, line.end)
-    return status_to_frame(interpolate_polls(known_polls, is_open, schedule, line, rules), stores)
+    known_polls = sorted_polls(polls, stores, key.end)
+    return status_to_frame(interpolate_polls(known_polls, is_open, schedule, key, rules), stores)
 
 
 def interpolate_polls(
     polls: Polls,
     is_open: Intervals,
     schedule: OpeningSchedule,
-    line: StoreTimeKey,
+    key: StoreTimeKey,
     rules: UptimeRules,
 ) -> StatusIntervals:
-    """Compute the status intervals over the span of ``line`` (rules 4 to 7).
+    """Compute the status intervals over the span of ``key`` (rules 4 to 7).
 
     Parameters
     ----------
@@ -284,20 +284,20 @@ def interpolate_polls(
         Open time within the span.
     schedule : OpeningSchedule
         Determines which polls before the span and at its end were made within opening hours.
-    line : StoreTimeKey
+    key : StoreTimeKey
     rules : UptimeRules
     """
-    within = polls.at >= line.start
+    within = polls.at >= key.start
     past = np.flatnonzero(~within)
     counts = within.copy()
     counts[past[latest_counted_polls(polls.take(past), schedule, rules)]] = True
     if rules.closed_polls is ClosedPolls.IGNORE:
-        counts[within] = contains(is_open, line, polls.code[within], polls.at[within])
+        counts[within] = contains(is_open, key, polls.code[within], polls.at[within])
         # a poll exactly at the end lies beyond the intervals, so its own instant is checked
-        at_end = polls.at == line.end
+        at_end = polls.at == key.end
         counts[at_end] = schedule.is_open(polls.code[at_end], polls.at[at_end])
     counted_polls = polls.take(counts)
-    return _merge_adjacent(*_poll_coverage(counted_polls, rules, line.start, line.end))
+    return _merge_adjacent(*_poll_coverage(counted_polls, rules, key.start, key.end))
 
 
 def status_to_frame(status: StatusIntervals, stores: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.rules import DAY
@@ -59,6 +60,24 @@ def _offsets_of_year(name: str, year: int) -> tuple[tuple[int, int], ...]:
         if high < last:
             changes.append((high, after))
     return tuple(changes)
+
+
+def factorize_zones(timezones: pd.Series) -> tuple[Int, list[str]]:
+    """Return the code of each store's time zone, and the zones by code, for :class:`UtcOffsets`.
+
+    Parameters
+    ----------
+    timezones : Series of text, shape (stores,)
+        Known IANA names.
+
+    Returns
+    -------
+    zone : int64 array, shape (stores,)
+    zones : list of str
+        Each name once.
+    """
+    zone, zones = pd.factorize(timezones)
+    return zone, [str(name) for name in zones]
 
 
 class UtcOffsets:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from storemon_pipeline.uptime.intervals import Int
 from storemon_pipeline.uptime.rules import DAY, HOUR
-from storemon_pipeline.uptime.utc_offsets import UtcOffsets
+from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 
 _MONDAY = 4  # days since 1970-01-01, a Thursday
 _WEEK = 7
@@ -89,12 +89,10 @@ def calendar_bounds(window: Window, as_of: int, timezones: pd.Series) -> tuple[I
     >>> start.astype("datetime64[us]").astype("datetime64[m]").astype(str).tolist()
     ['2024-03-19T07:00', '2024-03-19T13:00']
     """
-    zone, names = pd.factorize(timezones)
-    clocks = UtcOffsets(
-        [str(name) for name in names], as_of - CALENDAR_WINDOWS[window] // _MICROSECOND, as_of
-    )
-    code = np.arange(len(names))
-    now = np.full(len(names), as_of)
+    zone, zones = factorize_zones(timezones)
+    clocks = UtcOffsets(zones, as_of - CALENDAR_WINDOWS[window] // _MICROSECOND, as_of)
+    code = np.arange(len(zones))
+    now = np.full(len(zones), as_of)
     today = clocks.to_local(code, now) // DAY
     # A day that has begun remains the current day, even where the clock goes back over midnight
     # and shows the previous date for another hour.

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, text
 
+from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs import errors
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.defs.sensors.report_requests import REPORT_SENSORS
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.errors import DatabaseUnavailableError, classify_error
 from storemon_pipeline_tests.helpers.runner import failure, report_row, run
@@ -169,11 +169,12 @@ def test_full_disk_names_the_reports_directory(
 
 
 def test_sensor_tick_is_skipped_if_database_unavailable(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ):
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
-    for sensor in REPORT_SENSORS:
+    monkeypatch.setenv("STOREMON_ALERT_WEBHOOK_URL", "http://127.0.0.1:1/")
+    for sensor in defs.sensors or []:
         with dg.build_sensor_context(
             instance, resources={"storemon": StoremonResource()}
         ) as context:

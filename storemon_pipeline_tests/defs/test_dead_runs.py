@@ -18,13 +18,9 @@ from storemon_pipeline.defs.dead_runs import Suspect, dead_runs, end_dead_runs
 from storemon_pipeline.defs.heartbeat import Heartbeat
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.sensors.report_requests import report_status_sensor
+from storemon_pipeline.evaluation.stale_runs import HEARTBEAT_INTERVAL, PROCESS_DIED, STALE_AFTER
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.heartbeats import (
-    HEARTBEAT_INTERVAL,
-    PROCESS_DIED,
-    STALE_AFTER,
-    record_heartbeat,
-)
+from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.reports import cancel_report, start_report
 from storemon_pipeline_tests.helpers.runner import report_dir, report_row, run, table
 

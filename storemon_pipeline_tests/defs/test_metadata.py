@@ -18,6 +18,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs.asset_checks import find_incomplete_stores
 from storemon_pipeline_tests.helpers.raw_files import fault, instant
 from storemon_pipeline_tests.helpers.runner import (
@@ -30,23 +31,7 @@ from storemon_pipeline_tests.helpers.runner import (
 )
 
 DAY = timedelta(days=1)
-ASSETS = {
-    "store_status",
-    "business_hours",
-    "store_timezones",
-    "special_hours",
-    "service_levels",
-    "report_request",
-    "polled_stores",
-    "weekly_hours",
-    "special_dates",
-    "open_hours",
-    "status_intervals",
-    "current_status",
-    "uptime_report",
-    "downtime_events",
-    "downtime_by_hour",
-}
+ASSETS = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
 
 
 class Sample:

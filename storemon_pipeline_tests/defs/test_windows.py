@@ -4,7 +4,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from storemon_pipeline.storage.report_history import fleet_history, store_history, stored_windows
+from storemon_pipeline.storage.report_history import (
+    read_fleet_metrics,
+    read_store_metrics,
+    stored_windows,
+)
+from storemon_pipeline.uptime.past_reports import history_figures
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.helpers.runner import StoremonResource, report_dir, rows, run
 
@@ -40,9 +45,11 @@ def test_all_windows_are_reported_stored_and_logged(
         for window in columns:
             unit = 60 if window == "last_hour" else 1
             for row in full:
-                (stored,) = store_history(connection, row["store_id"], window).to_dict("records")
+                metrics = read_store_metrics(connection, row["store_id"], window)
+                (stored,) = history_figures(metrics).to_dict("records")
                 assert abs(stored["uptime_hours"] - float(row[f"uptime_{window}"]) / unit) < 0.01
-            (fleet,) = fleet_history(connection, window).to_dict("records")
+            metrics = read_fleet_metrics(connection, window)
+            (fleet,) = history_figures(metrics).to_dict("records")
             downtime = sum(float(row[f"downtime_{window}"]) for row in full) / unit
             assert abs(fleet["downtime_hours"] - downtime) < 0.02
 
@@ -64,7 +71,7 @@ def test_report_of_some_stores_is_not_stored_for_trends(
     assert made.success
     with StoremonResource().database.read() as connection:
         assert stored_windows(connection, made.run_id) == []
-        assert fleet_history(connection, "yesterday").empty
+        assert read_fleet_metrics(connection, "yesterday").empty
 
 
 def test_stores_down_are_logged_only_with_windows_until_as_of(

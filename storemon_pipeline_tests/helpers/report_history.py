@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.report_history import (
-    save_metrics,
-)
+from storemon_pipeline.storage.report_history import save_metrics
 from storemon_pipeline.storage.reports import complete_report, start_report
 from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.fleet import FleetSummary

@@ -13,7 +13,10 @@ from markupsafe import Markup
 from upath import UPath
 
 from storemon_pipeline.defs.report_summary import report_summary
-from storemon_pipeline.pages import charts
+from storemon_pipeline.pages.charts.heat_map import heat_map
+from storemon_pipeline.pages.charts.stores_down import stores_down
+from storemon_pipeline.pages.charts.uptime_distribution import uptime_distribution
+from storemon_pipeline.pages.charts.uptime_trend import uptime_trend
 from storemon_pipeline.pages.quality_notices import DataQuality, quality_lines
 from storemon_pipeline.pages.rendering import (
     PageContext,
@@ -322,7 +325,7 @@ def test_heat_map_share_at_a_limit_has_the_lower_colour():
     opened, down = np.full((7, 24), 60.0), np.zeros((7, 24))
     # 5, 10 and 25 %: colours change at 5, 10, 15 and 20
     down[0, :3] = 3, 6, 15
-    svg = charts.heat_map(opened, down, subject="last week").svg
+    svg = heat_map(opened, down, subject="last week").svg
     shares = re.findall(r'aria-label="Mon 0[0-3]-0\d: ([\d.]+) %[^"]*"[^>]*--heat-(\d)', svg)
     assert shares == [("5.0", "1"), ("10.0", "2"), ("25.0", "5"), ("0.0", "0")]
 
@@ -331,7 +334,7 @@ def test_heat_map_names_the_worst_hour_and_skips_closed():
     opened, down = np.zeros((7, 24)), np.zeros((7, 24))
     opened[1, 9:12] = 60
     down[1, 10] = 15
-    svg = Markup(charts.heat_map(opened, down, subject="last week"))
+    svg = Markup(heat_map(opened, down, subject="last week"))
     assert "Worst: Tue from 10:00 to 11:00, 25.0 % of open time." in svg
     assert re.findall(r"<title>(.*?)</title>", svg) == [
         "Tue 09-10: 0.0 % of 1 h open",
@@ -346,20 +349,20 @@ def test_heat_map_names_the_worst_hour_and_skips_closed():
 
 def test_trend_of_equal_as_of_uses_the_newest_report():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-25T00:00Z"])
-    chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.5, 90.0, 99.25]}))
+    chart = uptime_trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.5, 90.0, 99.25]}))
     assert chart is not None
     assert "in 2 reports" in chart.title
     assert chart.description.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
     # one report makes no trend
-    assert charts.trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
-    assert charts.trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
-    assert charts.trend(NO_HISTORY) is None
+    assert uptime_trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
+    assert uptime_trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
+    assert uptime_trend(NO_HISTORY) is None
 
 
 def test_trend_describes_first_and_last_report():
     at = pd.to_datetime(["2023-01-24T00:00Z", "2023-01-25T00:00Z", "2023-01-26T00:00Z"])
     history = pd.DataFrame({"as_of": at, "uptime_pct": [97.5, np.nan, 99.25]})
-    svg = Markup(charts.trend(history))
+    svg = Markup(uptime_trend(history))
     assert "From 24 Jan 2023 00:00 UTC: 97.50 % to 26 Jan 2023 00:00 UTC: 99.25 %." in svg
     page = fleet_page(None, None, [], history, frame=PageContext("./"))
     assert "Last-week uptime in 2 reports" in page
@@ -377,7 +380,7 @@ def test_trend_describes_first_and_last_report():
 def test_time_axis_labels_share_one_format(hours: int, labels: list[str]):
     start = pd.Timestamp("2023-01-24T00:00Z")
     at = pd.DatetimeIndex([start, start + pd.Timedelta(hours=hours)])
-    chart = charts.trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]}))
+    chart = uptime_trend(pd.DataFrame({"as_of": at, "uptime_pct": [97.0, 98.0]}))
     assert chart is not None
     labels_shown = texts(chart)
     assert [label for label in labels_shown if label in labels] == labels
@@ -397,7 +400,7 @@ def test_stores_down_shows_the_peak():
             "end_utc": [start + pd.Timedelta(hours=hours) for hours in (5, 6, 24)],
         }
     )
-    chart = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
+    chart = stores_down(events, (start, start + pd.Timedelta(hours=24)))
     # an ongoing event has not ended at the end of the span
     assert re.search(
         r"Peak: 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
@@ -417,7 +420,7 @@ def test_stores_down_counts_outages_below_a_pixel():
             "end_utc": [start + pd.Timedelta(minutes=minute + 5) for minute in minutes],
         }
     )
-    chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))
+    chart = stores_down(events, (start, start + pd.Timedelta(days=7)))
     assert chart.description == "Peak: 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     assert len(set(re.findall(r",([\d.]+)", line))) == 2
@@ -435,7 +438,7 @@ def test_stores_down_counts_outages_below_a_pixel():
     ],
 )
 def test_count_axis_has_whole_numbers(stores: int, ticks: list[str]):
-    chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
+    chart = uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
     labels_shown = texts(chart)
     assert labels_shown[labels_shown.index("uptime, % of observed open time") + 1 : -1] == ticks
     assert (
@@ -445,7 +448,7 @@ def test_count_axis_has_whole_numbers(stores: int, ticks: list[str]):
 
 @pytest.mark.parametrize(("stores", "logarithmic"), [(100, False), (101, True)])
 def test_histogram_with_logarithmic_scale_says_so(stores: int, logarithmic: bool):
-    chart = charts.uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
+    chart = uptime_distribution(pd.Series([99.0] * stores, dtype="float64"), "last week")
     title = "stores (logarithmic scale)" if logarithmic else "stores"
     assert title in texts(chart)
     assert ("The store axis is logarithmic." in chart.description) == logarithmic

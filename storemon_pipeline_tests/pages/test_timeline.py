@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from storemon_pipeline.pages.charts import store_timeline
+from storemon_pipeline.pages.charts.store_timeline import store_timeline
 from storemon_pipeline.pages.timeline import local_days, store_states_over_time, timeline
 from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
@@ -116,8 +116,8 @@ def test_every_instant_of_a_long_day_has_a_place_of_its_own():
 
 def test_states_are_without_gaps(two_days: ObservedTime):
     states = store_states_over_time(two_days)
-    assert states["start"].iloc[0] == two_days.line.start
-    assert states["end"].iloc[-1] == two_days.line.end
+    assert states["start"].iloc[0] == two_days.key.start
+    assert states["end"].iloc[-1] == two_days.key.end
     assert all(one == other for one, other in pairwise(_edges(states)))
 
 

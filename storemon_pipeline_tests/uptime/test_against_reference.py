@@ -1,5 +1,6 @@
 """The package and the reference implementation agree to the microsecond on any input."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from math import floor
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.current_status import current_status
-from storemon_pipeline.uptime.evaluate import StoreResults, store_results
+from storemon_pipeline.uptime.evaluate import StoreResults, evaluate, store_results
 from storemon_pipeline.uptime.opening_hours import open_hours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
@@ -189,6 +190,19 @@ def test_calendar_windows_agree_near_clock_changes(minutes: int) -> None:
 )
 def test_package_agrees_with_reference(case: Case) -> None:
     agrees(case)
+
+
+@given(cases())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_evaluate_equals_the_separate_stages(case: Case) -> None:
+    request = request_of(case)
+    stores, polls, hours = tables_of(case)
+    _, at_once = evaluate(stores, hours, polls, request, NO_DATA_AFTER)
+    _, by_stage = computed(case, request)
+    for result in fields(StoreResults):
+        pd.testing.assert_frame_equal(
+            getattr(at_once, result.name), getattr(by_stage, result.name), obj=result.name
+        )
 
 
 @pytest.mark.slow

@@ -27,16 +27,17 @@ from storemon_pipeline.api.report_lookup import ReportId, get_complete_report_or
 from storemon_pipeline.api.routes.stores import StoreIdInPath, get_store_or_404
 from storemon_pipeline.storage.csv_format import write_csv
 from storemon_pipeline.storage.report_history import (
-    fleet_by_hour,
-    fleet_history,
-    read_comparison,
-    store_history,
+    read_fleet_by_hour,
+    read_fleet_metrics,
+    read_report_metrics,
+    read_store_metrics,
     stored_windows,
 )
 from storemon_pipeline.storage.report_reader import read_store_rows
 from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import ReportRecord, latest_complete_report
 from storemon_pipeline.uptime.conversions import to_records
+from storemon_pipeline.uptime.past_reports import compare_uptime, history_figures, hour_figures
 from storemon_pipeline.uptime.windows import Window
 
 router = APIRouter(prefix="/v1")
@@ -64,7 +65,8 @@ def get_store_history(
     """Return the figures of a store in the latest complete reports of all stores."""
     get_store_or_404(app_state, store_id)
     with app_state.database.read() as connection:
-        history = store_history(connection, store_id, window.value, limit)
+        metrics = read_store_metrics(connection, store_id, window.value, limit)
+    history = history_figures(metrics)
     return StoreHistory(store_id=store_id, window=window, history=to_records(history))
 
 
@@ -79,7 +81,8 @@ def get_fleet_history(
 ) -> FleetHistory:
     """Return the combined figures of all stores in the latest complete reports of all stores."""
     with app_state.database.read() as connection:
-        history = fleet_history(connection, window.value, limit)
+        metrics = read_fleet_metrics(connection, window.value, limit)
+    history = history_figures(metrics)
     return FleetHistory(window=window, history=to_records(history))
 
 
@@ -101,9 +104,11 @@ def _load_comparison(
                     f"report {record.report_id} has no figures for {window.value}: {reason}",
                     type_slug="no-figures",
                 )
-        first, second = records
-        table = read_comparison(connection, first.report_id, second.report_id, window.value)
-    return first, second, table
+        of_a, of_b = (
+            read_report_metrics(connection, record.report_id, window.value) for record in records
+        )
+    first, second = records
+    return first, second, compare_uptime(of_a, of_b)
 
 
 def _csv_response(table: pd.DataFrame, name: str) -> Response:
@@ -209,5 +214,5 @@ def get_fleet_downtime_by_hour(app_state: AppStateDep) -> FleetByHour:
     """Return the combined downtime of all stores, in the latest report of all stores."""
     record, as_of = _latest_report(app_state)
     with app_state.database.read() as connection:
-        hours = fleet_by_hour(connection, record.report_id)
+        hours = hour_figures(read_fleet_by_hour(connection, record.report_id))
     return FleetByHour(report_id=record.report_id, as_of=as_of, hours=to_records(hours))

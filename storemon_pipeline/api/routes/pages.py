@@ -46,7 +46,7 @@ from storemon_pipeline.pages.store import StoreView, StoreWeek, store_page, stor
 from storemon_pipeline.storage.alert_outbox import read_alerts
 from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.polled_stores import newest_poll
-from storemon_pipeline.storage.report_history import fleet_history, store_history
+from storemon_pipeline.storage.report_history import read_fleet_metrics, read_store_metrics
 from storemon_pipeline.storage.report_writer import ReportFile, is_valid_report_id
 from storemon_pipeline.storage.reports import (
     COMPLETE,
@@ -57,6 +57,7 @@ from storemon_pipeline.storage.reports import (
 )
 from storemon_pipeline.storage.stores import StoreDetails, count_stores, get_target, search_stores
 from storemon_pipeline.uptime.opening_hours import OpeningHours
+from storemon_pipeline.uptime.past_reports import history_figures
 from storemon_pipeline.uptime.report_request import ReportSpec, parse_instant, resolve_spec
 from storemon_pipeline.uptime.windows import Window
 
@@ -212,7 +213,7 @@ def fleet(app_state: AppStateDep, request: Request) -> HTMLResponse:
         record = latest_complete_report(connection)
         newest = newest_poll(app_state.database.polls, connection, now)
         quality = read_data_quality(connection)
-        history = fleet_history(connection, _TREND)
+        history = history_figures(read_fleet_metrics(connection, _TREND))
         stores = count_stores(connection)
         silent = 0 if newest is None else count_stores(connection, newest - SILENT_AFTER)
         failures = ingest_failures(connection)
@@ -281,7 +282,7 @@ def store(app_state: AppStateDep, request: Request, store_id: StoreIdInPath) -> 
     details = get_store_or_404(app_state, store_id)
     week, hours = _load_store_week(app_state, details)
     with app_state.database.read() as connection:
-        history = store_history(connection, store_id, _TREND)
+        history = history_figures(read_store_metrics(connection, store_id, _TREND))
         alerts = read_alerts(connection, limit=ALERTS_PER_STORE, store_id=store_id)
     facts = StoreView(
         details.store_id,

@@ -23,7 +23,7 @@ from storemon_pipeline.api.report_lookup import (
 from storemon_pipeline.api.report_submission import submit_report
 from storemon_pipeline.api.threads import run_in_writer_thread
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, RunNotFoundError
-from storemon_pipeline.storage.heartbeats import stale_heartbeats
+from storemon_pipeline.evaluation.stale_runs import read_stale_runs
 from storemon_pipeline.storage.report_requests import cancel_request
 from storemon_pipeline.storage.report_writer import delete_report_files, is_valid_report_id
 from storemon_pipeline.storage.reports import (
@@ -226,7 +226,7 @@ def _cancel_report(app_state: AppState, record: ReportRecord) -> None:
         if record.run_id is None or record.status not in IN_PROGRESS:
             return  # canceled by another request, or finished
     with app_state.database.read() as connection:
-        is_dead = record.run_id in stale_heartbeats(connection, datetime.now(UTC))
+        is_dead = record.run_id in read_stale_runs(connection, datetime.now(UTC))
     if is_dead:  # Dagster cannot reach its process; a sensor marks the run as canceled
         with app_state.database.registry_transaction() as connection:
             cancel_report(connection, record.run_id, canceled_at=datetime.now(UTC))

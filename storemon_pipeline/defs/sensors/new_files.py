@@ -253,6 +253,3 @@ def new_files_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Start a run if files are new or changed."""
     return evaluate_directory(context.instance, storemon, context.cursor, datetime.now(UTC))
-
-
-SENSORS = [new_files_sensor]

@@ -212,6 +212,3 @@ def outage_alert_sensor(
     if cursor is not None:
         context.update_cursor(cursor)
     return dg.SkipReason(summary)
-
-
-ALERT_SENSORS = [outage_alert_sensor]

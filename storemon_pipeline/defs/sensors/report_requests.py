@@ -205,6 +205,3 @@ def report_status_sensor(
             else:
                 fail_report(connection, outcome.run_id, error=outcome.error, failed_at=now)
     return dg.SkipReason(f"Updated {len(outcomes):,} finished and {len(new):,} queued reports")
-
-
-REPORT_SENSORS = [report_request_sensor, report_status_sensor]

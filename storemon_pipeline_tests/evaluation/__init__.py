@@ -1,0 +1,1 @@
+"""Tests of evaluation: stored data is judged by the rules."""
