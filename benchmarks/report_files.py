@@ -31,7 +31,9 @@ from storemon_pipeline.storage.reference_data import (
 from storemon_pipeline.storage.report_writer import (
     ReportFile,
     ReportWriter,
-    csv_appender,
+    csv_files,
+    join_report_parts,
+    write_report_parts,
 )
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
 from storemon_pipeline.uptime.batches import batch_stores
@@ -110,12 +112,15 @@ def write_alone(database: Database, files: ReportWriter) -> None:
     """Write only ``report.csv``."""
     with database.read() as connection:
         tables = Tables(database, connection)
-    with files.open([ReportFile.REPORT]) as open_files, csv_appender(open_files) as append:
-        for stores, open_time, status in tables.batches():
+    names = csv_files([ReportFile.REPORT])
+    with files.open([*names]) as open_files, files.open_parts() as parts:
+        for number, (stores, open_time, status) in enumerate(tables.batches()):
             time = observe_tables(stores, open_time, status, tables.request)
             exact = compute_metrics(time, tables.request, stores)
             figures = round_metrics(stores, exact, tables.request)
-            append(StoreResults(figures, exact, *[_NOTHING] * 5))
+            results = StoreResults(figures, exact, *[_NOTHING] * 5)
+            write_report_parts(parts, number, names, results)
+        join_report_parts(parts, open_files, number + 1)
 
 
 def write_all(database: Database, files: ReportWriter, target_pct: float) -> None:
@@ -141,12 +146,14 @@ def write_all(database: Database, files: ReportWriter, target_pct: float) -> Non
     tables.stores = tables.stores.merge(targets, on="store_id", how="left")
     tables.stores["target_pct"] = tables.stores["target_pct"].fillna(target_pct)
     fleet = FleetSummary(tables.request)
-    with files.open(list(ReportFile)) as open_files, csv_appender(open_files) as append:
-        for stores, open_time, status in tables.batches():
+    names = csv_files(ReportFile)
+    with files.open(list(ReportFile)) as open_files, files.open_parts() as parts:
+        for number, (stores, open_time, status) in enumerate(tables.batches()):
             current = tables.current_status(stores)
             results = store_results(stores, open_time, status, current, tables.request)
-            append(results)
+            write_report_parts(parts, number, names, results)
             fleet.add(results)
+        join_report_parts(parts, open_files, number + 1)
         page = render_report_html(fleet, ReportCharts(fleet), files.directory.name, quality=quality)
         open_files[ReportFile.PAGE].write(page.encode())
 

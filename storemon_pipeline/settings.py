@@ -6,6 +6,7 @@ The options of a single report are run config (:mod:`storemon_pipeline.uptime.re
 from __future__ import annotations
 
 import binascii
+import os
 import re
 from base64 import b64decode
 from datetime import timedelta
@@ -226,6 +227,15 @@ class Settings(BaseSettings):
         description=(
             "Directory of the polls as Parquet files, or any path that fsspec supports. Not set: "
             "polls are in the database, in the table store_status."
+        ),
+    )
+    workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        ge=1,
+        le=1024,
+        description=(
+            "Number of processes that evaluate a report on this machine, each with about 0.4 GiB. "
+            "Not set: the number of cores."
         ),
     )
     reports_dir: Annotated[str, AfterValidator(_absolute_unless_remote)] = Field(

@@ -5,68 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import dagster as dg
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 from pydantic import PrivateAttr
 from upath import UPath
 
 from storemon_pipeline.defs.errors import as_dagster_failure
-from storemon_pipeline.defs.metadata import PREVIEW_ROWS, preview
+from storemon_pipeline.defs.metadata import preview
 from storemon_pipeline.defs.run_storage import RunStorage, write_text_atomically
 from storemon_pipeline.settings import Settings
+from storemon_pipeline.storage.run_tables import LazyTable, write_table
 from storemon_pipeline.uptime.report_request import ReportRequest
 
 _ROW_GROUP = 100_000
-
-
-class TableBatches:
-    """A table that is produced in batches, so that it need not fit into memory.
-
-    Parameters
-    ----------
-    batches : iterable of DataFrame
-        With the same columns, sorted by ``store_id`` within and across batches.
-    """
-
-    def __init__(self, batches: Iterable[pd.DataFrame]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        """Iterate over the batches, once."""
-        return iter(self._batches)
-
-
-class LazyTable:
-    """A table of another asset; rows are read on demand.
-
-    Parameters
-    ----------
-    path : UPath
-    """
-
-    def __init__(self, path: UPath) -> None:
-        self._path = path
-
-    def all(self) -> pd.DataFrame:
-        """Read the whole table."""
-        return self._read(None)
-
-    def of_stores(self, stores: pd.DataFrame) -> pd.DataFrame:
-        """Read the rows of the stores from the first to the last of a batch."""
-        if stores.empty:
-            return self.all().head(0)
-        first, last = stores["store_id"].iloc[0], stores["store_id"].iloc[-1]
-        return self._read([("store_id", ">=", first), ("store_id", "<=", last)])
-
-    def _read(self, filters: list[tuple[str, str, str]] | None) -> pd.DataFrame:
-        rows = parquet.read_table(self._path.path, filesystem=self._path.fs, filters=filters)
-        table: pd.DataFrame = rows.to_pandas()
-        return table
 
 
 class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
@@ -114,37 +67,12 @@ class ParquetIOManager(RunScopedIOManager):
 
     extension: ClassVar[str] = ".parquet"  # type: ignore[misc]
 
-    def dump_to_path(
-        self, context: dg.OutputContext, obj: pd.DataFrame | TableBatches, path: UPath
-    ) -> None:
+    def dump_to_path(self, context: dg.OutputContext, obj: pd.DataFrame, path: UPath) -> None:
         """Write the table atomically, and record its row count and a preview."""
         with as_dagster_failure():
-            context.add_output_metadata(self._write(obj, path))
+            write_table(obj, path)
+            context.add_output_metadata({"dagster/row_count": len(obj), "preview": preview(obj)})
             RunStorage(self._base_path, context.run_id).publish()
-
-    def _write(self, obj: pd.DataFrame | TableBatches, path: UPath) -> dict[str, Any]:
-        """Write a table and return its metadata."""
-        batches = [obj] if isinstance(obj, pd.DataFrame) else obj
-        temporary = path.with_name(f".{path.name}.part")
-        rows, first = 0, None
-        with temporary.open("wb") as file:
-            writer = None
-            for batch in batches:
-                arrow = pa.Table.from_pandas(batch, preserve_index=False).replace_schema_metadata()
-                # plain text, so that all batches have the same schema
-                ids = arrow["store_id"].cast(pa.string())
-                arrow = arrow.set_column(arrow.column_names.index("store_id"), "store_id", ids)
-                writer = writer or parquet.ParquetWriter(file, arrow.schema)
-                writer.write_table(arrow, row_group_size=_ROW_GROUP)
-                rows += len(arrow)
-                first = batch.head(PREVIEW_ROWS) if first is None else first
-            if writer:
-                writer.close()
-        temporary.rename(path)
-        metadata: dict[str, Any] = {"dagster/row_count": rows}
-        if first is not None:
-            metadata["preview"] = preview(first)
-        return metadata
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> LazyTable:  # noqa: ARG002
         """Open the table without reading it."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 from upath import UPath
 
 from storemon_pipeline.defs.errors import ReportError
+from storemon_pipeline.storage.report_writer import delete_directory
 
 REQUEST_FILE = "report_request.json"
 TABLE_FILES = (
@@ -87,6 +88,15 @@ class RunStorage:
             self.directory.mkdir(parents=True, exist_ok=True)
             write_text_atomically(path, parent)
         return parent
+
+    def add_table(self, parts: UPath, name: str) -> UPath:
+        """Move a directory with the parts of a table to its place in this run's directory."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"{name}.parquet"
+        if path.is_dir():  # of an earlier attempt
+            delete_directory(path)
+        parts.rename(path)
+        return path
 
     def publish(self) -> None:
         """Offer this run's files to later runs, if they and its parent's form a complete set."""

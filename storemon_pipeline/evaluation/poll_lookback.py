@@ -13,7 +13,7 @@ from datetime import datetime
 import pandas as pd
 
 from storemon_pipeline.evaluation.expanding_lookback import LOOKBACK_FACTOR, expanding_lookback
-from storemon_pipeline.storage.poll_store import PollStore
+from storemon_pipeline.storage.poll_store import PollReader, PollStore
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import stores_without_prior_poll
@@ -24,7 +24,7 @@ MICROSECOND = pd.Timedelta(microseconds=1)
 
 
 def read_polls_with_lookback(
-    poll_store: PollStore,
+    poll_store: PollReader,
     stores: pd.DataFrame,
     hours: OpeningHours,
     start: pd.Timestamp,
@@ -35,7 +35,7 @@ def read_polls_with_lookback(
 
     Parameters
     ----------
-    poll_store : PollStore
+    poll_store : PollReader
     stores : DataFrame
         ``store_id``, ``timezone``, ``first_poll_utc``, ``last_poll_utc``, sorted, one row per
         store.
@@ -83,7 +83,7 @@ def with_estimated_polls(
 
     Parameters
     ----------
-    poll_store : PollStore
+    poll_store : PollReader
     stores : DataFrame
         ``store_id``, sorted, one row per store.
     start, as_of : datetime

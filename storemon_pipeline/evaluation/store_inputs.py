@@ -12,7 +12,7 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.polled_stores import read_polled_stores
 from storemon_pipeline.storage.reference_data import read_opening_hours
 from storemon_pipeline.storage.stores import StoreDetails
-from storemon_pipeline.uptime.evaluate import StoreResults, evaluate, evaluate_intervals
+from storemon_pipeline.uptime.evaluate import StoreResults, evaluate_intervals, evaluate_slice
 from storemon_pipeline.uptime.metrics import ObservedTime
 from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest
@@ -61,8 +61,8 @@ def evaluate_store(
     start, end = map(pd.Timestamp, request.span)
     inputs = read_store_inputs(database, store, start, end, request.rules)
     stores = inputs.stores.assign(target_pct=target_pct)
-    time, results = evaluate(stores, inputs.hours, inputs.polls, request, no_data_after)
-    return time, results, inputs.hours
+    done = evaluate_slice(stores, inputs.hours, inputs.polls, request, no_data_after)
+    return done.observed, done.results, inputs.hours
 
 
 def read_store_intervals(
@@ -74,6 +74,5 @@ def read_store_intervals(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute the open and the status intervals of a store within ``[start, end)``, as tables."""
     inputs = read_store_inputs(database, store, start, end, rules)
-    return evaluate_intervals(
-        inputs.stores, inputs.hours, inputs.polls, (start, end), rules
-    ).to_frames(inputs.stores)
+    intervals = evaluate_intervals(inputs.stores, inputs.hours, inputs.polls, (start, end), rules)
+    return intervals.open_hours(inputs.stores), intervals.status_intervals(inputs.stores)

@@ -13,7 +13,7 @@ from storemon_pipeline.evaluation.poll_lookback import (
     with_estimated_polls,
 )
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.poll_store import PollStore
+from storemon_pipeline.storage.poll_store import PollReader
 from storemon_pipeline.storage.polled_stores import read_polled_stores
 from storemon_pipeline.storage.reference_data import (
     read_business_hours,
@@ -33,7 +33,7 @@ _RULES = UptimeRules()
 
 
 def read_current_status(
-    poll_store: PollStore,
+    poll_store: PollReader,
     stores: pd.DataFrame,
     hours: OpeningHours,
     as_of: pd.Timestamp,

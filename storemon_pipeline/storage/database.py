@@ -91,6 +91,11 @@ class Database:
                 migrate(connection, "all")
 
     @property
+    def url(self) -> str:
+        """The URL, with its password."""
+        return self._url.render_as_string(hide_password=False)
+
+    @property
     def polls(self) -> PollStore:
         """The store of the polls."""
         # created on access, since a reference to each other would delay closing

@@ -24,6 +24,12 @@ from upath import UPath
 
 from storemon_pipeline.storage import poll_catalogue as catalogue
 from storemon_pipeline.storage.poll_catalogue import PollFile
+from storemon_pipeline.storage.poll_file_reader import (
+    PollFileReader,
+    as_scalar,
+    is_one_of,
+    to_polls,
+)
 from storemon_pipeline.storage.poll_files import (
     PollFiles,
     instant_field,
@@ -31,7 +37,6 @@ from storemon_pipeline.storage.poll_files import (
     repeats,
     store_field,
 )
-from storemon_pipeline.storage.poll_rows import to_category
 
 if TYPE_CHECKING:
     from storemon_pipeline.storage.database import Database
@@ -93,54 +98,18 @@ class ParquetPolls:
             changed += int(np.count_nonzero(is_last & same & (active != np.roll(active, 1))))
         return new, changed
 
-    def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
-        """Read the polls in ``[since, until]`` of all stores from the first to the last of some.
-
-        Returns
-        -------
-        DataFrame
-            ``store_id`` (category), ``timestamp_utc`` (``datetime64[us, UTC]``), ``status``
-            (category); of two rows for one store and instant the later one counts.
-        """
-        if store_ids.empty:
-            return to_polls(self._files.read([]))
-        first, last = store_ids.iloc[0], store_ids.iloc[-1]
-        span = catalogue.in_span(since, until)
+    def reader(self) -> PollFileReader:
+        """Return a reader of the files that count now."""
         with self._database.read() as connection:
-            files = catalogue.list_files(connection, span, catalogue.of_stores(first, last))
-        within = (store_field >= first) & (store_field <= last)
-        return to_polls(self._files.read(files, within & _between(since, until)))
+            return PollFileReader(self._files, catalogue.list_files(connection))
+
+    def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the row groups that may match."""
+        return self.reader().read(store_ids, since, until)
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
-        """Read the polls of some stores, each in a range of its own.
-
-        Parameters
-        ----------
-        ranges : DataFrame
-            ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``, not included).
-
-        Returns
-        -------
-        DataFrame
-            As of :meth:`read`.
-        """
-        if ranges.empty:
-            return to_polls(self._files.read([]))
-        ids = ranges["store_id"]
-        since, until = ranges["since"].min(), ranges["until"].max()
-        span = catalogue.in_span(since.to_pydatetime(), until.to_pydatetime())
-        with self._database.read() as connection:
-            files = catalogue.list_files(
-                connection, span, catalogue.of_stores(ids.min(), ids.max())
-            )
-        found = to_polls(self._files.read(files, _is_one_of(ids) & _between(since, until)))
-        position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
-        at = found["timestamp_utc"].to_numpy()
-        inside = (at >= ranges["since"].to_numpy()[position]) & (
-            at < ranges["until"].to_numpy()[position]
-        )
-        matching: pd.DataFrame = found[inside].reset_index(drop=True)
-        return matching
+        """Read the row groups that may match."""
+        return self.reader().read_ranges(ranges)
 
     def newest(self, connection: Connection, until: datetime) -> datetime | None:
         """Return the instant of the newest poll at or before ``until``; None where none is."""
@@ -149,7 +118,7 @@ class ParquetPolls:
         if not files:
             return None
         of_day = [file for file in files if file.day == files[-1].day]
-        rows = self._files.read(of_day, instant_field <= _scalar(until), ["timestamp_utc"])
+        rows = self._files.read(of_day, instant_field <= as_scalar(until), ["timestamp_utc"])
         latest: datetime | None = pc.max(rows["timestamp_utc"]).as_py()
         return latest
 
@@ -166,7 +135,9 @@ class ParquetPolls:
         """
         span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
         files = catalogue.list_files(connection, span)
-        return self._extremes(files[::-1], store_ids, instant_field <= _scalar(until), newest=True)
+        return self._extremes(
+            files[::-1], store_ids, instant_field <= as_scalar(until), newest=True
+        )
 
     def first_polls(
         self, connection: Connection, store_ids: pd.Series, since: datetime
@@ -174,7 +145,7 @@ class ParquetPolls:
         """Return each store's oldest poll at or after an instant, as :meth:`last_polls` does."""
         span = catalogue.in_span(since, datetime.max.replace(tzinfo=UTC))
         files = catalogue.list_files(connection, span)
-        return self._extremes(files, store_ids, instant_field >= _scalar(since), newest=False)
+        return self._extremes(files, store_ids, instant_field >= as_scalar(since), newest=False)
 
     def _extremes(
         self, files: list[PollFile], store_ids: pd.Series, where: ds.Expression, *, newest: bool
@@ -188,7 +159,7 @@ class ParquetPolls:
             now = set(days[done : done + length])
             these = [file for file in files if file.day in now]
             columns = ["store_id", "timestamp_utc"]
-            rows = self._files.read(these, _is_one_of(missing) & where, columns)
+            rows = self._files.read(these, is_one_of(missing) & where, columns)
             at = pd.Series(
                 rows["timestamp_utc"].to_pandas().to_numpy(), dtype="datetime64[us, UTC]"
             )
@@ -244,8 +215,8 @@ class ParquetPolls:
         files = catalogue.list_files(connection, span, catalogue.of_stores(store_id, store_id))
         these = (
             (store_field == store_id)
-            & (instant_field >= _scalar(start))
-            & (instant_field < _scalar(end))
+            & (instant_field >= as_scalar(start))
+            & (instant_field < as_scalar(end))
         )
         touched = [file for file in files if len(self._files.read([file], these, ["status"]))]
         removed = to_polls(self._files.read(touched, these))
@@ -340,26 +311,3 @@ class ParquetPolls:
                 block = block.filter(~without)
             if len(block):
                 yield block
-
-
-def _scalar(instant: datetime) -> ds.Expression:
-    return ds.scalar(pa.scalar(instant, pa.timestamp("us", "UTC")))
-
-
-def _between(since: datetime, until: datetime) -> ds.Expression:
-    return (instant_field >= _scalar(since)) & (instant_field <= _scalar(until))
-
-
-def _is_one_of(store_ids: pd.Series | pd.Index) -> ds.Expression:
-    return store_field.isin(pa.array(store_ids, pa.string()))
-
-
-def to_polls(rows: pa.Table) -> pd.DataFrame:
-    """Convert rows of files to a table of polls."""
-    return pd.DataFrame(
-        {
-            "store_id": to_category(rows["store_id"]),
-            "timestamp_utc": rows["timestamp_utc"].to_pandas().astype("datetime64[us, UTC]"),
-            "status": to_category(rows["status"]),
-        }
-    )

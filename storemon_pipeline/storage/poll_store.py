@@ -20,23 +20,12 @@ from storemon_pipeline.storage.poll_rows import sort_and_deduplicate
 from storemon_pipeline.storage.polled_stores import record_polled_stores
 
 
-class PollStore(Protocol):
-    """Reads and writes polls.
+class PollReader(Protocol):
+    """Reads polls.
 
     A table of polls has ``store_id`` (category), ``timestamp_utc`` (``datetime64[us, UTC]``) and
     ``status`` (category). Of two rows for one store and instant, the later one counts.
     """
-
-    def append(self, connection: Connection, rows: pa.Table) -> None:
-        """Add polls, and correct those of known stores and instants.
-
-        Parameters
-        ----------
-        connection : Connection
-            Of :meth:`~.database.Database.data_transaction`.
-        rows : Table
-            Result of :func:`~.poll_rows.sort_and_deduplicate`, not empty.
-        """
 
     def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
         """Read the polls in ``[since, until]`` of all stores between the first and the last given.
@@ -61,6 +50,27 @@ class PollStore(Protocol):
         ----------
         ranges : DataFrame
             ``store_id`` (text), ``since``, ``until`` (``datetime64[us, UTC]``, excluded).
+        """
+
+
+class PollStore(PollReader, Protocol):
+    """Reads and writes polls."""
+
+    def reader(self) -> PollReader:
+        """Return a reader for other processes: it can be pickled.
+
+        The reader of files reads those that count now, without the database.
+        """
+
+    def append(self, connection: Connection, rows: pa.Table) -> None:
+        """Add polls, and correct those of known stores and instants.
+
+        Parameters
+        ----------
+        connection : Connection
+            Of :meth:`~.database.Database.data_transaction`.
+        rows : Table
+            Result of :func:`~.poll_rows.sort_and_deduplicate`, not empty.
         """
 
     def estimate(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.Series:

@@ -7,11 +7,12 @@ path. :mod:`.latest_report` publishes ``report.csv`` of the newest report.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import BinaryIO
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ class ReportFile(StrEnum):
     PAGE = "report.html"
 
 
-_WRITERS = 2
+_COPIED_BYTES = 2**22
 
 
 def short_report(figures: pd.DataFrame) -> pd.DataFrame:
@@ -78,40 +79,41 @@ _TABLES: dict[str, Callable[[StoreResults], pd.DataFrame]] = {
 }
 
 
-@contextmanager
-def csv_appender(files: dict[str, BinaryIO]) -> Iterator[Callable[[StoreResults], None]]:
-    """Append results to the open CSV files of a report.
+def csv_files(names: Iterable[str]) -> tuple[str, ...]:
+    """Select the CSV files among the files of a report."""
+    return tuple(name for name in names if name in _TABLES)
 
-    Yields
-    ------
-    callable
-        Takes the results of a batch. Threads write them while the next batch is computed; all are
-        written at the end of the ``with`` block.
+
+def write_report_parts(
+    parts: UPath, number: int, names: Iterable[str], results: StoreResults
+) -> None:
+    """Write a slice's rows of CSV files, the header with the first slice.
+
+    Parameters
+    ----------
+    parts : UPath
+        Directory with a subdirectory per file.
+    number : int
+        Of the slice.
+    names : iterable of str
+        Names of CSV files.
+    results : StoreResults
     """
-    writing: list[Future[None]] = []
-    with ThreadPoolExecutor(max_workers=_WRITERS) as threads:
-
-        def append(results: StoreResults) -> None:
-            header = not writing
-            # at most two batches in memory, and rows in order
-            _finish(writing)
-            writing[:] = [
-                threads.submit(_append, name, file, results, header=header)
-                for name, file in files.items()
-                if name in _TABLES
-            ]
-
-        yield append
-        _finish(writing)
+    for name in names:
+        (parts / name).mkdir(parents=True, exist_ok=True)
+        path = parts / name / f"{number:06}.csv"
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+        with temporary.open("wb") as file:
+            write_csv(file, _TABLES[name](results), header=number == 0)
+        temporary.rename(path)
 
 
-def _append(name: str, file: BinaryIO, results: StoreResults, *, header: bool) -> None:
-    write_csv(file, _TABLES[name](results), header=header)
-
-
-def _finish(writing: list[Future[None]]) -> None:
-    for future in writing:
-        future.result()
+def join_report_parts(parts: UPath, files: Mapping[str, BinaryIO], slices: int) -> None:
+    """Append the parts of all slices to the open CSV files of a report, in order."""
+    for name in csv_files(files):
+        for number in range(slices):
+            with (parts / name / f"{number:06}.csv").open("rb") as part:
+                shutil.copyfileobj(part, files[name], _COPIED_BYTES)
 
 
 class ReportWriter:
@@ -149,13 +151,32 @@ class ReportWriter:
         for name, part in parts.items():
             part.rename(self.directory / name)
 
+    @contextmanager
+    def open_parts(self) -> Iterator[UPath]:
+        """Create a directory for the parts of slices, and delete it at the end."""
+        directory = self.directory / ".slices.part"
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            yield directory
+        finally:
+            delete_directory(directory)
+
+
+def delete_directory(directory: UPath) -> None:
+    """Delete a directory with its contents, if it exists."""
+    if directory.is_dir():
+        directory.fs.rm(directory.path, recursive=True)
+
 
 def drop_parts(reports_dir: UPath, report_id: str) -> None:
     """Delete unfinished files of a run whose process died."""
     directory = reports_dir / report_id
     if directory.is_dir():
         for part in [path for path in directory.iterdir() if path.name.endswith(".part")]:
-            part.unlink(missing_ok=True)
+            if part.is_dir():
+                delete_directory(part)
+            else:
+                part.unlink(missing_ok=True)
 
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -194,5 +215,5 @@ def delete_report_files(reports_dir: UPath, report_id: str) -> bool:
         return True
     if not directory.is_dir():
         return False
-    directory.fs.rm(directory.path, recursive=True)
+    delete_directory(directory)
     return True

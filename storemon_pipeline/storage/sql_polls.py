@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -110,6 +111,10 @@ class SqlPolls:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def reader(self) -> SqlPollReader:
+        """Return a reader with its own connections."""
+        return SqlPollReader(self._database.url)
 
     def append(self, connection: Connection, rows: pa.Table) -> None:
         """Upsert the rows; PostgreSQL fills new months before they get their key."""
@@ -246,6 +251,37 @@ class SqlPolls:
     def vacuum(self, now: datetime) -> int:  # noqa: ARG002 - of the interface
         """Do nothing: the database maintains its table."""
         return 0
+
+
+class SqlPollReader:
+    """Reads the polls of a database; opens it on first use, so it can be pickled.
+
+    The methods are documented in :class:`~.poll_store.PollReader`.
+
+    Parameters
+    ----------
+    url : str
+        Of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read a range of stores and time."""
+        return _open(self._url).polls.read(store_ids, since, until)
+
+    def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
+        """Read a range of time per store."""
+        return _open(self._url).polls.read_ranges(ranges)
+
+
+@lru_cache(maxsize=1)
+def _open(url: str) -> Database:
+    """Open a database, once per process."""
+    from storemon_pipeline.storage.database import Database  # noqa: PLC0415 - it imports this module
+
+    return Database(url)
 
 
 def _polls(rows: Sequence[Any]) -> pd.DataFrame:

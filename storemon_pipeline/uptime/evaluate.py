@@ -1,6 +1,7 @@
 """The evaluation of stores: from polls and opening hours to all results.
 
-:func:`evaluate` composes the stages. If the stages run separately, with tables stored in between,
+:func:`evaluate_slice` composes the stages for a slice, a range of stores; the results do not depend
+on how stores are divided into slices. If the stages run separately, with tables stored in between,
 :func:`store_results` continues from these tables.
 """
 
@@ -59,10 +60,16 @@ class StoreIntervals:
         """Intersect status intervals with open time."""
         return observe_open_time(self.open, self.status, self.key)
 
-    def to_frames(self, stores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Convert to tables like ``open_hours`` and ``status_intervals``."""
-        open_hours = intervals_to_frame(self.open, stores, "open_utc", "close_utc")
-        return open_hours, status_to_frame(self.status, stores)
+    def open_hours(self, stores: pd.DataFrame) -> pd.DataFrame:
+        """Convert the open intervals to a table: ``store_id``, ``open_utc``, ``close_utc``."""
+        return intervals_to_frame(self.open, stores, "open_utc", "close_utc")
+
+    def status_intervals(self, stores: pd.DataFrame) -> pd.DataFrame:
+        """Convert the status intervals to a table.
+
+        See :func:`~storemon_pipeline.uptime.status_intervals.status_intervals`.
+        """
+        return status_to_frame(self.status, stores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +133,33 @@ def _intervals(
     return StoreIntervals(key, is_open, interpolate_polls(polls, is_open, schedule, key, rules))
 
 
-def evaluate(
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All stages of the evaluation of a slice.
+
+    Attributes
+    ----------
+    intervals : StoreIntervals
+    observed : ObservedTime
+    current : DataFrame
+        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`.
+    results : StoreResults
+    """
+
+    intervals: StoreIntervals
+    observed: ObservedTime
+    current: pd.DataFrame
+    results: StoreResults
+
+
+def evaluate_slice(
     stores: pd.DataFrame,
     hours: OpeningHours,
     polls: pd.DataFrame,
     request: ReportRequest,
     no_data_after: timedelta,
-) -> tuple[ObservedTime, StoreResults]:
-    """Compute all results of a batch of stores from their polls and opening hours.
+) -> Evaluation:
+    """Compute all results of a slice of stores from their polls and opening hours.
 
     Parameters
     ----------
@@ -148,10 +174,12 @@ def evaluate(
     rules, key = request.rules, span_key(request.span, len(stores))
     schedule = OpeningSchedule(stores, hours, rules)
     known_polls = sorted_polls(polls, stores, key.end)
-    time = _intervals(known_polls, schedule, key, rules).observed()
+    intervals = _intervals(known_polls, schedule, key, rules)
+    observed = intervals.observed()
     # the span ends at as_of
     current = status_at(key.end, known_polls, schedule, stores, rules, no_data_after)
-    return time, _results(stores, time, current, request)
+    results = _results(stores, observed, current, request)
+    return Evaluation(intervals, observed, current, results)
 
 
 def store_results(

@@ -96,6 +96,27 @@ class FleetSummary:
         batch_totals = results.metrics_us.sum()
         self._totals = batch_totals if self._totals is None else self._totals + batch_totals
 
+    def merge(self, other: FleetSummary) -> None:
+        """Add the summary of later stores. The sums do not depend on who adds them up."""
+        self.metrics += other.metrics
+        self.metrics_us += other.metrics_us
+        self.events += other.events
+        self.slo += other.slo
+        self.down_now += other.down_now
+        self.by_hour_rows += other.by_hour_rows
+        if self.first_by_hour.empty:
+            self.first_by_hour = other.first_by_hour
+        self.open_minutes += other.open_minutes
+        self.downtime_minutes += other.downtime_minutes
+        self.stores_exceeding_open_time += other.stores_exceeding_open_time
+        self.targets_met += other.targets_met
+        self.targets_known += other.targets_known
+        self.stores_now += other.stores_now
+        if self._totals is None:
+            self._totals = other._totals
+        elif other._totals is not None:
+            self._totals = self._totals + other._totals
+
     @property
     def store_count(self) -> int:
         """Return the number of stores in the report."""

@@ -12,7 +12,9 @@ from upath import UPath
 from storemon_pipeline.storage.report_writer import (
     ReportFile,
     ReportWriter,
-    csv_appender,
+    csv_files,
+    join_report_parts,
+    write_report_parts,
 )
 from storemon_pipeline.uptime.evaluate import StoreResults
 
@@ -138,11 +140,12 @@ def results(store: str) -> StoreResults:
     return StoreResults(figures, figures, levels, events, by_hour, current, current)
 
 
-def test_csv_appender_appends_results_to_open_files(reports_dir: UPath):
+def test_join_report_parts_appends_slices_in_order(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
-    with report.open(NAMES) as files, csv_appender(files) as append:
-        append(results("1"))
-        append(results("2"))
+    with report.open(NAMES) as files, report.open_parts() as parts:
+        for number in (1, 0):  # workers finish in any order
+            write_report_parts(parts, number, csv_files(NAMES), results(str(number + 1)))
+        join_report_parts(parts, files, 2)
     lines = {name: data.decode().split("\n") for name, data in contents(report.directory).items()}
     assert lines[ReportFile.REPORT] == [
         "store_id,uptime_last_hour,downtime_last_hour",
@@ -167,6 +170,6 @@ def test_csv_appender_appends_results_to_open_files(reports_dir: UPath):
 def test_results_that_cannot_be_written_leave_no_file(reports_dir: UPath):
     report = ReportWriter(reports_dir, "a-run")
     broken = replace(results("1"), by_hour=pd.DataFrame({"store_id": [object()]}))
-    with pytest.raises(pa.ArrowInvalid), report.open(NAMES) as files, csv_appender(files) as append:
-        append(broken)
+    with pytest.raises(pa.ArrowInvalid), report.open(NAMES), report.open_parts() as parts:
+        write_report_parts(parts, 0, csv_files(NAMES), broken)
     assert contents(report.directory) == {}

@@ -1,45 +1,52 @@
-"""Assets of the group `report`: uptime_report, downtime_events and downtime_by_hour.
+"""Assets of the groups `intervals` and `report`.
 
-One step computes all three in one pass over the stores. It marks the report as Complete once its
-checks have passed and its files are written. Each asset can also be materialized alone.
+One step computes all of them in one pass over the stores, slice by slice. It marks the report as
+Complete once its checks have passed and its files are written. Each asset can also be materialized
+alone; the report's then start from the tables of an earlier run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
-import pandas as pd
+from upath import UPath
 
-from storemon_pipeline.defs.assets.intervals import describe_stores
 from storemon_pipeline.defs.errors import as_dagster_failure
-from storemon_pipeline.defs.io_managers import LazyTable
 from storemon_pipeline.defs.metadata import (
     OWNERS,
-    chart_metadata,
+    PREVIEW_ROWS,
     column_schema,
     metric_columns,
     preview,
 )
 from storemon_pipeline.defs.report_lifecycle import mark_report_started
-from storemon_pipeline.defs.report_summary import WORST, report_summary, worst_stores
+from storemon_pipeline.defs.report_metadata import (
+    METADATA,
+    ONE_ROW_PER_STORE,
+    UPTIME_WITHIN_OPEN_TIME,
+    check_report,
+)
+from storemon_pipeline.defs.report_summary import report_summary
 from storemon_pipeline.defs.resources import StoremonResource
+from storemon_pipeline.defs.run_storage import RunStorage
 from storemon_pipeline.evaluation.data_quality import read_data_quality
+from storemon_pipeline.evaluation.engine import LocalEngine, evaluate_slices
+from storemon_pipeline.evaluation.slices import TABLES, SliceJob
 from storemon_pipeline.pages.report import ReportCharts, render_report_html
 from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.report_history import save_metrics
 from storemon_pipeline.storage.report_writer import (
     ReportFile,
     ReportWriter,
-    csv_appender,
-    short_report,
+    csv_files,
+    join_report_parts,
 )
 from storemon_pipeline.storage.reports import complete_report
+from storemon_pipeline.storage.run_tables import LazyTable
 from storemon_pipeline.uptime.assumptions import summarize_assumptions
-from storemon_pipeline.uptime.batches import batch_stores
-from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.evaluate import store_results
-from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.report_request import DEFAULT_WINDOWS, ReportRequest
 
@@ -48,9 +55,6 @@ REPORT_ASSETS: dict[str, list[str]] = {
     "downtime_events": [ReportFile.EVENTS],
     "downtime_by_hour": [ReportFile.BY_HOUR],
 }
-UPTIME_WITHIN_OPEN_TIME = "uptime_and_downtime_within_open_time"
-ONE_ROW_PER_STORE = "one_row_per_store"
-
 _DESCRIPTIONS = {
     "uptime_report": (
         "Uptime and downtime of each store within its opening hours: `report.csv` with both for "
@@ -86,22 +90,58 @@ _COLUMNS = {
         downtime_pct="float: downtime, % of open time",
     ),
 }
-EVENT_PREVIEW_COLUMNS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing"]
+_INTERVAL_DESCRIPTIONS = {
+    "open_hours": (
+        "Opening windows of each store within the report's windows, in UTC: opening hours placed "
+        "on dates in the store's time zone, overlaps merged (rule 3)."
+    ),
+    "status_intervals": (
+        "Status of each store over time, interpolated from its polls (rules 4 to 7). Not limited "
+        "to opening hours; time that no interval covers is unobserved."
+    ),
+    "current_status": (
+        "Status of each store at as_of, polls at as_of included: closed, up, down, or no data if "
+        "its newest poll is too old (rule 7)."
+    ),
+}
+_INTERVAL_COLUMNS = {
+    "open_hours": column_schema(
+        store_id="text", open_utc="timestamp", close_utc="timestamp: exclusive"
+    ),
+    "status_intervals": column_schema(
+        store_id="text",
+        start_utc="timestamp",
+        end_utc="timestamp: exclusive",
+        status="text: active or inactive",
+    ),
+    "current_status": column_schema(
+        store_id="text",
+        status="text: closed, up, down or no data",
+        poll_utc="timestamp: the poll that determines the status",
+    ),
+}
+_INPUTS = ("report_request", "polled_stores", "weekly_hours", "special_dates")
 
 
-@dg.multi_asset(
-    name="report",
-    specs=[
-        dg.AssetSpec(
+def _interval_specs() -> Iterator[dg.AssetSpec]:
+    for name in TABLES:
+        yield dg.AssetSpec(
             name,
-            deps=[
-                "report_request",
-                "polled_stores",
-                "weekly_hours",
-                "open_hours",
-                "status_intervals",
-                "current_status",
-            ],
+            deps=[*_INPUTS, *(["store_status"] if name != "open_hours" else [])],
+            description=_INTERVAL_DESCRIPTIONS[name],
+            group_name="intervals",
+            kinds={"pandas", "parquet"},
+            owners=OWNERS,
+            metadata={"dagster/column_schema": _INTERVAL_COLUMNS[name]},
+            skippable=True,
+        )
+
+
+def _report_specs() -> Iterator[dg.AssetSpec]:
+    for name in REPORT_ASSETS:
+        yield dg.AssetSpec(
+            name,
+            deps=["report_request", "polled_stores", "weekly_hours", *TABLES],
             description=_DESCRIPTIONS[name],
             group_name="report",
             kinds={"pandas", "csv"},
@@ -109,16 +149,12 @@ EVENT_PREVIEW_COLUMNS = ["store_id", "start_utc", "end_utc", "minutes", "ongoing
             metadata={"dagster/column_schema": _COLUMNS[name]},
             skippable=True,
         )
-        for name in REPORT_ASSETS
-    ],
-    ins={
-        "report_request": dg.AssetIn("report_request"),
-        "polled_stores": dg.AssetIn("polled_stores"),
-        "weekly_hours": dg.AssetIn("weekly_hours"),
-        "open_hours": dg.AssetIn("open_hours"),
-        "status_intervals": dg.AssetIn("status_intervals"),
-        "current_status": dg.AssetIn("current_status"),
-    },
+
+
+@dg.multi_asset(
+    name="report",
+    specs=[*_interval_specs(), *_report_specs()],
+    ins={name: dg.AssetIn(name) for name in _INPUTS},
     check_specs=[
         dg.AssetCheckSpec(
             UPTIME_WITHIN_OPEN_TIME,
@@ -141,32 +177,54 @@ def report(
     report_request: ReportRequest,
     polled_stores: LazyTable,
     weekly_hours: LazyTable,
-    open_hours: LazyTable,
-    status_intervals: LazyTable,
-    current_status: LazyTable,
+    special_dates: LazyTable,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Compute the metrics, write the files, and mark the report as Complete."""
+    """Compute the tables and the metrics, write the files, and mark the report as Complete."""
     selected = {key.path[-1] for key in context.selected_asset_keys}
     names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
+    tables = tuple(name for name in TABLES if name in selected)
+    settings, run_id = storemon.settings, context.run.run_id
+    files, run = (
+        ReportWriter(settings.reports_path, run_id),
+        RunStorage(settings.reports_path, run_id),
+    )
     stores = polled_stores.all()
-    fleet = FleetSummary(report_request)
-    charts = ReportCharts(fleet)
-    files = ReportWriter(storemon.settings.reports_path, context.run.run_id)
     with as_dagster_failure():
         mark_report_started(storemon, context.run, report_request)
-        with files.open(names) as open_files, csv_appender(open_files) as append:
-            for batch in batch_stores(stores, report_request.span):
-                results = store_results(
-                    batch,
-                    open_hours.of_stores(batch),
-                    status_intervals.of_stores(batch),
-                    current_status.of_stores(batch),
-                    report_request,
-                )
-                append(results)
-                fleet.add(results)
-                context.log.info("Metrics of %s", describe_stores(batch))
-            checks = _checks(fleet, len(stores)) if "uptime_report" in selected else []
+        with files.open(names) as open_files, files.open_parts() as parts:
+            job = SliceJob(
+                request=report_request,
+                no_data_after=settings.no_data_after,
+                polls=storemon.database.polls.reader(),
+                stores=polled_stores.path,
+                weekly_hours=weekly_hours.path,
+                special_dates=special_dates.path,
+                parts=parts,
+                tables=tables,
+                # in one pass, unless a table of an earlier run is an input
+                files=csv_files(names) if len(tables) == len(TABLES) else (),
+            )
+            evaluate = partial(
+                evaluate_slices, LocalEngine(settings.workers), stores=stores, log=context.log
+            )
+            if tables:
+                evaluated = evaluate(job)
+                for name in tables:
+                    path = run.add_table(parts / name, name)
+                    rows = evaluated.table_rows[name]
+                    yield dg.MaterializeResult(asset_key=name, metadata=_table_metadata(path, rows))
+                run.publish()
+            if not names:
+                return
+            if not job.files:
+                retried = context.run.parent_run_id
+                inputs = {name: run.locate(f"{name}.parquet", retried) for name in TABLES}
+                files_only = replace(job, tables=(), files=csv_files(names), from_tables=inputs)
+                evaluated = evaluate(files_only)
+            fleet = evaluated.fleet
+            charts = ReportCharts(fleet)
+            join_report_parts(parts, open_files, evaluated.slices)
+            checks = check_report(fleet, len(stores)) if "uptime_report" in selected else []
             if any(not check.passed for check in checks):
                 # before the files appear, so that a wrong report is never read
                 yield from checks
@@ -177,31 +235,28 @@ def report(
             with storemon.database.read() as connection:
                 quality = read_data_quality(connection, assumptions)
             if ReportFile.PAGE in open_files:
-                page = render_report_html(fleet, charts, context.run.run_id, quality=quality)
+                page = render_report_html(fleet, charts, run_id, quality=quality)
                 open_files[ReportFile.PAGE].write(page.encode())
             metadata = {
                 name: build(fleet, charts) | _paths(files, name)
-                for name, build in _METADATA.items()
+                for name, build in METADATA.items()
                 if name in selected
             }
         if "uptime_report" in selected:
-            page_url = f"{storemon.settings.api_url}/reports/{context.run.run_id}"
+            page_url = f"{settings.api_url}/reports/{run_id}"
             metadata["uptime_report"]["page"] = dg.MetadataValue.url(page_url)
             with storemon.database.registry_transaction() as connection:
                 complete_report(
-                    connection,
-                    context.run.run_id,
-                    stores=fleet.store_count,
-                    finished_at=datetime.now(UTC),
+                    connection, run_id, stores=fleet.store_count, finished_at=datetime.now(UTC)
                 )
                 if report_request.store_ids is None:
-                    save_metrics(connection, context.run.run_id, fleet)
+                    save_metrics(connection, run_id, fleet)
             context.log.info(
                 "The report of %s as of %s is in %s%s",
                 pluralize(fleet.store_count, "store"),
                 report_request.as_of.isoformat(),
                 files.directory / ReportFile.REPORT,
-                _publish_latest(storemon, context.run.run_id, report_request),
+                _publish_latest(storemon, run_id, report_request),
             )
             context.log.info("%s", report_summary(fleet, files.directory, names, quality))
     for name, values in metadata.items():
@@ -210,6 +265,10 @@ def report(
             metadata=values,
             check_results=checks if name == "uptime_report" else [],
         )
+
+
+def _table_metadata(path: UPath, rows: int) -> dict[str, Any]:
+    return {"dagster/row_count": rows, "preview": preview(LazyTable(path).head(PREVIEW_ROWS))}
 
 
 def _publish_latest(storemon: StoremonResource, run_id: str, request: ReportRequest) -> str:
@@ -231,90 +290,3 @@ def _paths(files: ReportWriter, name: str) -> dict[str, Any]:
         str(file): dg.MetadataValue.path(str(files.directory / file))
         for file in REPORT_ASSETS[name]
     }
-
-
-def _checks(fleet: FleetSummary, polled_stores: int) -> list[dg.AssetCheckResult]:
-    """Check the invariants of every report."""
-    exceeding, duplicates = fleet.stores_exceeding_open_time, fleet.duplicate_rows
-    return [
-        dg.AssetCheckResult(
-            check_name=UPTIME_WITHIN_OPEN_TIME,
-            asset_key="uptime_report",
-            passed=exceeding == 0,
-            description=(
-                f"{exceeding:,} of {pluralize(fleet.store_count, 'store')} exceed their open time."
-            ),
-            metadata={"stores": fleet.store_count, "stores_exceeding_open_time": exceeding},
-        ),
-        dg.AssetCheckResult(
-            check_name=ONE_ROW_PER_STORE,
-            asset_key="uptime_report",
-            passed=duplicates == 0 and fleet.store_count == polled_stores,
-            description=(
-                f"{pluralize(fleet.store_count, 'row')} for "
-                f"{pluralize(polled_stores, 'polled store')}, "
-                f"{duplicates:,} duplicate or out of order."
-            ),
-            metadata={
-                "rows": fleet.store_count,
-                "polled_stores": polled_stores,
-                "duplicates": duplicates,
-            },
-        ),
-    ]
-
-
-def _report_metadata(fleet: FleetSummary, charts: ReportCharts) -> dict[str, Any]:
-    figures = pd.concat(fleet.metrics, ignore_index=True)
-    widest = fleet.widest_window
-    pct_columns = [f"uptime_pct_{window.suffix}" for window in fleet.request.windows]
-    worst = worst_stores(figures, widest)[["store_id", *pct_columns]]
-    metadata: dict[str, Any] = {
-        "dagster/row_count": fleet.store_count,
-        "dagster/column_schema": metric_columns(fleet.request.windows),
-        "as_of": dg.MetadataValue.timestamp(fleet.request.as_of),
-        "preview": preview(short_report(figures)),
-        f"worst_stores_{widest}": dg.MetadataValue.text("No store is below 100 %.")
-        if worst.empty
-        else preview(worst, WORST),
-        "plot": chart_metadata(charts.uptime_distribution),
-    }
-    if fleet.stores_down is not None:
-        metadata["stores_down_now"] = fleet.stores_down
-        metadata["stores_without_data_now"] = fleet.stores_now[CurrentStatus.NO_DATA]
-    for window in fleet.request.windows:
-        uptime_pct = fleet.uptime_pct(window.suffix)
-        if uptime_pct is not None:
-            metadata[f"fleet_uptime_pct_{window.suffix}"] = uptime_pct
-        for figure in ("uptime", "downtime", "unobserved"):
-            hours = round(fleet.total_hours(figure, window.suffix), 2)
-            metadata[f"fleet_{figure}_hours_{window.suffix}"] = hours
-    return metadata
-
-
-def _events_metadata(fleet: FleetSummary, charts: ReportCharts) -> dict[str, Any]:
-    events = pd.concat(fleet.events, ignore_index=True)
-    longest = events.nlargest(WORST, "minutes")
-    ongoing = fleet.ongoing_events
-    return {
-        "dagster/row_count": len(events),
-        **({} if ongoing is None else {"ongoing_events": ongoing}),
-        "preview": preview(events[EVENT_PREVIEW_COLUMNS]),
-        "longest_events": preview(longest[EVENT_PREVIEW_COLUMNS], WORST),
-        "plot": chart_metadata(charts.stores_down),
-    }
-
-
-def _by_hour_metadata(fleet: FleetSummary, charts: ReportCharts) -> dict[str, Any]:
-    return {
-        "dagster/row_count": fleet.by_hour_rows,
-        "preview": preview(fleet.first_by_hour),
-        "plot": chart_metadata(charts.heat_map),
-    }
-
-
-_METADATA: dict[str, Callable[[FleetSummary, ReportCharts], dict[str, Any]]] = {
-    "uptime_report": _report_metadata,
-    "downtime_events": _events_metadata,
-    "downtime_by_hour": _by_hour_metadata,
-}

@@ -13,7 +13,6 @@ import pandas as pd
 from pydantic import Field
 
 from storemon_pipeline.defs.errors import ReportError, as_dagster_failure
-from storemon_pipeline.defs.io_managers import LazyTable
 from storemon_pipeline.defs.metadata import OWNERS
 from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource
@@ -31,6 +30,7 @@ from storemon_pipeline.storage.reference_data import (
     read_special_hours,
     read_timezones,
 )
+from storemon_pipeline.storage.run_tables import LazyTable
 from storemon_pipeline.uptime.messages import pluralize, summarize_ids
 from storemon_pipeline.uptime.report_request import (
     DEFAULT_WINDOWS,

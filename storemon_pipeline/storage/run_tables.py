@@ -1,0 +1,64 @@
+"""Intermediate tables of a run, as Parquet: a file, or a directory with a file per slice."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+from upath import UPath
+
+_ROW_GROUP = 100_000
+
+
+def write_table(table: pd.DataFrame, path: UPath) -> None:
+    """Write a table with ``store_id``; the file appears complete or not at all."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
+    # plain text, so that all slices have the same schema
+    ids = arrow["store_id"].cast(pa.string())
+    arrow = arrow.set_column(arrow.column_names.index("store_id"), "store_id", ids)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    with temporary.open("wb") as file:
+        parquet.write_table(arrow, file, row_group_size=_ROW_GROUP)
+    temporary.rename(path)
+
+
+class LazyTable:
+    """A table of another asset; rows are read on demand.
+
+    Parameters
+    ----------
+    path : UPath
+        A Parquet file, or a directory of them.
+    """
+
+    def __init__(self, path: UPath) -> None:
+        self.path = path
+
+    def all(self) -> pd.DataFrame:
+        """Read the whole table."""
+        return self._read(None)
+
+    def of_stores(self, stores: pd.DataFrame) -> pd.DataFrame:
+        """Read the rows of the stores from the first to the last of a batch."""
+        if stores.empty:
+            return self.all().head(0)
+        return self.between(stores["store_id"].iloc[0], stores["store_id"].iloc[-1])
+
+    def between(self, first: str, last: str) -> pd.DataFrame:
+        """Read the rows of the stores from ``first`` to ``last``."""
+        return self._read([("store_id", ">=", first), ("store_id", "<=", last)])
+
+    def head(self, rows: int) -> pd.DataFrame:
+        """Read the first rows."""
+        dataset = parquet.ParquetDataset(self.path.path, filesystem=self.path.fs)
+        first: pd.DataFrame = (
+            parquet.read_table(dataset.files[0], filesystem=self.path.fs).slice(0, rows).to_pandas()
+        )
+        return first
+
+    def _read(self, filters: list[tuple[str, str, str]] | None) -> pd.DataFrame:
+        rows = parquet.read_table(self.path.path, filesystem=self.path.fs, filters=filters)
+        table: pd.DataFrame = rows.to_pandas()
+        return table
