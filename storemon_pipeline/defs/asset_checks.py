@@ -46,16 +46,16 @@ _SPECS: dict[str, tuple[str, str]] = {
     ),
     "every_store_has_hours": (
         "business_hours",
-        "Every polled store has opening hours. A store without is assumed to be always open.",
+        "Every polled store has opening hours. A store without any is assumed to be always open.",
     ),
     "every_weekday_has_hours": (
         "business_hours",
-        """Every store with opening hours has some on each weekday. By default a weekday without
+        """Every store with opening hours has some on each weekday. By default a weekday without any
         is assumed to be open all day (rule missing_day).""",
     ),
     "every_store_has_a_timezone": (
         "store_timezones",
-        """Every polled store has a valid time zone. A store without is assumed to be in
+        """Every polled store has a valid time zone. A store without one is assumed to be in
         America/Chicago.""",
     ),
 }

@@ -55,7 +55,7 @@ class UnmatchedSnapshot:
         cause = (
             "its ids look rounded by a spreadsheet: export them as text"
             if self.is_rounded
-            else "check that its ids are those of the polls"
+            else "check that its ids match the polls"
         )
         polled = f"{self.polled or 'none'} {'was' if self.polled <= 1 else 'were'}"
         return (
