@@ -81,7 +81,7 @@ _SPECS: dict[str, tuple[str, str]] = {
             asset=asset,
             description=(
                 f"At least {MIN_POLLED_SHARE:.0%} of the stores in the file were ever polled. "
-                "Otherwise its ids are not those of the polls: perhaps a spreadsheet rounded them."
+                "Otherwise its ids do not match: a spreadsheet may have rounded them."
             ),
         )
         for asset in _SNAPSHOTS

@@ -220,8 +220,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
         peak = int(at_starts.argmax())
         when = pd.Timestamp(starts[peak])
         description = (
-            f"Peak: {at_starts[peak]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
-            f"{at_end:,} at the end."
+            f"Peak: {at_starts[peak]:,} on {when:%a %-d %b %H:%M} UTC; {at_end:,} at the end."
         )
     return render_chart("stores-down", "Stores down while open (UTC)", description, spec)
 

@@ -399,9 +399,7 @@ def test_stores_down_shows_the_peak():
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(hours=24)))
     # an ongoing event has not ended at the end of the span
-    assert re.search(
-        r"Peak: 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
-    )
+    assert re.search(r"Peak: 2 on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description)
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
     # the line spans 0 to 2 and ends at 1
@@ -418,7 +416,7 @@ def test_stores_down_counts_outages_below_a_pixel():
         }
     )
     chart = charts.stores_down(events, (start, start + pd.Timedelta(days=7)))
-    assert chart.description == "Peak: 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
+    assert chart.description == "Peak: 3 on Mon 1 Jan 12:12 UTC; 0 at the end."
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     assert len(set(re.findall(r",([\d.]+)", line))) == 2
 

@@ -98,7 +98,7 @@ def test_store_closing_at_as_of_is_closed():
 def test_store_without_a_recent_poll_has_no_data():
     text = page_of((AS_OF - timedelta(hours=9), AS_OF), now="no data")
     assert (
-        "No data open, but the latest poll during open time is too old to show its status" in text
+        "No data open, but the latest poll in open time is too old to determine the status" in text
     )
     assert "Ongoing" in text
 
