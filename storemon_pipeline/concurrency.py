@@ -24,7 +24,7 @@ def prefetch(
     Parameters
     ----------
     function : callable
-        Called in up to ``depth`` threads at once.
+        Called in up to ``depth`` threads concurrently.
     items : iterable
         Advanced by one thread only, so it may be a generator that reads a file.
     depth : int

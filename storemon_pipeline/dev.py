@@ -42,7 +42,7 @@ def _make_was_interrupted(make: int) -> bool:
         return True
     try:
         status = Path(f"/proc/{make}/status").read_text()
-    except OSError:  # no /proc: only a SIGINT from the terminal is noticed
+    except OSError:  # no /proc: only a SIGINT from the terminal is detected
         return False
     blocked = next(line for line in status.splitlines() if line.startswith("SigBlk:"))
     return bool(int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1)

@@ -54,13 +54,13 @@ def _database_url(text: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        msg = "it is not a valid database URL: use postgresql://… or sqlite:///…"
+        msg = "not a valid database URL: use postgresql://… or sqlite:///…"
         raise ValueError(msg) from error
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg2")
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
-            msg = "a SQLite database must be a file: each process opens it again"
+            msg = "an in-memory SQLite database cannot be shared by several processes: name a file"
             raise ValueError(msg)
         url = URL.create("sqlite", database=str(_absolute(Path(url.database))))
     elif url.drivername != "postgresql+psycopg2":
@@ -106,7 +106,7 @@ def _tokens(value: object) -> object:
         if len(token) < MIN_TOKEN_LENGTH:
             msg = (
                 f"a token must have at least {MIN_TOKEN_LENGTH} characters, not {len(token)}: "
-                "create one with openssl rand -hex 32"
+                "generate one with openssl rand -hex 32"
             )
             raise ValueError(msg)
         scopes[token] = scope
@@ -137,7 +137,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 
 def _validate_webhook_url(address: SecretStr) -> SecretStr:
     if not re.match(r"https?://[^/\s]", address.get_secret_value()):
-        msg = "it is not a valid webhook URL: use https://…"
+        msg = "not a valid webhook URL: use https://…"
         raise ValueError(msg)
     return address
 
@@ -151,7 +151,7 @@ def _validate_alert_secret(secret: SecretStr) -> SecretStr:
         is_valid = False
     if not is_valid:
         msg = (
-            "it must be whsec_ and the base64 of 24 to 64 random bytes; create one with "
+            "must be whsec_ followed by 24 to 64 random bytes in base64: generate one with "
             'echo "whsec_$(openssl rand -base64 32)"'
         )
         raise ValueError(msg)
@@ -166,7 +166,7 @@ def _validate_server_url(text: str) -> str:
     except ValueError:  # such as an invalid port
         is_valid = False
     if not is_valid or url.query or url.fragment or any(map(str.isspace, text)):
-        msg = "it is not a valid server URL: use http://host:port or https://host"
+        msg = "not a valid server URL: use http://host:port or https://host"
         raise ValueError(msg)
     return text
 
@@ -177,7 +177,7 @@ ServerUrl = Annotated[str, AfterValidator(_validate_server_url)]
 
 def _validate_public_url(url: str) -> str:
     if urlsplit(url).username is not None:
-        msg = "it is shown in pages: remove the user name and the password"
+        msg = "must not contain a user name or password, since pages show it: remove them"
         raise ValueError(msg)
     return url.rstrip("/")
 
@@ -247,7 +247,7 @@ class Settings(BaseSettings):
         default=0.05,
         ge=0,
         le=1,
-        description="Maximum share of bad rows in a file; a file with more is refused as a whole.",
+        description="Maximum share of bad rows in a file; a file with more is rejected.",
     )
     min_snapshot_share: float = Field(
         default=0.5,
@@ -255,7 +255,7 @@ class Settings(BaseSettings):
         le=1,
         description=(
             "Minimum share of the previous snapshot's polled stores in a new one; a snapshot with "
-            "fewer, or without rows, is refused. 0 accepts any."
+            "fewer, or without rows, is rejected. 0 accepts any."
         ),
     )
     max_expansion: int = Field(
@@ -313,8 +313,8 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description=(
-            "The secret that signs alerts: whsec_ and the base64 of 24 to 64 random bytes. "
-            "Required with a webhook."
+            "The secret that signs alerts: whsec_ followed by 24 to 64 random bytes in "
+            "base64. Required with a webhook."
         ),
     )
     alert_after_minutes: int = Field(

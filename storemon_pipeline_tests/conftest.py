@@ -26,7 +26,7 @@ TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, and group those that share fixtures for pytest-xdist."""
+    """Mark tests by their requirements, and group those that share fixtures for pytest-xdist."""
     for item in items:
         if TESTS not in item.path.parents:
             continue

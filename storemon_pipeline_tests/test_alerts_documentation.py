@@ -126,7 +126,7 @@ def test_retry_delays_are_the_documented_ones() -> None:
     assert timedelta(seconds=30) == FIRST_DELAY == retry_delay(1)
     assert retry_delay(3) == 2 * retry_delay(2) == 4 * retry_delay(1)
     assert timedelta(minutes=15) == MAX_DELAY
-    assert "after 30 seconds, then with a delay that doubles up to 15 minutes" in ALERTS
+    assert "after 30 seconds, then with exponential back-off up to 15 minutes" in ALERTS
 
 
 def test_alert_threshold_default_is_documented() -> None:

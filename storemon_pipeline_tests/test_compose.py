@@ -55,7 +55,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])((?:\$\{[^}]*\}|[^{}])*))?\}")
 
 
 class MissingVariableError(Exception):
-    """A required variable is missing: Compose refuses to start."""
+    """A required variable is missing: Compose does not start."""
 
 
 def interpolated(value: str, environment: Mapping[str, str]) -> str:
@@ -432,7 +432,7 @@ def test_role_reaches_only_its_own_database(postgresql: PostgreSQL) -> None:
 def made(deployed: Deployed) -> dict[str, Any]:
     """Request a report over the API and wait until it is Complete."""
     with client(deployed, "may-all-00000000") as http:
-        # the sensor may have started an ingest as well; a repetition is cheap
+        # the sensor may also have started an ingest; repeating it is cheap
         assert http.post("/ingest").status_code == 200
         give_up_at = time.monotonic() + PATIENCE
         while http.get("/store_summary", params={"store_id": "1267873068966844821"}).is_error:

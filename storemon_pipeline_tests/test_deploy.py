@@ -1,4 +1,4 @@
-"""`deploy/dagster.yaml` and the page of `deploy/`, with Dagster's history in PostgreSQL."""
+"""`deploy/dagster.yaml` and `deploy/README.md`, with Dagster's history in PostgreSQL."""
 
 import os
 import re

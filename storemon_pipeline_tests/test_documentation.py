@@ -439,7 +439,7 @@ def test_errors_table_matches_the_openapi_document():
         for status in endpoint["responses"]
     }
     assert statuses == {status for status in documented if status >= "400"}
-    assert f"more than {MAX_BODY_BYTES >> 20} MiB" in API
+    assert f"larger than {MAX_BODY_BYTES >> 20} MiB" in API
 
 
 def test_statuses_of_a_report_are_documented():

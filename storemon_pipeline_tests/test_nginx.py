@@ -124,7 +124,7 @@ def test_dagster_needs_the_login(proxy: Proxy):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/graphql", "//graphql", "/%67raphql", "/graphql/"])
-def test_graphql_by_get_is_refused(proxy: Proxy, method: str, path: str):
+def test_graphql_by_get_is_rejected(proxy: Proxy, method: str, path: str):
     query = str(httpx.QueryParams(MUTATION))
     navigation = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     for headers in ({}, navigation):
@@ -167,7 +167,7 @@ def test_link_from_another_site_leads_to_the_ui(proxy: Proxy):
 
 
 @pytest.mark.parametrize("sni", [DAGSTER, API])
-def test_other_host_is_refused(proxy: Proxy, sni: str):
+def test_other_host_is_rejected(proxy: Proxy, sni: str):
     answer = proxy.request("evil.example", "GET", "/", sni=sni, auth=LOGIN)
     assert answer.status_code == 421
 

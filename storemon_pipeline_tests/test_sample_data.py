@@ -123,12 +123,12 @@ def test_command_line_equals_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--stores=0", "--days=0", "--every=0", "--bad=-1"])
-def test_a_number_out_of_range_is_refused(
+def test_a_number_out_of_range_is_rejected(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(SystemExit) as error:
         sample_data.main([str(tmp_path / "out"), option])
-    assert refusal.value.code == 2
+    assert error.value.code == 2
     assert "need stores >= 1" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

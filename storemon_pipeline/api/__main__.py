@@ -83,7 +83,7 @@ def main() -> None:
     if is_publicly_reachable_without_tokens(settings):
         sys.exit(
             f"STOREMON_API_HOST is {settings.api_host}, which other machines can reach: set "
-            "STOREMON_API_TOKENS as well, or use 127.0.0.1"
+            "STOREMON_API_TOKENS, or use 127.0.0.1"
         )
     configure_logging()
     try:

@@ -46,7 +46,7 @@ they share one id.
 
 Lists are paginated: follow the `next` link until it is null. Errors are problem documents
 (RFC 9457). Every response has an `X-Request-ID`, taken from the request if present; the log and
-the tags of the run contain it as well.
+the tags of the run also contain it.
 """
 _TAGS = [
     {"name": "reports", "description": "Request and download reports."},

@@ -101,7 +101,7 @@ _DESCRIPTIONS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter or the body is invalid.",
     HTTPStatus.TOO_MANY_REQUESTS: "The queue is full; retry after `Retry-After` seconds.",
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "The database or Dagster is unavailable, or nothing is ingested yet; retry later."
+        "The database or Dagster is unavailable, or no data has been ingested yet; retry later."
     ),
 }
 
@@ -143,12 +143,12 @@ def dagster_unavailable(detail: str) -> ProblemError:
 def database_unavailable() -> ProblemError:
     """Return the 503 problem for an unavailable database."""
     return _service_unavailable(
-        "database", "the database is unavailable: nothing was changed, try again"
+        "database", "the database is unavailable: nothing was changed; try again"
     )
 
 
 NO_POLLS_YET = (
-    "no polls are ingested yet: the first ingest has not finished, or there is no file to "
+    "no polls have been ingested yet: the first ingest has not finished, or there is no file to "
     "ingest. See ingest_job in the Dagster UI; POST /ingest starts it"
 )
 

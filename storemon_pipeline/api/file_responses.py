@@ -71,7 +71,7 @@ def report_file_path(app_state: AppState, record: ReportRecord, name: str) -> UP
     """
     path = app_state.settings.reports_path / str(record.run_id) / name
     if not path.is_file():
-        msg = f"{name} of report {record.report_id} is gone: request another report"
+        msg = f"{name} of report {record.report_id} no longer exists: request a new report"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="file-gone")
     return path
 

@@ -18,7 +18,7 @@ from storemon_pipeline.pages.rendering import (
 
 
 def relative_root(path: str) -> str:
-    """Return the relative URL of the API's root, which works behind a path prefix as well.
+    """Return the relative URL of the API's root, which also works behind a path prefix.
 
     Examples
     --------

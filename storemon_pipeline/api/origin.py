@@ -86,7 +86,8 @@ def _check_origin(method: str, headers: Headers) -> ProblemError | None:
     sender = quote_value(origin or "another site", _MAX_VALUE)
     return ProblemError(
         HTTPStatus.FORBIDDEN,
-        f"{method} is not allowed from a page of {sender}: use a page of this API, or a program",
+        f"{method} from a page of {sender} is not allowed: use a page of this API, or a "
+        "non-browser client",
         type_slug="cross-origin",
     )
 

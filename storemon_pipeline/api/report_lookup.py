@@ -18,7 +18,7 @@ from storemon_pipeline.storage.reports import (
 )
 
 LATEST = "latest"
-"""Stands for the id of the latest standard report."""
+"""Alias for the id of the latest standard report."""
 
 ReportId = Annotated[
     str,

@@ -12,7 +12,7 @@ class BulkheadFullError(RuntimeError):
 
 
 class Bulkhead:
-    """Admits a bounded number of concurrent calls; further calls fail at once.
+    """Admits a bounded number of concurrent calls; further calls fail immediately.
 
     Parameters
     ----------

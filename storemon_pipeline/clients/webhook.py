@@ -25,7 +25,7 @@ class DeliveryResult:
     error : str or None
         None if the webhook confirmed the alert with a status from 200 to 299.
     should_back_off : bool
-        Whether other alerts would fail now as well.
+        Whether other alerts would currently fail too.
     """
 
     error: str | None = None

@@ -46,16 +46,16 @@ _SPECS: dict[str, tuple[str, str]] = {
     ),
     "every_store_has_hours": (
         "business_hours",
-        "Every polled store has opening hours. A store without is assumed to be always open.",
+        "Every polled store has opening hours. A store without any is assumed to be always open.",
     ),
     "every_weekday_has_hours": (
         "business_hours",
-        """Every store with opening hours has some on each weekday. By default a weekday without
+        """Every store with opening hours has some on each weekday. By default a weekday without any
         is assumed to be open all day (rule missing_day).""",
     ),
     "every_store_has_a_timezone": (
         "store_timezones",
-        """Every polled store has a valid time zone. A store without is assumed to be in
+        """Every polled store has a valid time zone. A store without one is assumed to be in
         America/Chicago.""",
     ),
 }
@@ -81,7 +81,7 @@ _SPECS: dict[str, tuple[str, str]] = {
             asset=asset,
             description=(
                 f"At least {MIN_POLLED_SHARE:.0%} of the stores in the file were ever polled. "
-                "Otherwise its ids are not those of the polls: perhaps a spreadsheet rounded them."
+                "Otherwise its ids do not match: a spreadsheet may have rounded them."
             ),
         )
         for asset in _SNAPSHOTS

@@ -65,8 +65,8 @@ def remove_polls_op(
     )
     if removed:
         context.log.info(
-            "Moved %s of %s to quarantined_row. Correct the file as well, or ingesting it again "
-            "restores them",
+            "Moved %s of %s to quarantined_row. Also correct the file: ingesting it again restores "
+            "them",
             pluralize(removed, "poll"),
             text,
         )
@@ -78,7 +78,7 @@ def remove_polls_op(
 @dg.job(
     description=(
         "Moves a store's polls in a time range to quarantined_row, e.g. after a wrong clock. "
-        "Correct their file as well, or ingesting it again restores them."
+        "Also correct their file: ingesting it again restores them."
     ),
     executor_def=dg.in_process_executor,
 )

@@ -134,7 +134,7 @@ def referenced_runs(reports_dir: UPath, in_progress: Iterable[str]) -> set[str]:
 
 
 def write_text_atomically(path: UPath, text: str) -> None:
-    """Write a file that appears complete or not at all."""
+    """Write a file atomically."""
     # concurrent runs may write the same file, so each has its own temporary file
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.part")
     temporary.write_text(text)

@@ -14,4 +14,4 @@ hourly_report_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Ingests and reports five minutes past every hour. Stopped by default.",
 )
-"""Stopped by default: meant for data directories that receive files every hour."""
+"""Stopped by default: for data directories that receive files every hour."""

@@ -21,6 +21,14 @@ from storemon_pipeline.uptime.messages import pluralize
 
 SNAPSHOTS = (business_hours, store_timezone, special_hours, service_level)
 
+# for pages, which show no table names
+_CONTENTS = {
+    "business_hours": "opening hours",
+    "store_timezone": "a time zone",
+    "special_hours": "special hours",
+    "service_level": "an SLO target",
+}
+
 MIN_POLLED_SHARE = 0.05
 """A table with a smaller share of polled stores does not match the polls."""
 
@@ -53,14 +61,15 @@ class UnmatchedSnapshot:
     def sentence(self) -> str:
         """Return the problem and its remedy."""
         cause = (
-            "its ids look rounded by a spreadsheet: export them as text"
+            "the ids look rounded by a spreadsheet: export them as text"
             if self.is_rounded
-            else "check that its ids are those of the polls"
+            else "check that the ids match those of the polls"
         )
-        polled = f"{self.polled or 'none'} {'was' if self.polled <= 1 else 'were'}"
+        polled = f"only {self.polled:,}" if self.polled else "none"
         return (
-            f"of {pluralize(self.stores, 'store')} in {self.table_name}, {polled} ever polled "
-            f"({self.example}, for example, never was): {cause}"
+            f"{polled} of {pluralize(self.stores, 'store')} with {_CONTENTS[self.table_name]} "
+            f"{'was' if self.polled <= 1 else 'were'} ever polled "
+            f"({self.example}, for example, was not): {cause}"
         )
 
 

@@ -10,7 +10,7 @@
 :mod:`.validation`             rows of text to typed, valid rows (Pandera); also
                                :mod:`.timestamps`, :mod:`.time_zone_names`, :mod:`.columns`
 :mod:`.row_stream`             stream of validated rows
-:mod:`.bad_rows`               quarantine, and refusal of files with too many bad rows
+:mod:`.bad_rows`               quarantine, and rejection of files with too many bad rows
 :mod:`.snapshots`              replacement of a reference table
 :mod:`.results`                results per file and table; :mod:`.result_log` logs them
 :mod:`.errors`                 errors for unusable files

@@ -99,9 +99,9 @@ class BadRows:
             return
         counts = f"{bad:,} of its {'' if at_end else 'first '}{pluralize(total, 'row')}"
         msg = (
-            f"{self.file} is refused: {counts} ({bad / total:.1%}) "
+            f"{self.file} was rejected: {counts} ({bad / total:.1%}) "
             f"{'is' if bad == 1 else 'are'} bad, more than the "
-            f"{self.max_bad_share:.1%} that STOREMON_MAX_BAD_SHARE accepts. Nothing was changed."
+            f"{self.max_bad_share:.1%} that STOREMON_MAX_BAD_SHARE allows. Nothing was changed."
         )
         if len(self.first):
             first = self.first.iloc[0]

@@ -21,7 +21,7 @@ from pyarrow import csv as arrow_csv
 from storemon_pipeline.ingestion.errors import IngestionError
 from storemon_pipeline.ingestion.line_reader import LineBlock
 from storemon_pipeline.ingestion.sources import SourceFile
-from storemon_pipeline.uptime.messages import quote_value, shorten
+from storemon_pipeline.uptime.messages import pluralize, quote_value, shorten
 
 # a field is quoted as a whole, or neither starts with a quote nor contains a carriage return
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*)?'
@@ -104,14 +104,14 @@ def header_names(line: bytes, file: str) -> list[str]:
         If the line is not CSV, or the file is a Git LFS pointer.
     """
     if line.startswith(b"version https://git-lfs."):
-        msg = f"{file} is a pointer of Git LFS, not the data: fetch the data by `git lfs pull`"
+        msg = f"{file} is a Git LFS pointer, not the data: fetch the data with `git lfs pull`"
         raise IngestionError(msg)
     try:
         return [
             name.strip() for name in next(csv.reader([line.decode()], skipinitialspace=True), [])
         ]
     except csv.Error as error:
-        why = "its lines end with a carriage return alone" if b"\r" in line else str(error)
+        why = "its lines end with CR only" if b"\r" in line else str(error)
         msg = f"{file} is not CSV: {why}. Save it as CSV whose lines end with LF or CRLF"
         raise IngestionError(msg) from error
 
@@ -149,8 +149,8 @@ def read_header(line: bytes, kind: SourceFile, file: str) -> Header:
             named = " and ".join(f"{quote_value(names[at])} (column {at + 1})" for at in candidates)
             named = shorten(named, 500)
             msg = (
-                f"{file} has {len(candidates)} columns that could be {column}: {named}. Remove or "
-                "rename all but the one that is meant"
+                f"{file} has {len(candidates)} columns that match {column}: {named}. Keep one and "
+                "remove or rename the others"
             )
             raise IngestionError(msg)
         positions[column] = candidates[0]
@@ -158,13 +158,13 @@ def read_header(line: bytes, kind: SourceFile, file: str) -> Header:
 
 
 def _missing(column: str, accepted: tuple[str, ...], names: list[str], file: str) -> str:
-    header = shorten(", ".join(map(quote_value, names)), 500) or "no name at all"
+    header = shorten(", ".join(map(quote_value, names)), 500) or "no column names"
     msg = (
         f"{file} has no column {column}: its header has {header}; accepted "
-        f"{'is' if len(accepted) == 1 else 'are'} {' or '.join(accepted)}"
+        f"{'name is' if len(accepted) == 1 else 'names are'} {' or '.join(accepted)}"
     )
     if separator := other_separator(names):
-        msg += f". Columns are separated by commas, not by {separator!r}"
+        msg += f". Separate columns by commas, not by {separator!r}"
     return msg
 
 
@@ -201,7 +201,8 @@ def parse_rows(block: LineBlock, header: Header) -> Rows:
 
     def on_invalid_row(row: arrow_csv.InvalidRow) -> str:
         wrong_width[row.number - 1] = (
-            f"{row.actual_columns} values, where the header names {header.width}"
+            f"{pluralize(row.actual_columns, 'value')}, but the header has "
+            f"{pluralize(header.width, 'column')}"
         )
         return "skip"
 

@@ -166,8 +166,8 @@ def raise_if_ambiguous(directory: DataDirectory, kinds: Collection[SourceFile]) 
         if candidates := directory.sources[kind.table_name].candidates:
             named = shorten(" and ".join(candidates), 500)
             msg = (
-                f"there is no {kind.names[0]}.csv, and the headers of {named} "
-                f"all match: rename the file to read to {kind.names[0]}.csv"
+                f"{kind.names[0]}.csv is missing, and the headers of {named} "
+                f"all match: rename the right one to {kind.names[0]}.csv"
             )
             if kind.is_append_only:
                 msg += f", or all of them to {kind.names[0]}_….csv"
@@ -211,8 +211,8 @@ def _file_names(data_dir: Path) -> tuple[list[str], list[str]]:
         names = sorted(path.name for path in data_dir.iterdir() if path.is_file())
     except FileNotFoundError as error:
         msg = (
-            f"there is no data directory {data_dir}: create it, or set STOREMON_DATA_DIR to the "
-            "directory of store_status.csv"
+            f"the data directory {data_dir} does not exist: create it, or set STOREMON_DATA_DIR to "
+            "the directory of store_status.csv"
         )
         raise IngestionError(msg) from error
     except OSError as error:
@@ -244,7 +244,7 @@ def _inspect(path: Path) -> _Inspected:
         return _Inspected(None, f"its header matches {files}: rename it to one of them")
     if separator := other_separator(names):
         return _Inspected(None, f"its columns are separated by {separator!r}, not by commas")
-    return _Inspected(None, "neither its name nor its header is that of a raw file")
+    return _Inspected(None, "neither its name nor its header matches a raw file")
 
 
 def _reason(name: str, inspected: _Inspected | None, sources: dict[str, SourceFiles]) -> str | None:
@@ -261,7 +261,7 @@ def _reason(name: str, inspected: _Inspected | None, sources: dict[str, SourceFi
     if source.candidates:
         others = " or ".join(candidate for candidate in source.candidates if candidate != name)
         others = shorten(others, 500)
-        return f"the header of {others} matches as well"
+        return f"the header of {others} also matches"
     read = source.paths[0].name
     if kind.is_append_only:
         return f"{read} is read; to add its polls, rename it to {kind.names[0]}_….csv"

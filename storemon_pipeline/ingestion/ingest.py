@@ -107,8 +107,8 @@ def _ingest_all(
     raise_if_ambiguous(directory, kinds)
     if STORE_STATUS in kinds and not directory.sources[STORE_STATUS.table_name].paths:
         msg = (
-            f"there is no store_status.csv in {data_dir} (nor store_status_….csv, .csv.gz or "
-            ".csv.zst): put it there, or set STOREMON_DATA_DIR to the directory that has it"
+            f"{data_dir} has no store_status.csv (or store_status_….csv, .csv.gz, .csv.zst): put "
+            "it there, or set STOREMON_DATA_DIR to the directory that contains it"
         )
         if directory.unread:
             msg += f". Not read: {list_unread(directory.unread)}"

@@ -132,7 +132,7 @@ class LineReader:
             )
         else:
             msg = (
-                f"{self.path.name} is truncated or damaged: its {self._compression} stream ends "
+                f"{self.path.name} is truncated or corrupt: its {self._compression} stream ends "
                 f"after line {self.lines} ({error}). Copy the whole file again"
             )
         return IngestionError(msg)
@@ -145,9 +145,10 @@ class LineReader:
         self._unpacked += len(data)
         if self._unpacked > self._raw.max_unpacked:
             msg = (
-                f"{self.path.name} is refused: uncompressed, it is more than "
-                f"{self._raw.max_expansion:,} times its {self._raw.size:,} bytes, the maximum by "
-                "STOREMON_MAX_EXPANSION. Increase it or uncompress the file. Nothing was changed."
+                f"{self.path.name} was rejected: uncompressed, it is more than "
+                f"{self._raw.max_expansion:,} times its {self._raw.size:,} bytes, the maximum set "
+                "by STOREMON_MAX_EXPANSION. Increase it or uncompress the file. Nothing was "
+                "changed."
             )
             raise IngestionError(msg)
         return data
@@ -271,7 +272,7 @@ class LineReader:
             self.header_lines = 2
             line, newline, _ = rest.partition(b"\n")
         if not newline and len(start) == _HEADER_BYTES:
-            msg = f"{self.path.name} is not CSV: its first {_HEADER_BYTES} bytes are one line"
+            msg = f"{self.path.name} is not CSV: no line break in its first {_HEADER_BYTES} bytes"
             raise IngestionError(msg)
         return self._as_text(line, 1).removeprefix(_UTF8_MARK).rstrip(b"\r")
 
@@ -288,7 +289,7 @@ class LineReader:
             data = rest + part
             end = data.rfind(b"\n") + 1
             if not end and len(data) > BLOCK_BYTES:
-                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is over 16 MiB long"
+                msg = f"{self.path.name} is not CSV: line {self.lines + 1} is longer than 16 MiB"
                 raise IngestionError(msg)
             rest = data[end:]
             if end:

@@ -31,7 +31,7 @@ def log_result(
         )
     if source.by_header:
         log.warning(
-            "%s is read as %s.csv because its header has %s; rename it to avoid doubt",
+            "%s is read as %s.csv because its header has %s; rename it to make this explicit",
             source.paths[0].name,
             kind.names[0],
             ", ".join(kind.columns),

@@ -13,6 +13,7 @@ from storemon_pipeline.storage.reference_data import (
     replace_snapshot,
 )
 from storemon_pipeline.storage.schema import metadata
+from storemon_pipeline.uptime.messages import pluralize
 
 
 def ingest_snapshot(
@@ -47,21 +48,21 @@ def ingest_snapshot(
         return row_count
     if rows.empty:
         raise _truncated_snapshot_error(
-            file, f"it has no valid row, but {table.name} has {rows_before:,}"
+            file, f"it has no valid rows, but {table.name} has {rows_before:,}"
         )
     stores = count_polled_stores(connection, table)
     if stores < min_share * stores_before:
         raise _truncated_snapshot_error(
             file,
-            f"it has {stores:,} polled stores, but {table.name} has {stores_before:,}: less than "
-            f"the {min_share:.1%} that STOREMON_MIN_SNAPSHOT_SHARE requires",
+            f"it has {pluralize(stores, 'polled store')}, but {table.name} has {stores_before:,}: "
+            f"fewer than the {min_share:.1%} that STOREMON_MIN_SNAPSHOT_SHARE requires",
         )
     return row_count
 
 
 def _truncated_snapshot_error(file: str, why: str) -> IngestionError:
     msg = (
-        f"{file} is refused: {why}. It may be truncated. If it is complete, set "
+        f"{file} was rejected: {why}. It may be truncated. If it is complete, set "
         "STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
     )
     return IngestionError(msg)

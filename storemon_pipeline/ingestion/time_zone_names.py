@@ -14,18 +14,15 @@ _HINTS = (
     ("", "must name a time zone, such as America/New_York"),
     (
         r"(?i:null|nil|none|nan|nat|na|n/a|unknown|undefined|-+|\?+)",
-        "stands for a missing value: name the store's time zone, or leave the row out",
+        "is a placeholder for a missing value: enter the store's time zone, or delete the row",
     ),
     (
         r"(?i:(?:utc|gmt)?\s*[+-]\s*\d{1,2}(?::?\d\d)?)",
-        f"is an offset, which does not say when clocks change: {_USE}",
+        f"is a UTC offset, which does not define clock changes: {_USE}",
     ),
-    ("[Zz]", "is the end of a timestamp and no name: write UTC"),
-    (
-        r"[A-Za-z]{1,5}",
-        f"is an abbreviation, and several time zones may share one: {_USE}",
-    ),
-    (r"(?s:.*)", f"is no time zone of IANA's list or of Windows': {_USE}"),
+    ("[Zz]", "is a timestamp suffix, not a time zone name: use UTC"),
+    (r"[A-Za-z]{1,5}", f"is an abbreviation, which may be ambiguous: {_USE}"),
+    (r"(?s:.*)", f"is not an IANA or Windows time zone name: {_USE}"),
 )
 
 

@@ -42,7 +42,7 @@ from storemon_pipeline.uptime.report_request import (
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 MAX_CLOCK_SKEW = timedelta(minutes=10)
-"""How far a poll's timestamp may lie after the time of ingestion."""
+"""Maximum distance of a poll's timestamp after the time of ingestion."""
 
 _DATE = r"\d{4}-\d\d-\d\d"
 _PERCENT = r"\d{1,3}(?:\.\d{1,3})?"
@@ -134,15 +134,15 @@ def _polls(text: pd.DataFrame, now: datetime) -> tuple[pd.DataFrame, pa.DataFram
                     pa.Check(
                         pd.Series.notna,
                         ignore_na=False,
-                        error="must be an instant like 2023-01-22 12:09:39.388884 UTC",
+                        error="must be a timestamp like 2023-01-22 12:09:39.388884 UTC",
                     ),
                     pa.Check(
                         lambda at: at >= EARLIEST_POLL,
-                        error=f"is before the year {EARLIEST_POLL.year}, as where no time is known",
+                        error=f"is before the year {EARLIEST_POLL.year}: a placeholder, not a time",
                     ),
                     pa.Check(
                         lambda at: at <= latest,
-                        error="is more than ten minutes after the moment of ingestion, "
+                        error="is more than ten minutes after the time of ingestion, "
                         f"{now:%Y-%m-%d %H:%M:%S} UTC",
                     ),
                 ],
@@ -305,8 +305,8 @@ def raise_if_days_from_one(weekdays: AbstractSet[str], file: str) -> None:
     """
     if "7" in weekdays and "0" not in weekdays:
         msg = (
-            f"{file} is refused: it has a day 7 and no day 0, where days go from 0 (Monday) to 6 "
-            "(Sunday). Where 1 is Monday, write each day less one. Nothing was changed."
+            f"{file} was rejected: it has a day 7 and no day 0, but days are numbered from 0 "
+            "(Monday) to 6 (Sunday). If 1 is Monday, subtract 1 from each day. Nothing was changed."
         )
         raise IngestionError(msg)
 

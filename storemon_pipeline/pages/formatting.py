@@ -1,4 +1,4 @@
-"""Formatting of times, durations and counts for people."""
+"""Human-readable formatting of times, durations and counts."""
 
 from __future__ import annotations
 

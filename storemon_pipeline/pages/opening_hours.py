@@ -15,7 +15,7 @@ from storemon_pipeline.uptime.rules import DAY, UptimeRules
 _TO = "\N{EN DASH}"
 _SECOND = 1_000_000
 _ALL_DAY = "open all day"
-_NOT_GIVEN = f"not given: {_ALL_DAY}"
+_NOT_PROVIDED = f"not provided: {_ALL_DAY}"
 
 
 def weekly_hours(hours: OpeningHours) -> list[tuple[str, str]]:
@@ -35,7 +35,7 @@ def weekly_hours(hours: OpeningHours) -> list[tuple[str, str]]:
     if weekly.empty:
         return []
     return [
-        (name, _openings(day, weekly[weekly["day_of_week"] == day]) or _NOT_GIVEN)
+        (name, _openings(day, weekly[weekly["day_of_week"] == day]) or _NOT_PROVIDED)
         for day, name in enumerate(WEEKDAYS)
     ]
 

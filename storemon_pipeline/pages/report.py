@@ -43,7 +43,7 @@ class ReportCharts:
 
     @cached_property
     def stores_down(self) -> Chart:
-        """Return the number of stores down at once, over time."""
+        """Return the number of stores that are down, over time."""
         events = pd.concat(self._fleet.events, ignore_index=True)
         return stores_down(events, self._fleet.span)
 

@@ -147,7 +147,7 @@ def _current_state(week: StoreWeek, timezone: str) -> dict[str, str]:
 
 def _since_text(week: StoreWeek, now: CurrentStatus, timezone: str) -> str:
     if now is CurrentStatus.NO_DATA:
-        return "open, but the latest poll during open time is too old to show its status"
+        return "open, but the latest poll in open time is too old to determine the status"
     if now is CurrentStatus.DOWN:
         # an outage continues across closing time
         outage = week.results.down_now.iloc[0]

@@ -13,27 +13,27 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-_ELSEWHERE = "or set STOREMON_DATABASE_URL to another place"
+_ELSEWHERE = "or set STOREMON_DATABASE_URL to another path"
 _SQLITE = {
-    "SQLITE_FULL": "no space left for {file}: free some on its disk, " + _ELSEWHERE,
+    "SQLITE_FULL": "no space left on the disk of {file}: free some space, " + _ELSEWHERE,
     "SQLITE_READONLY": (
         "{file} is not writable: allow this user to write the file and its directory, " + _ELSEWHERE
     ),
     "SQLITE_IOERR": (
-        "{file} cannot be read or written ({why}): check its disk, the space on it and the limits "
-        "of this user, " + _ELSEWHERE
+        "{file} cannot be read or written ({why}): check the disk, its free space and this "
+        "user's limits, " + _ELSEWHERE
     ),
-    "SQLITE_BUSY": ("{file} is locked by another process for longer than the timeout: try again"),
+    "SQLITE_BUSY": "{file} was locked by another process for longer than the timeout: try again",
     "SQLITE_LOCKED": "{file} is locked by this process: try again",
-    "SQLITE_CORRUPT": "{file} is damaged: restore it from a backup, " + _ELSEWHERE,
+    "SQLITE_CORRUPT": "{file} is corrupt: restore it from a backup, " + _ELSEWHERE,
 }
 _UNAVAILABLE = (
     "the database {url} cannot be reached: {why}. Is it running, and is STOREMON_DATABASE_URL "
-    "right?"
+    "correct?"
 )
 _SERVER = {
-    "53100": "the database server of {url} has no disk space left: free some there ({why})",
-    "25006": "the database {url} is read-only: it is a standby, or configured so ({why})",
+    "53100": "the database server of {url} has no disk space left: free some space ({why})",
+    "25006": "the database {url} is read-only: it is a standby or configured as read-only ({why})",
 }
 # connection exceptions, too few resources, intervention by an operator
 _UNAVAILABLE_STATES = re.compile(r"08|53|57P|58")

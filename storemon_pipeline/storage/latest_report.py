@@ -25,7 +25,7 @@ def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> Rep
     reports_dir : UPath
         The directory of all reports.
     target : UPath
-        The file to replace; written whole or not at all.
+        The file to replace; the write is atomic.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Write and delete the files of a report; each file appears whole or not at all.
+"""Write and delete the files of a report; writes are atomic.
 
 Each report has a directory, named by its id, below the reports directory, which may be any fsspec
 path. :mod:`.latest_report` publishes ``report.csv`` of the newest report.

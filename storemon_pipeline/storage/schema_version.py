@@ -86,7 +86,7 @@ def migrate(connection: Connection, part: Part, *, until: str = "head") -> None:
         command.upgrade(config, until)
     except CommandError as error:
         msg = (
-            f"the database has schema version {current_version(connection)}, newer than this "
-            f"version of the project with {VERSION}: install the newer version"
+            f"the database has schema version {current_version(connection)}, but this version of "
+            f"the project supports {VERSION} at most: install the newer version"
         )
         raise NewerDatabaseError(msg) from error

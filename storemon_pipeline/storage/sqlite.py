@@ -36,7 +36,7 @@ _MAX_READERS = 50  # more than the API has threads
 
 
 def registry_file(data_file: Path) -> Path:
-    """Return the path of the registry file: beside the data file, with the suffix ``-registry``.
+    """Return the path of the registry file: next to the data file, with the suffix ``-registry``.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class SqliteEngines:
         """Migrate both files, and split an older single file.
 
         Each step is one transaction on one file and is skipped if it is done, so it is safe to kill
-        the process in between, or to run several at once.
+        the process in between, or to run several concurrently.
         """
         self._data_file.parent.mkdir(parents=True, exist_ok=True)
         if self._version(self.registry) is None:

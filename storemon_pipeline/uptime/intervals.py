@@ -2,7 +2,7 @@
 
 Store and instant are encoded in one integer key, ``code * stride + instant``, with a stride wider
 than the span. Data sorted by store and time is then sorted by one key, and ``searchsorted`` works
-on all stores at once. The meaning of an interval (open, up, down) is not known here.
+on all stores at once. This module does not interpret the intervals (open, up, down).
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class OpeningSchedule:
         self._always_open = ~has_weekly
         self._always_open[special.code] = False
         store_day = code * 7 + weekday
-        # a store with special hours only is open on all other days, whatever the rule
+        # a store with special hours only is open on all other days, regardless of the rule
         fills = ~self._always_open
         if rules.missing_day is MissingDay.CLOSED:
             fills &= ~has_weekly

@@ -175,7 +175,7 @@ class ReportSpec(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if (self.start is None) != (self.end is None):
-            msg = "start and end belong together: give both, for a range, or neither"
+            msg = "start and end must be set together: set both, for a range, or neither"
             raise ValueError(msg)
         if self.start is not None and self.end is not None:
             if self.start >= self.end:
@@ -184,13 +184,13 @@ class ReportSpec(BaseModel):
                 )
                 raise ValueError(msg)
             if self.as_of not in ("latest", self.end):
-                msg = "the end of a range is its as_of: omit as_of if start and end are given"
+                msg = "the end of a range is its as_of: omit as_of if start and end are set"
                 raise ValueError(msg)
         elif Window.RANGE in self.windows:
             msg = "the window 'range' needs start and end"
             raise ValueError(msg)
         if not self.windows and self.start is None:
-            msg = "windows is empty: name at least one of " + ", ".join(Window)
+            msg = "windows is empty: list at least one of " + ", ".join(Window)
             raise ValueError(msg)
         return self
 
@@ -218,7 +218,7 @@ class UnanswerableError(ValueError):
         self.field = field
 
 
-def refuse_future(field: str, instant: datetime, now: datetime) -> None:
+def reject_future(field: str, instant: datetime, now: datetime) -> None:
     """Raise UnanswerableError for an instant in the future (rule 1).
 
     Parameters
@@ -234,8 +234,8 @@ def refuse_future(field: str, instant: datetime, now: datetime) -> None:
     """
     if instant > now:
         msg = (
-            f"{_in_utc(instant)} is in the future, the current time is {_in_utc(now)}: give an "
-            "instant in the past"
+            f"{_in_utc(instant)} is in the future; the current time is {_in_utc(now)}: use a time "
+            "in the past"
         )
         raise UnanswerableError(msg, field=field)
 
@@ -257,11 +257,11 @@ def check_times(spec: ReportSpec, now: datetime) -> None:
     UnanswerableError
     """
     if isinstance(spec.as_of, datetime):
-        refuse_future("as_of", spec.as_of, now)
+        reject_future("as_of", spec.as_of, now)
     if spec.start is None or spec.end is None:
         return
-    refuse_future("start", spec.start, now)
-    refuse_future("end", spec.end, now)
+    reject_future("start", spec.start, now)
+    reject_future("end", spec.end, now)
     if spec.start < EARLIEST_START:
         msg = f"{_in_utc(spec.start)} is before {_in_utc(EARLIEST_START)}, the earliest start"
         raise UnanswerableError(msg, field="start")

@@ -114,7 +114,7 @@ class UptimeRules(BaseModel):
         default=BeforeFirstPoll.BACKFILL,
         description=(
             "Open time before a store's first poll. backfill: it has the status of that poll. "
-            "unobserved: it is unobserved, whatever the other rules are."
+            "unobserved: it is unobserved, regardless of the other rules."
         ),
     )
 

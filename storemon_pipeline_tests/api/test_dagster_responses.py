@@ -170,8 +170,8 @@ def launch(api: Api, respond, **answers: object) -> dict[str, Any]:
 
 def test_rejected_launch_fails_report_with_dagster_message(api: Api, respond):
     errors = [{"message": "no such field"}, {"message": "nor this"}]
-    refused = {"launchRun": {"__typename": "RunConfigValidationInvalid", "errors": errors}}
-    respond(Jobs=JOBS, Launch=refused, Waiting=waiting())
+    rejected = {"launchRun": {"__typename": "RunConfigValidationInvalid", "errors": errors}}
+    respond(Jobs=JOBS, Launch=rejected, Waiting=waiting())
     report = create(api)
     assert (report["status"], report["error"]) == ("Failed", "no such field; nor this")
     body = problem(api.http.post("/ingest"), 503)
@@ -257,7 +257,7 @@ def waiting(*, queued: str = "", starting: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["queued", "starting"])
 def test_queued_ingest_is_returned(api: Api, respond, name: str):
-    respond(Jobs=JOBS, Waiting=waiting(**{name: "first-run"}), Launch=b"refuses to launch")
+    respond(Jobs=JOBS, Waiting=waiting(**{name: "first-run"}), Launch=b"cannot launch")
     body = api.http.post("/ingest").raise_for_status().json()
     assert set(body) == {"run_id", "message"}
     assert body["run_id"] == "first-run"

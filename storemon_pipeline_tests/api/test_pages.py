@@ -179,7 +179,7 @@ def test_form_without_script_creates_a_report(api: Api):
     ("form", "message"),
     [
         ({}, "Select at least one window, or enter a range."),
-        ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end belong together"),
+        ({"windows": "day", "start": "2023-01-20T00:00"}, "start and end must be set together"),
         ({"windows": "day", "store_ids": "never-was"}, "never polled: never-was"),
         ({"windows": "fortnight"}, "Input should be"),
     ],
@@ -196,7 +196,7 @@ def test_invalid_range_shows_the_error_at_its_field(api: Api):
     form = {"windows": "day", "start": "2023-01-20T00:00", "end": "2199-01-21T00:00"}
     shown = page(api.http.post("/", data=form), 422)
     (message,) = re.findall(r'data-problem="end">([^<]+)</p>', shown)
-    assert message.startswith("end: 2199-01-21T00:00:00Z is in the future, the current time is 20")
+    assert message.startswith("end: 2199-01-21T00:00:00Z is in the future; the current time is 20")
     assert 'data-problem="start" hidden></p>' in shown
 
 

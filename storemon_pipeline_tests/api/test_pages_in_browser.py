@@ -196,7 +196,7 @@ def test_progress_page_shows_a_started_report(page: Page, api: Api):
     expect(page.locator(".badge")).to_have_text("Running")
 
 
-def test_form_shows_why_a_request_is_refused(browser: Browser, api: Api):
+def test_form_shows_why_a_request_is_rejected(browser: Browser, api: Api):
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{api.url}/")
@@ -207,7 +207,7 @@ def test_form_shows_why_a_request_is_refused(browser: Browser, api: Api):
         page.get_by_label("Custom range, from (UTC)").fill("2023-01-20T00:00")
         page.get_by_role("button", name="Create report").click()
         expect(alert).to_have_text(
-            "start and end belong together: give both, for a range, or neither"
+            "start and end must be set together: set both, for a range, or neither"
         )
         page.get_by_label("Custom range, from (UTC)").fill("")
         for box in page.get_by_role("checkbox").all():

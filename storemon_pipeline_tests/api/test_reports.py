@@ -133,10 +133,10 @@ def test_empty_body_requests_the_default_report(api: Api, content: bytes):
     ("spec", "where", "words"),
     [
         ({"windows": ["fortnight"]}, "body.windows.0", "'hour'"),
-        ({"windows": []}, "body", "name at least one of hour"),
+        ({"windows": []}, "body", "list at least one of hour"),
         ({"windows": "day"}, "body.windows", "tuple"),
         ({"as_of": "gestern"}, "body.as_of", "or latest, or now"),
-        ({"start": "2023-01-20T00:00:00Z"}, "body", "start and end belong together"),
+        ({"start": "2023-01-20T00:00:00Z"}, "body", "start and end must be set together"),
         ({"start": "2023-01-20", "end": "2023-01-20"}, "body", "must be before end"),
         ({"windows": ["range"]}, "body", "needs start and end"),
         ({"store_ids": []}, "body.store_ids", "at least 1"),
@@ -152,7 +152,7 @@ def test_empty_body_requests_the_default_report(api: Api, content: bytes):
         (
             {"start": "2023-01-20", "end": "2199-01-01"},
             "body.end",
-            "2199-01-01T00:00:00Z is in the future, the current time is 20",
+            "2199-01-01T00:00:00Z is in the future; the current time is 20",
         ),
         ({"start": "2198-01-20", "end": "2199-01-01"}, "body.start", "is in the future"),
         ({"start": "1999-12-31", "end": "2000-02-01"}, "body.start", "before 2000-01-01T00:00:00Z"),
@@ -426,7 +426,7 @@ def test_missing_file_is_404(api: Api, api_database: ApiDatabase):
     path = api_database.reports_dir / api_database.complete / "downtime_events.csv"
     backup = path.rename(path.with_suffix(".kept"))
     body = problem(api.http.get(f"/v1/reports/{api_database.complete}/{path.name}"), 404)
-    assert "request another report" in body["detail"]
+    assert "request a new report" in body["detail"]
     backup.rename(path)
 
 
@@ -609,7 +609,7 @@ def test_store_status_intervals_are_within_range(api: Api):
         ("start=2023-01-25&end=2023-01-24", "must be before end"),
         ("start=2022-01-01&end=2023-01-24", "at most 92 days"),
         ("start=gestern", "is not a valid timestamp"),
-        ("end=2199-01-01", "end: 2199-01-01T00:00:00Z is in the future, the current time is 20"),
+        ("end=2199-01-01", "end: 2199-01-01T00:00:00Z is in the future; the current time is 20"),
         ("start=2199-01-01", "start: 2199-01-01T00:00:00Z is in the future"),
         ("end=1492-01-01", "between the years"),
     ],

@@ -155,7 +155,7 @@ def test_store_page_shows_effective_opening_hours(api: Api):
     special = "Fri 20 Jan 2023 closed Tue 14 Feb 2023 10:00-14:00, 17:00:00.5-01:00 (Wed)"
     assert f"Special dates {special}" in shown
     assert "25 Dec 2022" not in shown
-    assert "Opening hours not given: assumed always open" in page_of(api, "NA")
+    assert "Opening hours not provided: assumed always open" in page_of(api, "NA")
 
 
 @pytest.mark.parametrize(

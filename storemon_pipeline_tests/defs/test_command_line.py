@@ -72,7 +72,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool],
         for job, has_config, has_home in runs:
             config = working_dir / f"{job}.yaml"
             text = yaml.safe_dump(QUIET if job == "ingest_job" else A_DAY)
-            # unquoted timestamps, as people write them
+            # unquoted timestamps, as users write them
             config.write_text(text.replace("'", ""))
             done = execute(
                 job,
@@ -168,7 +168,7 @@ def test_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_di
         no_data = pool.submit(execute, "ingest_and_report_job", cwd=isolated_environment)
         rejected = pool.submit(execute, "report_job", "-c", misspelt, cwd=isolated_environment)
         assert no_data.result().returncode == 1
-        assert f"there is no data directory {data_dir}" in no_data.result().stdout
+        assert f"the data directory {data_dir} does not exist" in no_data.result().stdout
         assert rejected.result().returncode == 1
         assert "interpolation not in enum type" in rejected.result().stdout
         assert "got linear" in rejected.result().stdout
@@ -181,14 +181,14 @@ def test_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_di
 def test_missing_data_directory_is_named(instance: dg.DagsterInstance, data_dir: Path) -> None:
     data_dir.rmdir()
     message = failure(run(instance, "ingest_job"), "ingest")
-    assert message.startswith(f"there is no data directory {data_dir}: ")
+    assert message.startswith(f"the data directory {data_dir} does not exist: ")
     assert "STOREMON_DATA_DIR" in message
 
 
 def test_missing_file_of_polls_is_named(instance: dg.DagsterInstance, two_stores: Path) -> None:
     (two_stores / "store_status.csv").unlink()
     message = failure(run(instance, "ingest_job"), "ingest")
-    assert message.startswith(f"there is no store_status.csv in {two_stores} ")
+    assert message.startswith(f"{two_stores} has no store_status.csv ")
     assert "put it there" in message
 
 
@@ -202,7 +202,7 @@ def test_missing_column_is_named(instance: dg.DagsterInstance, two_stores: Path)
 def spoil_polls(data_dir: Path) -> str:
     polls = data_dir / "store_status.csv"
     polls.write_text(polls.read_text() + "s9,asleep,2023-01-25 00:00:00 UTC\n" * 10)
-    return r"store_status\.csv is refused: 10 of its \d+ rows"
+    return r"store_status\.csv was rejected: 10 of its \d+ rows"
 
 
 def drop_a_column(data_dir: Path) -> str:
@@ -236,15 +236,15 @@ def test_report_of_empty_tables_names_ingest_job(instance: dg.DagsterInstance) -
 
 
 INVALID_REQUESTS: list[tuple[dict[str, Any], str]] = [
-    ({"windows": []}, f"windows is empty: name at least one of {', '.join(Window)}"),
+    ({"windows": []}, f"windows is empty: list at least one of {', '.join(Window)}"),
     ({"windows": ["range"]}, "the window 'range' needs start and end"),
     (
         {"start": "2023-01-20"},
-        "start and end belong together: give both, for a range, or neither",
+        "start and end must be set together: set both, for a range, or neither",
     ),
     (
         {"end": "2023-01-20"},
-        "start and end belong together: give both, for a range, or neither",
+        "start and end must be set together: set both, for a range, or neither",
     ),
     (
         {"start": "2023-01-21", "end": "2023-01-20T12:00:00-06:00"},
@@ -252,7 +252,7 @@ INVALID_REQUESTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"start": "2023-01-20", "end": "2023-01-21", "as_of": "now"},
-        "the end of a range is its as_of: omit as_of if start and end are given",
+        "the end of a range is its as_of: omit as_of if start and end are set",
     ),
     (
         {"as_of": "gestern"},
@@ -285,7 +285,7 @@ def test_invalid_request_fails_with_one_sentence(
     [
         (
             {"as_of": "2199-01-01"},
-            "as_of: 2199-01-01T00:00:00Z is in the future, the current time is 20",
+            "as_of: 2199-01-01T00:00:00Z is in the future; the current time is 20",
         ),
         (
             {"start": "2023-01-20", "end": "2199-01-01"},
@@ -339,7 +339,7 @@ def test_unreachable_database_is_named_without_password(
     message = failure(run(instance, "ingest_job"), "ingest")
     assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in message
     assert "Connection refused" in message
-    assert message.endswith(". Is it running, and is STOREMON_DATABASE_URL right?")
+    assert message.endswith(". Is it running, and is STOREMON_DATABASE_URL correct?")
     assert "\n" not in message
     assert "secret" not in message
 

@@ -122,7 +122,7 @@ FILL_UP = (
 @pytest.mark.parametrize(
     ("pragma", "message"),
     [
-        ("max_page_count = 1", "no space left for {}: free some on its disk"),
+        ("max_page_count = 1", "no space left on the disk of {}: free some space"),
         ("query_only = ON", "{} is not writable: allow this user to write the file"),
     ],
 )

@@ -1,4 +1,4 @@
-"""new_files_sensor starts one run for each settled state of the files, and retries failures."""
+"""new_files_sensor starts one run per stable state of the files, and retries failures."""
 
 import json
 import os
@@ -340,7 +340,7 @@ def test_unreadable_directory_is_skipped_and_keeps_the_cursor(
     two_stores.rename(moved)
     outcome = sensor.tick()
     assert isinstance(outcome, dg.SkipReason)
-    assert reason(outcome).startswith(f"there is no data directory {two_stores}")
+    assert reason(outcome).startswith(f"the data directory {two_stores} does not exist")
     two_stores.touch()
     outcome = sensor.tick()
     assert isinstance(outcome, dg.SkipReason)

@@ -1,4 +1,4 @@
-"""outage_alert_sensor sends each alert to a real webhook once, whatever fails on the way."""
+"""outage_alert_sensor delivers each alert to a real webhook once, despite failures."""
 
 import json
 import logging

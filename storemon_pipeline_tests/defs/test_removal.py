@@ -44,7 +44,7 @@ def test_job_removes_a_range_and_logs_the_next_step(
     log = capfd.readouterr().err
     assert hours() == [9, 11]
     assert "Moved 1 poll of 7 from 2023-01-24T10:00:00+00:00 until 2023-01-24T11:00" in log
-    assert "Correct the file as well" in log
+    assert "Also correct the file" in log
     # an unchanged file is not ingested again
     assert run(instance, "ingest_job").success
     assert hours() == [9, 11]

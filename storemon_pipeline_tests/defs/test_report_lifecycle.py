@@ -53,7 +53,7 @@ def test_failed_ingest_fails_its_report(instance: dg.DagsterInstance, two_stores
     row = report_row(failed.run_id)
     assert (row["status"], row["stores"], row["request"]) == ("Failed", None, None)
     assert row["error"] == failure(failed, "ingest")
-    assert "there is no store_status.csv" in row["error"]
+    assert "has no store_status.csv" in row["error"]
     assert row["finished_at"] >= row["requested_at"]
 
 

@@ -201,7 +201,7 @@ def test_old_months_are_dropped_and_later_metrics_unchanged(
         "polls_dropped": 0,
         "stores_without_polls": 0,
     }
-    # the unchanged file is not ingested again, so dropped polls do not come back
+    # the unchanged file is not ingested again, so dropped polls are not restored
     assert run(instance, "ingest_job").success
     assert len(table("store_status")) == 2 * HOURS + 1 - january
 
@@ -400,13 +400,13 @@ def test_undeletable_directory_does_not_block_others(
     stuck, other, newest = (run(instance, "ingest_and_report_job").run_id for _ in range(3))
     drop_directory = retention.delete_report_files
 
-    def refuse(reports_dir, report_id):
+    def fail(reports_dir, report_id):
         if report_id == stuck:
             raise PermissionError("not permitted")
         return drop_directory(reports_dir, report_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "delete_report_files", refuse)
+        patch.setattr(retention, "delete_report_files", fail)
         failed = run(instance, "retention_job")
     assert failure(failed, "drop_old_reports") == (
         f"1 report could not be dropped; the next run retries: {stuck}: not permitted"

@@ -198,7 +198,7 @@ class System:
             directory.mkdir()
         copy_data(PROJECT / "data", data_dir)
         (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
-        # create its tables before two processes try to do so at once
+        # create its tables before two processes do so concurrently
         dg.DagsterInstance.from_config(str(home)).dispose()
         workspace = self.place / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": code_port, "location_name": _LOCATION}

@@ -65,7 +65,7 @@ def shown_after(command: str, text: str) -> str:
 
 
 def is_as_shown(expected: str, text: str) -> bool:
-    """Return whether a text is the documented one, in which … stands for any text."""
+    """Return whether a text is the documented one, in which … matches any text."""
     pattern = re.escape(expected.strip()).replace("…", ".*?")
     return re.fullmatch(pattern, text.strip(), re.DOTALL) is not None
 

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from storemon_pipeline.settings import Settings
 
-# nothing on this server has to survive a crash
+# no durability is needed on this server
 UNSAFE_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 
 

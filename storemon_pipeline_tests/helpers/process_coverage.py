@@ -1,6 +1,6 @@
 """Coverage of child processes, measured only where they run code that no other test covers.
 
-Measuring makes the start of a process half as slow again, and most child processes run code that
+Measuring makes the start of a process 50 % slower, and most child processes run code that
 other tests cover.
 """
 

@@ -24,12 +24,12 @@ HOPELESS = {
 
 
 @pytest.mark.parametrize("lines", HOPELESS.values(), ids=list(HOPELESS))
-def test_refusal_of_long_values_is_short(workspace: Workspace, lines):
+def test_error_of_long_values_is_short(workspace: Workspace, lines):
     workspace.write("store_status.csv", *lines)
-    with pytest.raises(IngestionError) as refusal:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest(max_bad_share=0)
-    assert len(str(refusal.value)) < MAX_MESSAGE
-    assert "store_status.csv" in str(refusal.value)
+    assert len(str(error.value)) < MAX_MESSAGE
+    assert "store_status.csv" in str(error.value)
 
 
 def test_long_bad_row_is_kept_whole_and_shown_cut(either_workspace: Workspace, caplog):

@@ -86,7 +86,7 @@ def test_snapshot_written_on_while_read_is_read_again(workspace: Workspace, log)
     assert len(workspace.rows("business_hours")) == 11
 
 
-def test_file_that_never_rests_is_refused_with_a_remedy(workspace: Workspace, log):
+def test_file_that_never_rests_is_rejected_with_a_remedy(workspace: Workspace, log):
     workspace.put_bytes("store_status.csv", OLD)
     contents = [OLD, NEW]
 
@@ -95,9 +95,9 @@ def test_file_that_never_rests_is_refused_with_a_remedy(workspace: Workspace, lo
         workspace.put_bytes("store_status.csv", contents[0])
 
     log.addHandler(WhileReading(rewrite, times=100))
-    with pytest.raises(FileChangedError) as refusal:
+    with pytest.raises(FileChangedError) as error:
         workspace.ingest(log=log)
-    assert str(refusal.value).endswith(
+    assert str(error.value).endswith(
         "while it was read. Nothing was changed. Write such a file under another name, rename it "
         "once it is complete, and ingest again"
     )

@@ -25,11 +25,11 @@ def test_the_weekday_has_three_names(workspace: Workspace, name):
         ("timezones.csv", "store_id,store_id,timezone_str"),
     ],
 )
-def test_header_that_names_a_column_twice_is_refused(workspace: Workspace, name, header):
+def test_header_that_names_a_column_twice_is_rejected(workspace: Workspace, name, header):
     workspace.write("store_status.csv", POLLS)
     workspace.write(name, header)
     with pytest.raises(
-        IngestionError, match=rf"{name} has 2 columns that could be \w+: '.*' .column \d. and '"
+        IngestionError, match=rf"{name} has 2 columns that match \w+: '.*' .column \d. and '"
     ):
         workspace.ingest()
 

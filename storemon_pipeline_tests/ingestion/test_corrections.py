@@ -1,4 +1,4 @@
-"""Two polls of one store at one instant: the later row wins, however far apart they are."""
+"""Two polls of one store at one instant: the later row wins, regardless of the distance."""
 
 import pytest
 

@@ -105,7 +105,7 @@ def test_all_three_files_are_read_under_other_names(workspace: Workspace):
     assert len(workspace.polls()) == 1
 
 
-def test_two_files_that_fit_one_table_are_refused(workspace: Workspace):
+def test_two_files_that_fit_one_table_are_rejected(workspace: Workspace):
     workspace.write("store_status.csv", POLLS)
     workspace.write("timezone.csv", ZONES, "1,Asia/Tokyo")
     workspace.write("zones.csv", ZONES, "1,Europe/Paris")
@@ -146,7 +146,7 @@ def test_files_that_look_like_data_are_named_with_the_reason(workspace: Workspac
     (workspace.data_dir / "store_status_2023.csv").mkdir()
     assert [file.file for file in workspace.ingest()["store_status"].files] == ["store_status.csv"]
     assert workspace.unread() == {
-        "x.csv": "neither its name nor its header is that of a raw file",
+        "x.csv": "neither its name nor its header matches a raw file",
         "hours.xlsx": "it is a spreadsheet: save it as CSV",
         "all.zip": "it is an archive: unpack it here",
     }
@@ -155,12 +155,12 @@ def test_files_that_look_like_data_are_named_with_the_reason(workspace: Workspac
     assert "x.csv" not in workspace.unread()
 
 
-def test_git_lfs_pointer_is_refused_with_the_remedy(workspace: Workspace):
+def test_git_lfs_pointer_is_rejected_with_the_remedy(workspace: Workspace):
     workspace.write(
         "store_status.csv", "version https://git-lfs.github.com/spec/v1", "oid sha256:0"
     )
     with pytest.raises(
-        IngestionError, match=r"store_status.csv is a pointer of Git LFS.*git lfs pull"
+        IngestionError, match=r"store_status.csv is a Git LFS pointer.*git lfs pull"
     ):
         workspace.ingest()
 
@@ -171,7 +171,7 @@ LFS_POINTER = ("version https://git-lfs.github.com/spec/v1", "oid sha256:0")
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (LFS_POINTER, "it is a pointer of Git LFS, not the data: fetch the data by `git lfs pull`"),
+        (LFS_POINTER, "it is a Git LFS pointer, not the data: fetch the data with `git lfs pull`"),
         ((HOURS.replace(",", ";"),), "its columns are separated by ';', not by commas"),
         (
             (f"{HOURS},date",),
@@ -199,9 +199,9 @@ def test_text_file_with_the_header_of_a_raw_file_is_named(workspace: Workspace):
 def test_missing_polls_error_names_the_files_that_are_there(workspace: Workspace):
     workspace.write("store_data.xlsx", "x")
     workspace.write("polls.csv", POLLS.replace(",", ";"))
-    with pytest.raises(IngestionError) as refused:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest()
-    assert str(refused.value).endswith(
+    assert str(error.value).endswith(
         "Not read: polls.csv, its columns are separated by ';', not by commas; "
         "store_data.xlsx, it is a spreadsheet: save it as CSV"
     )
@@ -226,8 +226,8 @@ def test_snapshot_with_rounded_ids_is_reported(workspace: Workspace, caplog):
     workspace.write("timezones.csv", ZONES, *rows_for(*rounded))
     workspace.write("menu_hours.csv", HOURS, f"{stores[0]},0,09:00:00,17:00:00")
     workspace.ingest()
-    assert "of 30 stores in store_timezone, none was ever polled" in caplog.text
-    assert "(8139926242460000000, for example, never was): its ids look rounded" in caplog.text
+    assert "none of 30 stores with a time zone was ever polled" in caplog.text
+    assert "(8139926242460000000, for example, was not): the ids look rounded" in caplog.text
     assert "in business_hours" not in caplog.text
 
 
@@ -238,7 +238,7 @@ def test_snapshot_with_some_polled_stores_is_not_reported(workspace: Workspace, 
     assert "ever polled" not in caplog.text
     workspace.write("timezones.csv", ZONES, *rows_for("1", *(f"x{number}" for number in range(20))))
     workspace.ingest()
-    assert "of 21 stores in store_timezone, 1 was ever polled" in caplog.text
+    assert "only 1 of 21 stores with a time zone was ever polled" in caplog.text
 
 
 def test_rows_that_repeat_a_poll_are_counted(workspace: Workspace, caplog):

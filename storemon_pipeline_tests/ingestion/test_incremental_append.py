@@ -109,8 +109,8 @@ DATA = (
 
 def test_byte_by_byte_in_small_blocks_equals_ingest_at_once(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 50)
-    begun = DATA.index(b"\n") + 1
-    polls, bad, rows, bad_rows = ingested(workspace, DATA, list(range(begun, len(DATA))))
+    start = DATA.index(b"\n") + 1
+    polls, bad, rows, bad_rows = ingested(workspace, DATA, list(range(start, len(DATA))))
     assert polls == [
         ("1", "2023-01-25 10:00:00.120000", "inactive"),
         ("2", "2023-01-25 10:00:00.345678", "inactive"),

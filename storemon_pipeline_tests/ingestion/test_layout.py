@@ -108,9 +108,9 @@ def test_separator_line_is_skipped(workspace: Workspace, first, newline):
     assert workspace.bad_lines() == [(3 + len(rows), "bad") for _, rows in ROWS.values()]
 
 
-def test_other_separator_in_separator_line_is_refused(workspace: Workspace):
+def test_other_separator_in_separator_line_is_rejected(workspace: Workspace):
     workspace.write("store_status.csv", "sep=;", POLLS.replace(",", ";"), f"1;active;{AT}")
-    with pytest.raises(IngestionError, match="separated by commas, not by ';'"):
+    with pytest.raises(IngestionError, match="Separate columns by commas, not by ';'"):
         workspace.ingest()
 
 
@@ -131,7 +131,7 @@ def test_file_with_separator_line_is_read_incrementally(workspace: Workspace, pa
     assert workspace.bad_lines() == [(5, "bad")]
 
 
-def test_separator_line_alone_is_refused(workspace: Workspace):
+def test_separator_line_alone_is_rejected(workspace: Workspace):
     workspace.write("store_status.csv", "sep=,")
     with pytest.raises(IngestionError, match="has no column store_id"):
         workspace.ingest()

@@ -15,15 +15,15 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("refused", FILES)
-def test_bad_share_above_maximum_changes_no_table(either_workspace: Workspace, refused):
+@pytest.mark.parametrize("bad_file", FILES)
+def test_bad_share_above_maximum_changes_no_table(either_workspace: Workspace, bad_file):
     workspace = either_workspace
     workspace.put_all()
     workspace.add("store_status.csv", "a bad row\n")
     workspace.ingest()
     before = workspace.dump()
     for name, lines in FILES.items():
-        workspace.write(name, *lines, *(["bad"] * 6 if name == refused else []))
+        workspace.write(name, *lines, *(["bad"] * 6 if name == bad_file else []))
     with pytest.raises(TooManyBadRowsError):
         workspace.ingest(max_bad_share=0.05)
     assert workspace.dump() == before
@@ -31,17 +31,17 @@ def test_bad_share_above_maximum_changes_no_table(either_workspace: Workspace, r
 
 def test_bad_share_error_names_counts_setting_and_first_row(workspace: Workspace):
     workspace.write("store_status.csv", *FILES["store_status.csv"], "", "no good", *["bad"] * 1_904)
-    with pytest.raises(TooManyBadRowsError) as refusal:
+    with pytest.raises(TooManyBadRowsError) as error:
         workspace.ingest(max_bad_share=0.05)
-    assert isinstance(refusal.value, IngestionError)
-    assert str(refusal.value) == (
-        "store_status.csv is refused: 1,905 of its 2,000 rows (95.2%) are bad, more than the 5.0% "
-        "that STOREMON_MAX_BAD_SHARE accepts. Nothing was changed. The first is line 98, "
-        "'no good': 1 values, where the header names 3"
+    assert isinstance(error.value, IngestionError)
+    assert str(error.value) == (
+        "store_status.csv was rejected: 1,905 of its 2,000 rows (95.2%) are bad, more than the 5.0% "
+        "that STOREMON_MAX_BAD_SHARE allows. Nothing was changed. The first is line 98, "
+        "'no good': 1 value, but the header has 3 columns"
     )
-    bad = refusal.value.bad_rows
+    bad = error.value.bad_rows
     assert list(bad.columns) == ["line_number", "row_text", "reason"]
-    assert bad.iloc[0].tolist() == [98, "no good", "1 values, where the header names 3"]
+    assert bad.iloc[0].tolist() == [98, "no good", "1 value, but the header has 3 columns"]
     assert len(bad) < 100
 
 
@@ -60,7 +60,7 @@ def test_blank_lines_do_not_count_as_rows(workspace: Workspace):
         workspace.ingest(max_bad_share=0.05)
 
 
-def test_bad_share_of_0_refuses_any_and_of_1_accepts_all(workspace: Workspace):
+def test_bad_share_of_0_rejects_any_and_of_1_accepts_all(workspace: Workspace):
     workspace.write("store_status.csv", POLLS, *poll_rows(range(999)), "bad")
     with pytest.raises(TooManyBadRowsError):
         workspace.ingest(max_bad_share=0)
@@ -82,7 +82,7 @@ def test_bad_share_is_that_of_the_whole_file(workspace: Workspace):
     assert workspace.dump() == before
 
 
-def test_refused_file_is_ingested_once_corrected(either_workspace: Workspace):
+def test_rejected_file_is_ingested_once_corrected(either_workspace: Workspace):
     workspace = either_workspace
     workspace.write("store_status.csv", POLLS, *poll_rows("123"), "bad")
     with pytest.raises(TooManyBadRowsError):

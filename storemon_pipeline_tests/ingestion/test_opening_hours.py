@@ -162,7 +162,7 @@ def test_last_known_zone_of_a_store_wins(either_workspace: Workspace):
         assert reason == "timezone_str is empty and must name a time zone, such as America/New_York"
 
 
-def test_days_from_1_to_7_are_refused_with_hint(workspace: Workspace):
+def test_days_from_1_to_7_are_rejected_with_hint(workspace: Workspace):
     rows = [f"1,{day},09:00:00,17:00:00" for day in (2, 3, 4, 5, 6, 7, 1)]
     workspace.write("store_status.csv", POLLS)
     workspace.write("menu_hours.csv", HOURS, *rows * 9)

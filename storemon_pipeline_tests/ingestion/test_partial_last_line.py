@@ -51,7 +51,7 @@ CUT = [
 ]
 
 
-def begun(workspace: Workspace, header: str) -> None:
+def ingest_start(workspace: Workspace, header: str) -> None:
     """Ingest a file of one row."""
     row = f"1,active,{AT} UTC" if header == POLLS else f"1,{AT},active"
     workspace.write(
@@ -75,7 +75,7 @@ def stores(workspace: Workspace) -> list[str]:
     ],
 )
 def test_complete_last_line_is_read_once(workspace: Workspace, header, line, newline):
-    begun(workspace, header)
+    ingest_start(workspace, header)
     workspace.add("store_status.csv", line)
     result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("appended", 1, None)
@@ -94,7 +94,7 @@ def test_complete_last_line_is_read_once(workspace: Workspace, header, line, new
 
 @pytest.mark.parametrize(("header", "line"), WHOLE)
 def test_complete_last_line_is_read_once_when_lines_follow(workspace: Workspace, header, line):
-    begun(workspace, header)
+    ingest_start(workspace, header)
     workspace.add("store_status.csv", line)
     workspace.ingest()
     workspace.add("store_status.csv", "\nbad\nbad")
@@ -107,7 +107,7 @@ def test_complete_last_line_is_read_once_when_lines_follow(workspace: Workspace,
 def test_partial_last_line_waits_until_complete(
     workspace: Workspace, caplog, header, line, missing
 ):
-    begun(workspace, header)
+    ingest_start(workspace, header)
     workspace.add("store_status.csv", line)
     for _ in range(2):
         caplog.clear()
@@ -146,7 +146,7 @@ def test_partial_line_that_would_be_valid_waits(workspace: Workspace):
     "line", ["bad", '"', "a\rb", "\r", "1,2,3,4,5", f"1,open,{AT}", "x" * 200_000]
 )
 def test_bad_last_line_waits(workspace: Workspace, line):
-    begun(workspace, POLLS)
+    ingest_start(workspace, POLLS)
     workspace.add("store_status.csv", line)
     result = workspace.ingest_polls()
     assert (result.reading, result.rows, result.partial_line) == ("unchanged", 0, line)
@@ -157,7 +157,7 @@ def test_bad_last_line_waits(workspace: Workspace, line):
 
 
 def test_line_cut_within_a_character_waits(workspace: Workspace):
-    begun(workspace, POLLS)
+    ingest_start(workspace, POLLS)
     whole = "Caf\u00e9".encode()
     path = workspace.data_dir / "store_status.csv"
     path.write_bytes(path.read_bytes() + whole[:-1])
@@ -170,7 +170,7 @@ def test_line_cut_within_a_character_waits(workspace: Workspace):
 def test_continued_complete_line_rereads_the_file(
     workspace: Workspace,
 ):
-    begun(workspace, STATUS_LAST)
+    ingest_start(workspace, STATUS_LAST)
     workspace.add("store_status.csv", f"9,{AT},active")
     workspace.ingest()
     workspace.add("store_status.csv", "ly\n")
@@ -182,7 +182,7 @@ def test_continued_complete_line_rereads_the_file(
 @pytest.mark.parametrize("rest", ["ly\n", "\r\r\n", "\r \n", ",,\n", '"\n', b"\x97", "\r\r"])
 def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
     workspace = either_workspace
-    begun(workspace, STATUS_LAST)
+    ingest_start(workspace, STATUS_LAST)
     # the partial line corrects an earlier one, which must count again
     start = f"bad\n9,{AT},inactive\n9,{AT},active"
     workspace.add("store_status.csv", start)
@@ -198,7 +198,7 @@ def test_continued_line_withdraws_its_poll(either_workspace: Workspace, rest):
 
 @pytest.mark.parametrize("rest", [" \n", "\t\r\n", "\r\n", "\r\r\n"])
 def test_bad_last_line_keeps_its_text_verbatim(workspace: Workspace, rest):
-    begun(workspace, STATUS_LAST)
+    ingest_start(workspace, STATUS_LAST)
     workspace.add("store_status.csv", f"no id,{AT},active")
     assert workspace.ingest_polls().partial_line == f"no id,{AT},active"
     workspace.add("store_status.csv", rest)

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from storemon_pipeline.ingestion import line_reader
+from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline_tests.helpers.workspace import (
     HOURS,
     NOW,
@@ -18,7 +19,7 @@ from storemon_pipeline_tests.helpers.workspace import (
 
 AT = "2023-01-25 10:00:00 UTC"
 ID = "must be a letter or digit followed by at most 63 letters, digits or ._:-"
-INSTANT = "must be an instant like 2023-01-22 12:09:39.388884 UTC"
+INSTANT = "must be a timestamp like 2023-01-22 12:09:39.388884 UTC"
 
 
 def stores(workspace: Workspace) -> list[str]:
@@ -46,7 +47,7 @@ def test_bad_rows_have_file_line_text_and_reason(either_workspace: Workspace):
             f"2,closed,{AT}",
             "status is 'closed' and must be active or inactive",
         ),
-        ("store_status.csv", 5, "4,active", "2 values, where the header names 3"),
+        ("store_status.csv", 5, "4,active", "2 values, but the header has 3 columns"),
         (
             "store_status_2.csv.gz",
             2,
@@ -129,9 +130,9 @@ QUOTES = {
     f'2,"act"ive,{AT}': "unclosed quote",
     '"': "unclosed quote",
     '"""': "unclosed quote",
-    '""': "1 values, where the header names 3",
-    f'"2,active,{AT}"': "1 values, where the header names 3",
-    f'2,active,{AT},""': "4 values, where the header names 3",
+    '""': "1 value, but the header has 3 columns",
+    f'"2,active,{AT}"': "1 value, but the header has 3 columns",
+    f'2,active,{AT},""': "4 values, but the header has 3 columns",
 }
 
 
@@ -153,7 +154,7 @@ def test_wrong_number_of_fields_is_one_bad_row(workspace: Workspace, row):
     assert stores(workspace) == ["1", "3", "4", "5"]
     assert workspace.bad_lines() == [(2, row), (5, row)]
     assert {reason for *_, reason in workspace.quarantined()} == {
-        f"{row.count(',') + 1} values, where the header names 3"
+        f"{pluralize(row.count(',') + 1, 'value')}, but the header has 3 columns"
     }
 
 

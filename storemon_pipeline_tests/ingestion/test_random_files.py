@@ -70,12 +70,12 @@ def random_file(chance: random.Random) -> bytes:
     )
     if chance.random() < 0.4:
         data = data[: len(data) - len(line_end)]
-    begun = data.find(header) + len(header)
+    start = data.find(header) + len(header)
     for _ in range(chance.choice([0, 0, 1, 1, 2, 5])):
-        at = chance.randint(begun, len(data))
+        at = chance.randint(start, len(data))
         data = data[:at] + chance.choice(NOISE) + data[at:]
     if chance.random() < 0.1:
-        at = chance.randint(begun, len(data))
+        at = chance.randint(start, len(data))
         data = data[:at] + chance.choice(BROKEN) + data[at:]
     return data
 
@@ -90,7 +90,7 @@ def outcome(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
         except IngestionError:
             result = None
     if result is None:
-        return ("refused",)
+        return ("rejected",)
     return (
         workspace.polls(),
         sorted(workspace.quarantined()),
@@ -115,7 +115,7 @@ def check_file(workspace: Workspace, seed: int) -> None:
     chance = random.Random(seed)
     data = random_file(chance)
     whole = outcome(workspace, data, [])
-    if whole != ("refused",):
+    if whole != ("rejected",):
         _, quarantined, rows, bad_rows, waiting = whole
         lines = lines_of_rows(data, waiting)
         assert rows == len(lines), (seed, data)

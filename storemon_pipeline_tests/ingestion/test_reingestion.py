@@ -133,7 +133,7 @@ def test_appended_blank_lines_add_no_rows(workspace: Workspace):
     "rows",
     [
         ["1,inactive,2023-01-25 10:00:00 UTC", *poll_rows("234")],  # longer than it was
-        [*poll_rows("19"), "3,inactive,2023-01-25 10:00:00 UTC"],  # longer in another way
+        [*poll_rows("19"), "3,inactive,2023-01-25 10:00:00 UTC"],  # longer, and changed
         poll_rows("193"),  # as long as it was
         poll_rows("19"),  # shorter
     ],

@@ -28,17 +28,17 @@ SPELLINGS = {
     "Asia/Calcutta": "Asia/Calcutta",
     "Asia/Kolkata": "Asia/Kolkata",
 }
-ABBREVIATION = "is an abbreviation, and several time zones may share one"
-OFFSET = "is an offset, which does not say when clocks change"
-MISSING = "stands for a missing value"
-NO_NAME = "is no time zone of IANA's list or of Windows'"
+ABBREVIATION = "is an abbreviation, which may be ambiguous"
+OFFSET = "is a UTC offset, which does not define clock changes"
+MISSING = "is a placeholder for a missing value"
+NO_NAME = "is not an IANA or Windows time zone name"
 HINTS = {
     "": "must name a time zone, such as America/New_York",
     " \t": "must name a time zone, such as America/New_York",
     "EDT": ABBREVIATION,
     "PST": ABBREVIATION,
     "IST": ABBREVIATION,
-    "Z": "is the end of a timestamp and no name: write UTC",
+    "Z": "is a timestamp suffix, not a time zone name: use UTC",
     "NULL": MISSING,
     "None": MISSING,
     "N/A": MISSING,

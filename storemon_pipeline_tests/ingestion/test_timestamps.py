@@ -140,7 +140,7 @@ def test_invalid_timestamp_is_a_bad_row(workspace: Workspace):
         f"{n},active,{value}" for n, value in enumerate(REFUSED)
     ]
     for _, _, row_text, reason in workspace.quarantined():
-        assert reason.endswith("must be an instant like 2023-01-22 12:09:39.388884 UTC"), row_text
+        assert reason.endswith("must be a timestamp like 2023-01-22 12:09:39.388884 UTC"), row_text
 
 
 def test_poll_before_2000_is_a_bad_row(workspace: Workspace):
@@ -150,8 +150,8 @@ def test_poll_before_2000_is_a_bad_row(workspace: Workspace):
     assert [store for store, *_ in workspace.polls()] == ["a"]
     assert [row_text for _, row_text in workspace.bad_lines()] == rows
     assert workspace.quarantined()[0][3] == (
-        "timestamp_utc is '1999-12-31 23:59:59.999999 UTC' and is before the year 2000, as where no "
-        "time is known"
+        "timestamp_utc is '1999-12-31 23:59:59.999999 UTC' and is before the year 2000: a "
+        "placeholder, not a time"
     )
 
 
@@ -180,6 +180,6 @@ def test_poll_over_ten_minutes_in_the_future_is_a_bad_row(
     late = [row_text.split(",")[0] for _, _, row_text, _ in workspace.quarantined()]
     assert late == ["beyond-ten", "far", "elsewhere-late", "out-of-this-world"]
     for *_, reason in workspace.quarantined():
-        assert "more than ten minutes after the moment of ingestion, 2023-01-25 18:00:00 UTC" in (
+        assert "more than ten minutes after the time of ingestion, 2023-01-25 18:00:00 UTC" in (
             reason
         )

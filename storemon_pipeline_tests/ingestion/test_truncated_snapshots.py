@@ -29,7 +29,7 @@ def snapshot(name: str, stores: str) -> list[str]:
     return [header, *(f"{store},{values}" for store in stores)]
 
 
-def begun(workspace: Workspace, name: str, stores: str = "abcd") -> None:
+def ingest_first(workspace: Workspace, name: str, stores: str = "abcd") -> None:
     """Ingest polls of the stores a to h, and a snapshot."""
     workspace.write("store_status.csv", POLLS, *poll_rows("abcdefgh"))
     workspace.write(name, *snapshot(name, stores))
@@ -38,18 +38,18 @@ def begun(workspace: Workspace, name: str, stores: str = "abcd") -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("content", ["header", "header without newline", "bad rows"])
-def test_snapshot_without_rows_is_refused(either_workspace: Workspace, name, content):
+def test_snapshot_without_rows_is_rejected(either_workspace: Workspace, name, content):
     workspace = either_workspace
     table, header, _ = KINDS[name]
-    begun(workspace, name)
+    ingest_first(workspace, name)
     rest = {"header": "\n", "header without newline": "", "bad rows": "\n?\n?\n"}[content]
     workspace.put_bytes(name, (header + rest).encode())
     workspace.add("store_status.csv", poll_rows("z")[0] + "\n")
     before = workspace.dump()
-    with pytest.raises(IngestionError) as refusal:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest()
-    assert str(refusal.value) == (
-        f"{name} is refused: it has no valid row, but {table} has 4. It may be truncated. If it "
+    assert str(error.value) == (
+        f"{name} was rejected: it has no valid rows, but {table} has 4. It may be truncated. If it "
         "is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
     )
     assert workspace.dump() == before
@@ -59,16 +59,16 @@ def test_snapshot_without_rows_is_refused(either_workspace: Workspace, name, con
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_snapshot_of_less_than_half_the_stores_is_refused(either_workspace: Workspace, name):
+def test_snapshot_of_less_than_half_the_stores_is_rejected(either_workspace: Workspace, name):
     workspace = either_workspace
     table, *_ = KINDS[name]
-    begun(workspace, name)
+    ingest_first(workspace, name)
     before = workspace.dump()
     workspace.write(name, *snapshot(name, "axyz"))
-    with pytest.raises(IngestionError) as refusal:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest()
-    assert str(refusal.value) == (
-        f"{name} is refused: it has 1 polled stores, but {table} has 4: less "
+    assert str(error.value) == (
+        f"{name} was rejected: it has 1 polled store, but {table} has 4: fewer "
         "than the 50.0% that STOREMON_MIN_SNAPSHOT_SHARE requires. It may be truncated. If it "
         "is complete, set STOREMON_MIN_SNAPSHOT_SHARE=0 and ingest again. Nothing was changed."
     )
@@ -80,7 +80,7 @@ def test_snapshot_of_less_than_half_the_stores_is_refused(either_workspace: Work
 
 
 def test_never_polled_stores_do_not_count(workspace: Workspace):
-    begun(workspace, "timezones.csv", "abuvwxyz")
+    ingest_first(workspace, "timezones.csv", "abuvwxyz")
     workspace.write("timezones.csv", *snapshot("timezones.csv", "a"))
     workspace.ingest()
     assert [row[0] for row in workspace.rows("store_timezone")] == ["a"]
@@ -88,7 +88,7 @@ def test_never_polled_stores_do_not_count(workspace: Workspace):
 
 @pytest.mark.parametrize("stores", ["a", "abc"])
 def test_snapshot_share_is_that_of_the_setting(workspace: Workspace, stores):
-    begun(workspace, "menu_hours.csv", "abcd")
+    ingest_first(workspace, "menu_hours.csv", "abcd")
     workspace.write("menu_hours.csv", *snapshot("menu_hours.csv", stores))
     least = (len(stores)) / 4
     with pytest.raises(IngestionError, match="MIN_SNAPSHOT_SHARE"):
@@ -98,14 +98,14 @@ def test_snapshot_share_is_that_of_the_setting(workspace: Workspace, stores):
 
 
 def test_bad_rows_do_not_count_for_the_snapshot_share(workspace: Workspace):
-    begun(workspace, "timezones.csv", "abcd")
+    ingest_first(workspace, "timezones.csv", "abcd")
     workspace.write("timezones.csv", ZONES, "a,UTC", "b,EDT", "c,EDT", "d,EDT")
-    with pytest.raises(IngestionError, match="it has 1 polled stores"):
+    with pytest.raises(IngestionError, match="it has 1 polled store"):
         workspace.ingest()
 
 
-def test_compressed_snapshot_without_rows_is_refused(workspace: Workspace):
-    begun(workspace, "menu_hours.csv")
+def test_compressed_snapshot_without_rows_is_rejected(workspace: Workspace):
+    ingest_first(workspace, "menu_hours.csv")
     (workspace.data_dir / "menu_hours.csv").unlink()
     workspace.put_bytes("menu_hours.csv.gz", gz(text(HOURS)))
     with pytest.raises(IngestionError, match="no valid row"):

@@ -27,13 +27,13 @@ NAMES = {"store_status.csv": POLLS, "menu_hours.csv": HOURS, "timezones.csv": ZO
 MANY = text(POLLS, *(f"{n:x}{n * 7919 % 1013},active,2023-01-25 10:00:00 UTC" for n in range(999)))
 
 
-def refusal_of(workspace: Workspace) -> str:
+def error_of(workspace: Workspace) -> str:
     """Return the error message of an ingest, after which no table has changed."""
     before = workspace.dump()
-    with pytest.raises(IngestionError) as refusal:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest()
     assert workspace.dump() == before
-    return str(refusal.value)
+    return str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,16 @@ def filled(filled_database: Database, data_dir: Path) -> Workspace:
 
 def test_missing_data_directory_is_named(workspace: Workspace):
     workspace.data_dir.rmdir()
-    assert refusal_of(workspace) == (
-        f"there is no data directory {workspace.data_dir}: create it, or set STOREMON_DATA_DIR to the "
-        "directory of store_status.csv"
+    assert error_of(workspace) == (
+        f"the data directory {workspace.data_dir} does not exist: create it, or set "
+        "STOREMON_DATA_DIR to the directory of store_status.csv"
     )
 
 
 def test_file_as_data_directory_is_named(workspace: Workspace):
     workspace.data_dir.rmdir()
     workspace.data_dir.write_text("no directory")
-    message = refusal_of(workspace)
+    message = error_of(workspace)
     assert message.startswith(
         f"the data directory {workspace.data_dir} cannot be read: Not a directory."
     )
@@ -76,8 +76,8 @@ def test_file_as_data_directory_is_named(workspace: Workspace):
 
 def test_missing_poll_file_is_named(filled: Workspace):
     (filled.data_dir / "store_status.csv").unlink()
-    message = refusal_of(filled)
-    assert message.startswith(f"there is no store_status.csv in {filled.data_dir}")
+    message = error_of(filled)
+    assert message.startswith(f"{filled.data_dir} has no store_status.csv ")
     assert "STOREMON_DATA_DIR" in message
 
 
@@ -87,11 +87,11 @@ def test_missing_column_is_named_with_the_accepted_names(filled: Workspace, name
     for missing in columns:
         others = [column for column in columns if column != missing]
         filled.write(name, ",".join(others), ",".join("1" for _ in others))
-        message = refusal_of(filled)
+        message = error_of(filled)
         column, accepted = (
-            ("day_of_week", "accepted are dayOfWeek or day or day_of_week")
+            ("day_of_week", "accepted names are dayOfWeek or day or day_of_week")
             if missing == "day"
-            else (missing, f"accepted is {missing}")
+            else (missing, f"accepted name is {missing}")
         )
         found = ", ".join(f"'{other}'" for other in others)
         assert message == f"{name} has no column {column}: its header has {found}; {accepted}"
@@ -100,79 +100,79 @@ def test_missing_column_is_named_with_the_accepted_names(filled: Workspace, name
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_other_separator_is_named(filled: Workspace, separator):
     filled.write("store_status.csv", POLLS.replace(",", separator), "1")
-    message = refusal_of(filled)
+    message = error_of(filled)
     assert message.startswith("store_status.csv has no column store_id")
-    assert message.endswith(f"Columns are separated by commas, not by {separator!r}")
+    assert message.endswith(f"Separate columns by commas, not by {separator!r}")
 
 
-def test_file_without_header_is_refused_with_its_first_line(filled: Workspace):
+def test_file_without_header_is_rejected_with_its_first_line(filled: Workspace):
     filled.write("store_status.csv", *poll_rows("12"))
-    assert "its header has '1', 'active', '2023-01-25 10:00:00 UTC'" in refusal_of(filled)
+    assert "its header has '1', 'active', '2023-01-25 10:00:00 UTC'" in error_of(filled)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_empty_file_is_refused(filled: Workspace, name):
+def test_empty_file_is_rejected(filled: Workspace, name):
     filled.put_bytes(name, b"")
-    assert refusal_of(filled) == f"{name} is empty: at least the header line is required"
+    assert error_of(filled) == f"{name} is empty: at least the header line is required"
 
 
 @pytest.mark.parametrize("packed", [gz, zst])
-def test_empty_compressed_file_is_refused(filled: Workspace, packed):
+def test_empty_compressed_file_is_rejected(filled: Workspace, packed):
     filled.put_bytes("store_status.csv", packed(b""))
-    assert "store_status.csv is empty" in refusal_of(filled)
+    assert "store_status.csv is empty" in error_of(filled)
 
 
-def test_empty_file_after_header_only_file_is_refused(workspace: Workspace):
+def test_empty_file_after_header_only_file_is_rejected(workspace: Workspace):
     for name, header in NAMES.items():
         workspace.put_bytes(name, header.encode())
         if name != "store_status.csv":
             workspace.write("store_status.csv", POLLS)
         workspace.ingest()
         workspace.put_bytes(name, b"")
-        assert f"{name} is empty" in refusal_of(workspace)
+        assert f"{name} is empty" in error_of(workspace)
         workspace.write(name, header)
 
 
 @pytest.mark.parametrize(
     "content", [b"\n", b"\r\n", b"\n\n1,2,3\n", b" \n", b"\xef\xbb\xbf\n", b"\xef\xbb\xbf"]
 )
-def test_blank_first_line_is_refused(filled: Workspace, content):
+def test_blank_first_line_is_rejected(filled: Workspace, content):
     filled.put_bytes("store_status.csv", content)
-    assert "store_status.csv has no column store_id" in refusal_of(filled)
+    assert "store_status.csv has no column store_id" in error_of(filled)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("packed", "block_bytes"), [(bytes, 64), (bytes, 2**20), (zst, 64)])
-def test_invalid_utf_8_is_refused_with_its_line(
+def test_invalid_utf_8_is_rejected_with_its_line(
     filled: Workspace, monkeypatch, name, packed, block_bytes
 ):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", block_bytes)
     lines = [NAMES[name], "", *["a row that is bad"] * 20, "Caf\u00e9", "another bad row"]
     filled.put_bytes(name, packed("\n".join(lines).encode("latin-1") + b"\n"))
-    assert refusal_of(filled) == f"{name} is not UTF-8: byte 0xe9 in line 23. Save it as UTF-8"
+    assert error_of(filled) == f"{name} is not UTF-8: byte 0xe9 in line 23. Save it as UTF-8"
 
 
-def test_header_in_invalid_utf_8_is_refused(filled: Workspace):
+def test_header_in_invalid_utf_8_is_rejected(filled: Workspace):
     filled.put_bytes("store_status.csv", f"caf\u00e9,{POLLS}\n".encode("latin-1"))
-    assert "store_status.csv is not UTF-8: byte 0xe9 in line 1" in refusal_of(filled)
+    assert "store_status.csv is not UTF-8: byte 0xe9 in line 1" in error_of(filled)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_refused(filled: Workspace, encoding):
+def test_utf_16_is_rejected(filled: Workspace, encoding):
     mark = "" if encoding == "utf-16" else "\ufeff"
     filled.put_bytes("store_status.csv", (mark + MANY.decode()).encode(encoding))
-    assert refusal_of(filled) == "store_status.csv is not UTF-8 but UTF-16. Save it as UTF-8"
+    assert error_of(filled) == "store_status.csv is not UTF-8 but UTF-16. Save it as UTF-8"
 
 
-def test_utf_16_without_byte_order_mark_is_refused(filled: Workspace):
+def test_utf_16_without_byte_order_mark_is_rejected(filled: Workspace):
     filled.put_bytes("store_status.csv", MANY.decode().encode("utf-16-le"))
-    assert "store_status.csv is not CSV: NUL byte in line 1" in refusal_of(filled)
+    assert "store_status.csv is not CSV: NUL byte in line 1" in error_of(filled)
 
 
 @pytest.mark.parametrize("packed", [bytes, gz])
-def test_nul_byte_is_refused_with_its_line(filled: Workspace, packed):
+def test_nul_byte_is_rejected_with_its_line(filled: Workspace, packed):
     filled.put_bytes("timezones.csv", packed(text(ZONES, "1,Asia/Tokyo", "2,Asia/\0Tokyo")))
-    assert refusal_of(filled) == "timezones.csv is not CSV: NUL byte in line 3"
+    assert error_of(filled) == "timezones.csv is not CSV: NUL byte in line 3"
 
 
 BINARY = {
@@ -186,27 +186,27 @@ BINARY = {
 
 
 @pytest.mark.parametrize("kind", BINARY)
-def test_binary_file_is_refused(filled: Workspace, kind):
+def test_binary_file_is_rejected(filled: Workspace, kind):
     filled.put_bytes("store_status.csv", BINARY[kind])
-    assert re.match(r"store_status.csv (is not UTF-8|is not CSV|has no column)", refusal_of(filled))
+    assert re.match(r"store_status.csv (is not UTF-8|is not CSV|has no column)", error_of(filled))
 
 
 @pytest.mark.parametrize("size", [200_000, 3_000_000])
-def test_too_long_line_is_refused(filled: Workspace, size):
+def test_too_long_line_is_rejected(filled: Workspace, size):
     filled.put_bytes("store_status.csv", b"x" * size)
-    assert "store_status.csv is not CSV" in refusal_of(filled)
+    assert "store_status.csv is not CSV" in error_of(filled)
 
 
-def test_too_long_line_after_the_header_is_refused(filled: Workspace, monkeypatch):
+def test_too_long_line_after_the_header_is_rejected(filled: Workspace, monkeypatch):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 1000)
     filled.write("store_status.csv", POLLS, "x" * 5000)
-    assert "store_status.csv is not CSV: line 2 is over" in refusal_of(filled)
+    assert "store_status.csv is not CSV: line 2 is longer" in error_of(filled)
 
 
-def test_carriage_returns_as_newlines_are_refused(filled: Workspace):
+def test_carriage_returns_as_newlines_are_rejected(filled: Workspace):
     filled.put_bytes("store_status.csv", text(POLLS, *poll_rows("123"), newline="\r"))
-    message = refusal_of(filled)
-    assert message.startswith("store_status.csv is not CSV: its lines end with a carriage return")
+    message = error_of(filled)
+    assert message.startswith("store_status.csv is not CSV: its lines end with CR only")
     assert "LF or CRLF" in message
 
 
@@ -215,47 +215,47 @@ UNREADABLE = Path("/proc/self/mem")  # can be opened, but not read at its start
 
 @pytest.mark.skipif(not UNREADABLE.exists(), reason="there is no such file here")
 @pytest.mark.parametrize("name", NAMES)
-def test_read_error_is_refused_with_remedy(filled: Workspace, name):
+def test_read_error_is_rejected_with_remedy(filled: Workspace, name):
     (filled.data_dir / name).unlink()
     (filled.data_dir / name).symlink_to(UNREADABLE)
-    message = refusal_of(filled)
+    message = error_of(filled)
     assert message.startswith(f"{name} cannot be read: [Errno 5] Input/output error")
     assert message.endswith("Check its permissions and completeness")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_missing_read_permission_is_refused(filled: Workspace):
+def test_missing_read_permission_is_rejected(filled: Workspace):
     (filled.data_dir / "timezones.csv").chmod(0)
-    assert "timezones.csv cannot be read: [Errno 13] Permission denied" in refusal_of(filled)
+    assert "timezones.csv cannot be read: [Errno 13] Permission denied" in error_of(filled)
 
 
 @pytest.mark.parametrize("packed", [gz, zst])
 @pytest.mark.parametrize("kept", [5, 12, 30, 500, -9, -1])
-def test_truncated_compressed_file_is_refused(filled: Workspace, packed, kept):
+def test_truncated_compressed_file_is_rejected(filled: Workspace, packed, kept):
     filled.put_bytes("store_status.csv.gz", packed(MANY)[:kept])
-    message = refusal_of(filled)
-    assert message.startswith("store_status.csv.gz is truncated or damaged: its ")
+    message = error_of(filled)
+    assert message.startswith("store_status.csv.gz is truncated or corrupt: its ")
     assert message.endswith("Copy the whole file again")
 
 
 @pytest.mark.parametrize("packed", [gz, zst])
 @pytest.mark.parametrize("kept", [1, 2, 3])
-def test_first_bytes_of_compressed_file_are_refused(filled: Workspace, packed, kept):
+def test_first_bytes_of_compressed_file_are_rejected(filled: Workspace, packed, kept):
     filled.put_bytes("store_status.csv.gz", packed(MANY)[:kept])
-    assert "store_status.csv.gz " in refusal_of(filled)
+    assert "store_status.csv.gz " in error_of(filled)
 
 
 @pytest.mark.parametrize("at", [20, 500, 2000, -6])
-def test_damaged_gzip_file_is_refused(filled: Workspace, at):
+def test_damaged_gzip_file_is_rejected(filled: Workspace, at):
     damaged = bytearray(gz(MANY))
     damaged[at] ^= 0xFF
     filled.put_bytes("store_status.csv.gz", bytes(damaged))
-    assert "store_status.csv.gz " in refusal_of(filled)
+    assert "store_status.csv.gz " in error_of(filled)
 
 
-def test_truncated_known_file_is_refused(filled: Workspace):
+def test_truncated_known_file_is_rejected(filled: Workspace):
     filled.put_bytes("store_status_2.csv.gz", gz(MANY * 2)[:-20])
-    assert "store_status_2.csv.gz is truncated or damaged: its gzip stream" in refusal_of(filled)
+    assert "store_status_2.csv.gz is truncated or corrupt: its gzip stream" in error_of(filled)
 
 
 @pytest.mark.parametrize("name", ["menu_hours.csv", "timezones.csv"])
@@ -265,16 +265,16 @@ def test_unreadable_snapshot_leaves_all_tables_unchanged(either_workspace: Works
     workspace.ingest()
     workspace.put_all(store="new")
     workspace.put_bytes(name, gz(text(NAMES[name]))[:-3])
-    assert f"{name} is truncated or damaged" in refusal_of(workspace)
+    assert f"{name} is truncated or corrupt" in error_of(workspace)
     assert [row[0] for row in workspace.rows("store_status")] == ["old"]
 
 
-def test_refused_files_are_ingested_once_corrected(workspace: Workspace):
+def test_rejected_files_are_ingested_once_corrected(workspace: Workspace):
     workspace.put_all(store="old")
     workspace.ingest()
     workspace.put_all(store="new")
     workspace.put_bytes("timezones.csv", b"")
-    refusal_of(workspace)
+    error_of(workspace)
     workspace.write("timezones.csv", ZONES, "new,Asia/Tokyo")
     workspace.ingest()
     assert [row[0] for row in workspace.rows("store_status")] == ["new", "old"]

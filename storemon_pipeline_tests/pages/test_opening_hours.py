@@ -27,7 +27,7 @@ def test_weekly_hours_list_each_weekday():
         ("Wed", "open all day"),
         ("Thu", "open all day"),
         ("Fri", f"09:00{DASH}09:00 (Sat)"),
-        ("Sat", "not given: open all day"),
+        ("Sat", "not provided: open all day"),
         ("Sun", f"18:00{DASH}24:00"),
     ]
     assert weekly_hours(hours_of()) == []

@@ -137,7 +137,7 @@ def test_report_page_shows_figures_and_stores():
     assert "90.00 % up" in text
     assert "20.0 h down" in text
     assert "stores down now 1 of 3" in text
-    # since before it closed for the night: at 22:00 UTC it was 16:00 in Chicago
+    # down since before closing time: at 22:00 UTC it was 16:00 in Chicago
     assert "a Tue 24 Jan 16:00 5 h" in text
     assert "1 store without observed open time, last week: c" in text
     assert "store_status.csv: 1 row rejected" in text
@@ -200,7 +200,7 @@ def test_report_page_without_stores_renders():
     assert "No store is down as of 25 Jan 2023 18:00 UTC." in text
     assert "No store has observed open time" in text
     assert "The report contains no stores" in text
-    # no good news about an empty report
+    # an empty report is not shown as good
     assert "their SLO target" not in text
     assert "polled in the last day" not in text
 
@@ -353,7 +353,7 @@ def test_trend_of_equal_as_of_uses_the_newest_report():
     assert chart is not None
     assert "in 2 reports" in chart.title
     assert chart.description.endswith("25 Jan 2023 00:00 UTC: 99.25 %.")
-    # one report makes no trend
+    # a single report is not a trend
     assert uptime_trend(pd.DataFrame({"as_of": at[1:], "uptime_pct": [90.0, 99.25]})) is None
     assert uptime_trend(pd.DataFrame({"as_of": at[:2], "uptime_pct": [np.nan, 90.0]})) is None
     assert uptime_trend(NO_HISTORY) is None
@@ -402,9 +402,7 @@ def test_stores_down_shows_the_peak():
     )
     chart = stores_down(events, (start, start + pd.Timedelta(hours=24)))
     # an ongoing event has not ended at the end of the span
-    assert re.search(
-        r"Peak: 2 at once, on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description
-    )
+    assert re.search(r"Peak: 2 on Tue 24 Jan 03:0\d UTC; 1 at the end\.", chart.description)
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     heights = [float(y) for y in re.findall(r",([\d.]+)", line)]
     # the line spans 0 to 2 and ends at 1
@@ -421,7 +419,7 @@ def test_stores_down_counts_outages_below_a_pixel():
         }
     )
     chart = stores_down(events, (start, start + pd.Timedelta(days=7)))
-    assert chart.description == "Peak: 3 at once, on Mon 1 Jan 12:12 UTC; 0 at the end."
+    assert chart.description == "Peak: 3 on Mon 1 Jan 12:12 UTC; 0 at the end."
     (line,) = re.findall(r'd="([^"]*)"[^>]*stroke="var\(--down\)"', chart.svg)
     assert len(set(re.findall(r",([\d.]+)", line))) == 2
 

@@ -98,7 +98,7 @@ def test_store_closing_at_as_of_is_closed():
 def test_store_without_a_recent_poll_has_no_data():
     text = page_of((AS_OF - timedelta(hours=9), AS_OF), now="no data")
     assert (
-        "No data open, but the latest poll during open time is too old to show its status" in text
+        "No data open, but the latest poll in open time is too old to determine the status" in text
     )
     assert "Ongoing" in text
 
@@ -112,10 +112,10 @@ def test_store_first_polled_in_the_week_says_so():
 def test_small_error_budget_is_shown_in_seconds():
     # 0.01 % of a week is a minute and half a second
     seconds = timedelta(seconds=1)
-    begun = AS_OF - timedelta(hours=30)
-    text = page_of((begun, begun + 12 * seconds), target_pct=99.99)
+    start = AS_OF - timedelta(hours=30)
+    text = page_of((start, start + 12 * seconds), target_pct=99.99)
     assert "Met 48 s of 1 min error budget left" in text
-    over = page_of((begun, begun + 75 * seconds), target_pct=99.99)
+    over = page_of((start, start + 75 * seconds), target_pct=99.99)
     assert "Missed over budget by 15 s (error budget 1 min)" in over
-    never = page_of((begun, begun + 12 * seconds), target_pct=100)
+    never = page_of((start, start + 12 * seconds), target_pct=100)
     assert "Missed 12 s down; no error budget" in never

@@ -1,4 +1,4 @@
-"""Writing the files of a report: they appear together, complete, or not at all."""
+"""Writing the files of a report: they appear atomically."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -29,7 +29,7 @@ def test_requests_without_webserver_are_launched_once_by_daemon(
             assert system.api.get(f"/get_report?report_id={legacy_id}").json() == {
                 "status": "Running"
             }
-        # the daemon alone is enough
+        # the daemon alone suffices
         complete = system.until(day["id"], "Complete")
         legacy = system.until(legacy_id, "Complete")
 

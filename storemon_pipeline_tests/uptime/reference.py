@@ -1,6 +1,6 @@
 """Reference implementation of the report rules: slow, plain, one store at a time.
 
-It can be checked by reading it beside the rules. Instants are datetimes in UTC and lengths are
+Check it by reading it side by side with the rules. Instants are datetimes in UTC and lengths are
 timedeltas, both in whole microseconds, so all arithmetic is exact. Each function names the rule
 that it implements. The module imports only the standard library and nothing of
 `storemon_pipeline`: the tests compare the package's fast implementation with this one, so the two
@@ -53,7 +53,7 @@ DEFAULT_ZONE = ZoneInfo("America/Chicago")
 NO_DATA_AFTER = timedelta(minutes=180)
 
 # An opening ends on the next local date at the latest, and a clock that goes back over midnight can
-# put an instant of one date after the first instant of the next. Two days each way hold both.
+# put an instant of one date after the first instant of the next. Two days each way cover both.
 DAYS_AROUND = 2
 
 
@@ -78,11 +78,11 @@ class ReferenceRules:
             (self.before_first_poll, ("backfill", "unobserved")),
         ):
             if value not in known:
-                raise ValueError(f"{value!r} is none of {known}")
+                raise ValueError(f"{value!r} is not one of {known}")
 
     @property
     def reach(self) -> timedelta | None:
-        """Rule 6: C, how long a poll speaks at most; None means until the next poll."""
+        """Rule 6: C, the maximum time that a poll is carried; None means until the next poll."""
         if self.max_carry_hours is None:
             return None
         microseconds = self.max_carry_hours * (HOUR // MICROSECOND)
@@ -182,31 +182,29 @@ def report_on_store(
     span_start = min(start for start, _ in limits.values())
     span_end = max(end for _, end in limits.values())
     open_intervals = opening_hours.between(span_start, span_end)
-    evidence = in_hours_polls(polls, opening_hours, rules)
-    stretches = [
-        stretch for interval in open_intervals for stretch in status_of(interval, evidence, rules)
-    ]
-    downtime = [(start, end) for start, end, status in stretches if status == "inactive"]
-    says_down = bool(evidence) and evidence[-1][1] == "inactive"
+    counted = counted_polls(polls, opening_hours, rules)
+    pieces = [piece for interval in open_intervals for piece in status_of(interval, counted, rules)]
+    downtime = [(start, end) for start, end, status in pieces if status == "inactive"]
+    says_down = bool(counted) and counted[-1][1] == "inactive"
     down_at_as_of = says_down and opening_hours.is_open(as_of)
     return ReferenceStore(
-        figures={name: figures_within(window, stretches) for name, window in limits.items()},
+        figures={name: figures_within(window, pieces) for name, window in limits.items()},
         span=(span_start, span_end),
-        of_span=figures_within((span_start, span_end), stretches),
+        of_span=figures_within((span_start, span_end), pieces),
         events=[(start, end, end == as_of and down_at_as_of) for start, end in downtime],
         by_hour=by_hour(open_intervals, downtime, zone),
         open_intervals=open_intervals,
         last_poll=polls[-1][0],
-        up=[(start, end) for start, end, status in stretches if status == "active"],
-        now=status_now(evidence, opening_hours, as_of, rules, no_data_after),
+        up=[(start, end) for start, end, status in pieces if status == "active"],
+        now=status_now(counted, opening_hours, as_of, rules, no_data_after),
     )
 
 
 def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
-    """Rule 2: where a window starts and ends for a store in this zone.
+    """Rule 2: the start and end of a window for a store in this zone.
 
     Rolling windows and ranges are the same span of real time for every store. A calendar window is
-    whole local days, up to the first instant of the day after its last, or those begun up to as_of.
+    whole local days: up to the first instant of the day after its last, or those up to as_of.
     """
     if not isinstance(window, str):
         return window
@@ -217,7 +215,7 @@ def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
     if window == "today":
         return first_instant(today, zone), as_of
     if window == "yesterday":
-        # By date: a skipped one (Apia had no 30 December 2011) gives an empty window.
+        # By date: a skipped date (Apia had no 30 December 2011) gives an empty window.
         return first_instant(today - DAY, zone), first_instant(today, zone)
     if window == "last_calendar_week":
         return first_instant(this_monday - 7 * DAY, zone), first_instant(this_monday, zone)
@@ -225,15 +223,15 @@ def bounds(window: Window, as_of: datetime, zone: ZoneInfo) -> Interval:
         return first_instant(this_month, zone), as_of
     if window == "last_calendar_month":
         return first_instant(last_month, zone), first_instant(this_month, zone)
-    raise ValueError(f"{window!r} is none of {CALENDAR_WINDOWS}")
+    raise ValueError(f"{window!r} is not one of {CALENDAR_WINDOWS}")
 
 
 def calendar_day(instant: datetime, zone: ZoneInfo) -> date:
     """Rule 2: the day that an instant is in, from a day's first instant to the next one's.
 
     Nearly always the local date. But where the clock goes back from 00:01 to 23:01, the new day has
-    begun, although the clock shows the previous date for another hour: a day that has ended does
-    not come back, or it would be yesterday, then today, then yesterday again.
+    started, although the clock shows the previous date for another hour. A day that has ended does
+    not resume.
     """
     day = wall_clock(instant, zone).date() + DAYS_AROUND * DAY
     while first_instant(day, zone) > instant:
@@ -244,7 +242,7 @@ def calendar_day(instant: datetime, zone: ZoneInfo) -> date:
 def polls_of_store(
     polls: Iterable[Poll], store_id: str, as_of: datetime
 ) -> list[tuple[datetime, str]]:
-    """Rule 1 and the section Inputs: no poll after as_of, the later row wins at one instant."""
+    """Rule 1, Inputs: ignore polls after as_of; at one instant the later row counts."""
     status_at_instant = {
         instant: status
         for owner, instant, status in polls
@@ -291,15 +289,15 @@ def instant_of_wall_time(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
-    """Rules 2 and 3: when a local date begins: at the first of two midnights, or after the gap."""
+    """Rules 2 and 3: the start of a local date: the first of two midnights, or after the gap."""
     return instant_of_wall_time(datetime.combine(day, time()), zone)
 
 
 class OpeningHours:
     """Rule 3 for one store: when it is open, for any date.
 
-    `rows` are (weekday, start, end) of its weekly hours, `special` are its openings on single dates
-    in their place, with None for a date that it is closed on.
+    `rows` are its weekly hours as (weekday, start, end). `special` are the openings of single dates
+    that replace them, with None for a date on which it is closed.
     """
 
     def __init__(
@@ -341,7 +339,7 @@ class OpeningHours:
         return [(opened, closed) for opened, closed in clipped if opened < closed]
 
     def _openings(self, first_day: date, last_day: date) -> Iterator[Interval]:
-        """Every opening that can hold an instant of these local dates, and some around them."""
+        """Yield at least every opening that can contain an instant of these local dates."""
         day = first_day - DAYS_AROUND * DAY
         while day <= last_day + DAYS_AROUND * DAY:
             if day not in self._openings_by_day:
@@ -350,10 +348,10 @@ class OpeningHours:
             day += DAY
 
     def _openings_of_day(self, day: date) -> list[Interval]:
-        """Rule 3: the openings that begin on a local date of a store that has hours.
+        """Rule 3: the openings that start on a local date, for a store with hours.
 
-        An opening that crosses midnight belongs to the date on which it began: special hours
-        of the next date do not replace it.
+        An opening that crosses midnight belongs to the date on which it starts: special
+        hours of the next date do not replace it.
         """
         rows = [(start, end) for weekday, start, end in self.rows if weekday == day.weekday()]
         if any(special_day == day for special_day, _ in self.special):
@@ -370,13 +368,13 @@ class OpeningHours:
             if end <= start:  # past midnight; if equal, the 24 hours of the wall clock from start
                 end += MICROSECONDS_OF_DAY
             openings.append((self._instant(day, start), self._instant(day, end)))
-        # An opening that a clock change skips as a whole is dropped.
+        # Drop an opening that a clock change skips completely.
         return [(opened, closed) for opened, closed in openings if opened < closed]
 
     def _instant(self, day: date, microseconds: int) -> datetime:
-        """Rule 3: when the wall clock shows this long after 00:00 of a local date.
+        """Rule 3: the instant at which the wall clock shows this time after 00:00 of a local date.
 
-        00:00 itself comes out as the day's first instant: the first of two, or the end of the gap.
+        For 00:00, this is the first instant of the day: the first of two, or the end of the gap.
         """
         wall = datetime.combine(day, time()) + microseconds * MICROSECOND
         return instant_of_wall_time(wall, self.zone)
@@ -385,10 +383,10 @@ class OpeningHours:
 # Status: rules 4 to 7
 
 
-def in_hours_polls(
+def counted_polls(
     polls: Sequence[tuple[datetime, str]], opening_hours: OpeningHours, rules: ReferenceRules
 ) -> list[tuple[datetime, str]]:
-    """Rule 4: the polls that are evidence about open time."""
+    """Rule 4: the polls that count for open time."""
     if rules.closed_polls == "use":
         return list(polls)
     return [(instant, status) for instant, status in polls if opening_hours.is_open(instant)]
@@ -403,14 +401,14 @@ def status_of(
     """
     start, end = interval
     cuts = {start, end} | {cut for cut in instants_of_change(polls, rules) if start < cut < end}
-    stretches: list[tuple[datetime, datetime, Status]] = []
+    intervals: list[tuple[datetime, datetime, Status]] = []
     for piece_start, piece_end in pairwise(sorted(cuts)):
         status = status_at(piece_start, polls, rules)
-        if stretches and stretches[-1][2] == status:
-            stretches[-1] = (stretches[-1][0], piece_end, status)
+        if intervals and intervals[-1][2] == status:
+            intervals[-1] = (intervals[-1][0], piece_end, status)
         else:
-            stretches.append((piece_start, piece_end, status))
-    return stretches
+            intervals.append((piece_start, piece_end, status))
+    return intervals
 
 
 def instants_of_change(
@@ -430,7 +428,7 @@ def instants_of_change(
 def status_at(
     instant: datetime, polls: Sequence[tuple[datetime, str]], rules: ReferenceRules
 ) -> Status:
-    """Rules 5, 6 and 7: the status at an instant, given the in-hours polls."""
+    """Rules 5, 6 and 7: the status at an instant, given the counted polls."""
     if rules.before_first_poll == "unobserved" and polls and instant < polls[0][0]:
         return None
     number_before = bisect_right(polls, instant, key=lambda poll: poll[0])
@@ -440,40 +438,40 @@ def status_at(
         # The newest poll at or before the instant, else the next one.
         candidates = [before, after]
     else:
-        # Only the nearest poll: if it is too far away, the other one is even farther.
+        # Only the nearest poll: the other one is even farther away.
         candidates = [before if instant < half_way(before[0], after[0]) else after]
     for poll in candidates:
-        if poll is not None and speaks_at(poll[0], instant, rules.reach):
+        if poll is not None and is_carried_to(poll[0], instant, rules.reach):
             return poll[1]
     return None
 
 
 def status_now(
-    evidence: Sequence[tuple[datetime, str]],
+    counted: Sequence[tuple[datetime, str]],
     opening_hours: OpeningHours,
     as_of: datetime,
     rules: ReferenceRules,
     no_data_after: timedelta,
 ) -> str:
-    """Rule 7: the status at as_of itself, given the in-hours polls at or before it."""
+    """Rule 7: the status at as_of itself, given the counted polls at or before it."""
     if not opening_hours.is_open(as_of):
         return "closed"
-    if not evidence:
+    if not counted:
         return "no data"
-    instant, status = evidence[-1]
+    instant, status = counted[-1]
     age = as_of - instant
     if age > no_data_after or (rules.reach is not None and age > rules.reach):
         return "no data"
     return "up" if status == "active" else "down"
 
 
-def speaks_at(poll: datetime, instant: datetime, reach: timedelta | None) -> bool:
-    """Rule 6: a poll speaks for [t - C, t + C), half-open as all intervals are."""
+def is_carried_to(poll: datetime, instant: datetime, reach: timedelta | None) -> bool:
+    """Rule 6: a poll applies within [t - C, t + C), half-open like all intervals."""
     return reach is None or poll - reach <= instant < poll + reach
 
 
 def half_way(before: datetime, after: datetime) -> datetime:
-    """Rule 5: t + floor((u - t) / 2) in whole microseconds, where the nearest poll changes."""
+    """Rule 5: t + floor((u - t) / 2) in whole microseconds, at which the nearest poll changes."""
     return before + (after - before) // 2
 
 
@@ -481,11 +479,11 @@ def half_way(before: datetime, after: datetime) -> datetime:
 
 
 def figures_within(
-    window: Interval, stretches: Iterable[tuple[datetime, datetime, Status]]
+    window: Interval, intervals: Iterable[tuple[datetime, datetime, Status]]
 ) -> StoreFigures:
     """Compute the open time of each status within a window (Figures)."""
     length: dict[Status, timedelta] = defaultdict(timedelta)
-    for start, end, status in stretches:
+    for start, end, status in intervals:
         overlap = min(end, window[1]) - max(start, window[0])
         length[status] += max(overlap, timedelta())
     return StoreFigures(

@@ -1,13 +1,13 @@
-"""Hypothesis strategies for random cases of the report, near everything that can go wrong.
+"""Hypothesis strategies for random cases of the report, biased towards edge cases.
 
-They draw the inputs of `reference_report`. Cases favour what the rules are about: clock changes
-(also at midnight), openings that overlap, touch or run past midnight, special hours, calendar
+They draw the inputs of `reference_report`. Cases favour what the rules define: clock changes
+(including at midnight), openings that overlap, touch or run past midnight, special hours, calendar
 windows at their first and last midnights, polls exactly on an edge, corrections, stores without
 hours, polls or a time zone.
 
-Draws are few and coarse (a row of hours for several weekdays, a series of polls at one distance),
-so that a case is quick to generate and shrinks to a few polls and rows. The tests define what must
-hold for a case.
+Draws are few and coarse (a row of hours for several weekdays, a series of polls at a constant interval),
+so that a case is quick to generate and shrinks to a few polls and rows. The tests define the
+expected properties.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Case:
     rules: ReferenceRules
 
 
-# As text, 10 sorts before 9, and the longest exceeds 2^53: ids treated as numbers fail.
+# As text, 10 sorts before 9, and the longest exceeds 2^53, so ids treated as numbers fail.
 STORE_IDS = ("9", "10", "9222367000000000001", "b1f6e0c4-7d0a-4d52-8c1e-3a9b2f7d5e60")
 
 CLOCK_CHANGES = tuple(
@@ -115,7 +115,7 @@ NOTABLE_TIMES = tuple(
 )
 MIDNIGHT_END = 24 * 3600 * SECOND_OF_CLOCK
 
-# Between the polls of a series; the odd ones put the midpoint off whole seconds.
+# Intervals between polls of a series; with the odd ones, midpoints are not whole seconds.
 STEPS = (
     timedelta(minutes=1),
     timedelta(seconds=1, microseconds=1),
@@ -265,7 +265,7 @@ def openings(draw: st.DrawFn, times: tuple[int, ...], number: int) -> list[WallT
 def weekly_hours(draw: st.DrawFn, times: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """Draw the rows of one store: none, or up to four openings, each on some of the weekdays."""
     rows: list[tuple[int, int, int]] = []
-    # Mostly few and plain: a store that is never closed has no openings to get wrong.
+    # Mostly few and plain: a store that is always open has no openings to test.
     for opening in draw(openings(times, draw(st.sampled_from((0, 1, 1, 1, 2, 2, 3, 4))))):
         # A bit for each weekday without this row: one draw, and it shrinks to every day.
         left_out = draw(st.integers(0, 126))
@@ -281,7 +281,7 @@ def special_hours(
     rows: list[tuple[date, WallTimes | None]] = []
     for _ in range(draw(st.sampled_from((0, 0, 1, 1, 2, 3)))):
         day = draw(st.sampled_from(notable_days))
-        # On the day that the edge of a window is in, and around; within the windows; far away.
+        # On and around the day of a window's edge; within the windows; far away.
         distance = draw(st.sampled_from((1, 1, 35, 4500)))
         day += draw(st.integers(-distance, 1 if distance == 35 else distance)) * DAY
         of_one_day: list[WallTimes | None] = []
@@ -302,7 +302,7 @@ def opening_edges(
     zone: ZoneInfo,
     as_of: datetime,
 ) -> list[datetime]:
-    """Draw instants at which a store opens or closes, or would if a date had no other hours.
+    """Draw instants at which a store opens or closes, or would without special hours.
 
     Weekly hours give those of a date up to five weeks before as_of, special hours those of their
     date, however far away, including its start and end.

@@ -425,10 +425,10 @@ def test_opening_into_a_skipped_day_ends_with_its_own_day() -> None:
         ("UTC", "20T05:30", "yesterday", "19T00:00", "20T00:00"),
         ("UTC", "20T05:30", "last_calendar_week", "11T00:00", "18T00:00"),
         ("UTC", "20T05:30", "this_calendar_month", "01T00:00", "20T05:30"),
-        # The clocks go forward on the 10th: that day has 23 hours, its week 167.
+        # Clocks go forward on the 10th: that day has 23 hours, its week 167.
         ("America/New_York", "11T04:00", "yesterday", "10T05:00", "11T04:00"),
         ("America/New_York", "11T04:00", "last_calendar_week", "04T05:00", "11T04:00"),
-        # At a day's first instant nothing of it has passed, and the one before is complete.
+        # At a day's first instant, today is empty and yesterday is complete.
         ("UTC", "11T00:00", "today", "11T00:00", "11T00:00"),
         ("UTC", "11T00:00", "last_calendar_week", "04T00:00", "11T00:00"),
         ("UTC", "10T23:59:59.999999", "yesterday", "09T00:00", "10T00:00"),

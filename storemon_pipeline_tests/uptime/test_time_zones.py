@@ -1,4 +1,4 @@
-"""Names of time zones, one by one and many at once."""
+"""Names of time zones, single and in bulk."""
 
 import pandas as pd
 

@@ -16,7 +16,7 @@ Timestamp = TypeVar("Timestamp", str, datetime)
 
 
 class StoreFacts(BaseModel, Generic[Timestamp]):
-    """Fields of a store that its legacy summary has as well, there with timestamps as text."""
+    """Fields of a store that the legacy summary also has, there with timestamps as text."""
 
     store_id: str = Field(examples=[STORE_ID])
     total_status_records: int = Field(description="Number of polls.", examples=[1234])

@@ -141,7 +141,7 @@ def list_downtime_events(
     )
 
 
-# last in this module: its path matches `report.json` and `events` as well
+# last in this module: its path also matches `report.json` and `events`
 @router.get(
     "/{report_id}/{file}",
     summary="Download a file of a report",

@@ -35,7 +35,7 @@ from storemon_pipeline.uptime.report_request import (
     Instant,
     StoreId,
     UnanswerableError,
-    refuse_future,
+    reject_future,
 )
 from storemon_pipeline.uptime.rules import UptimeRules
 
@@ -62,7 +62,7 @@ def get_store_or_404(app_state: AppState, store_id: str) -> StoreDetails:
         with app_state.database.read() as connection:
             store = find_store(app_state.database.polls, connection, store_id)
     if store is None:
-        msg = f"store {store_id} was never polled: check the id against store_status"
+        msg = f"store {store_id} was never polled: check the store id"
         raise ProblemError(HTTPStatus.NOT_FOUND, msg, type_slug="unknown-store")
     return store
 
@@ -203,7 +203,7 @@ def get_store_status(
     now = datetime.now(UTC)
     for name, value in (("start", start), ("end", end)):
         try:
-            refuse_future(name, value or now, now)
+            reject_future(name, value or now, now)
         except UnanswerableError as error:
             raise unanswerable(error, "query") from error
     until = pd.Timestamp(end or min(store.last_poll_utc, now))

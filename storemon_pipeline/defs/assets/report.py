@@ -281,7 +281,7 @@ def _publish_latest(storemon: StoremonResource, run_id: str, request: ReportRequ
     if not request.is_standard:
         return f"; {target} is only for reports of all stores with default windows and rules"
     if latest is not None and latest.as_of is not None:
-        return f"; {target} stays the newer one as of {latest.as_of.isoformat()}"
+        return f"; {target} remains the newer one, as of {latest.as_of.isoformat()}"
     return ""
 
 

@@ -15,7 +15,7 @@ TIMELINE_POINTS = 300
 
 
 def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
-    """Chart the number of stores down at once, over time.
+    """Chart the number of stores that are down, over time.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
     starts, ends = _sorted_utc(events["start_utc"]), _sorted_utc(events["end_utc"])
 
     def down_at(instants: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-        begun, ended = (np.searchsorted(times, instants, side="right") for times in (starts, ends))
-        return begun - ended
+        begin, end = (np.searchsorted(times, instants, side="right") for times in (starts, ends))
+        return begin - end
 
     # the count peaks at the start of an event; each point shows the peak until the next point
     down, at_starts = down_at(moments), down_at(starts)
@@ -62,8 +62,7 @@ def stores_down(events: pd.DataFrame, span: tuple[datetime, datetime]) -> Chart:
         peak = int(at_starts.argmax())
         when = pd.Timestamp(starts[peak])
         description = (
-            f"Peak: {at_starts[peak]:,} at once, on {when:%a %-d %b %H:%M} UTC; "
-            f"{at_end:,} at the end."
+            f"Peak: {at_starts[peak]:,} on {when:%a %-d %b %H:%M} UTC; {at_end:,} at the end."
         )
     return render_chart("stores-down", "Stores down while open (UTC)", description, spec)
 

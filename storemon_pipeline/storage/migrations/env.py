@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: by the connection, and in the transaction, that it is given."""
+"""Environment of Alembic: migrations run on the caller's connection, in its transaction."""
 
 from alembic import context
 

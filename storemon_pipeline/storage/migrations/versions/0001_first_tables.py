@@ -8,9 +8,9 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make all tables; on PostgreSQL store_status is partitioned by time."""
+    """Create all tables; on PostgreSQL store_status is partitioned by time."""
     instant = sa.DateTime(timezone=True)
-    # sorted and compared by code points, as everywhere in the project
+    # sort and compare by code points, as everywhere in the project
     store_id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
         "store_status",

@@ -1,4 +1,4 @@
-"""Requests for reports over REST, and the run that makes a report now."""
+"""Report requests over REST, and the current run of each report."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add report_request and idempotency_key, and to each report its run."""
+    """Create report_request and idempotency_key, and add the run to each report."""
     instant = sa.DateTime(timezone=True)
     op.add_column(
         "report",
@@ -16,7 +16,7 @@ def upgrade() -> None:
             "run_id", sa.Text, comment="the run that makes it now: another one once it was retried"
         ),
     )
-    # until now, a report's id was the id of the only run that could make it
+    # so far, a report's id is the id of its only run
     op.execute("UPDATE report SET run_id = report_id")
     op.create_index("report_by_run", "report", ["run_id"])
     op.create_index("report_by_requested_at", "report", ["requested_at"])

@@ -1,4 +1,4 @@
-"""Special hours, service levels, the figures of past reports, and alerts."""
+"""Special hours, service levels, figures of past reports, and alerts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,9 +25,9 @@ def _figures() -> list[sa.Column[int]]:
 
 
 def upgrade() -> None:
-    """Make the tables, and the index by which the newest reports are found."""
+    """Create the tables, and the index for finding the newest reports."""
     instant = sa.DateTime(timezone=True)
-    # sorted and compared by code points, as everywhere in the project
+    # sort and compare by code points, as everywhere in the project
     store_id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
         "special_hours",

@@ -1,4 +1,4 @@
-"""Polls stamped before 2000, which are bad rows by now, go to quarantine."""
+"""Quarantine polls before 2000, which have become bad rows."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ down_revision = "0003"
 
 _FIRST = "2000-01-01 00:00:00.000000"
 _ANY = {
-    # SQLite finds a time within a store only: stores without old polls are not looked at
+    # SQLite has an index on times within a store only: skip stores without old polls
     "sqlite": f"SELECT EXISTS (SELECT 1 FROM polled_store WHERE first_poll_utc < '{_FIRST}')",  # noqa: S608
     "postgresql": (
         f"SELECT EXISTS (SELECT 1 FROM store_status WHERE timestamp_utc < '{_FIRST}+00')"  # noqa: S608
@@ -37,7 +37,7 @@ WHERE inhparent = 'store_status'::regclass AND relname ~ '^store_status_[01][0-9
 
 
 def upgrade() -> None:
-    """Move such polls to quarantined_row, and make polled_store that of the others."""
+    """Move these polls to quarantined_row, and update polled_store."""
     connection = op.get_bind()
     database = connection.dialect.name
     if database == "postgresql":
@@ -63,7 +63,7 @@ def _quarantine(connection: sa.Connection, database: str) -> None:
         *map(sa.column, ("rows", "bad_rows", "run_id")),
         sa.column("ingested_at", sa.DateTime(timezone=True)),
     )
-    # there is no such file: nothing of it was read, and none of its rows is counted as bad
+    # an entry without a real file: nothing read, no rows counted as bad
     reading_id = connection.execute(
         sa.insert(reading)
         .values(

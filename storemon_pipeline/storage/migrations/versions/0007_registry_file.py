@@ -1,6 +1,6 @@
-"""On SQLite: what requests write is in a registry file of its own.
+"""On SQLite: a separate registry file for the tables that requests write.
 
-PostgreSQL has one database before and after.
+On PostgreSQL, one database keeps all tables.
 """
 
 from alembic import context, op
@@ -9,7 +9,7 @@ from sqlalchemy import text
 revision = "0007"
 down_revision = "0004"
 
-# each after those that it refers to
+# each after the tables that it references
 _REGISTRY = (
     "report",
     "report_request",
@@ -32,7 +32,7 @@ _DATA = (
 
 
 def upgrade() -> None:
-    """Copy the registry's tables into its file, and drop from each file what the other has."""
+    """Copy the registry's tables into its file, and drop each table from the other file."""
     part = context.config.attributes["part"]
     if part == "registry":
         _copy()
@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 def _copy() -> None:
-    """Copy from the data file, attached as ``data``, where it has the tables."""
+    """Copy from the data file, attached as ``data``, if it has the tables."""
     connection = op.get_bind()
     held = set(connection.execute(text("SELECT name FROM data.sqlite_master")).scalars())
     for table in _REGISTRY:

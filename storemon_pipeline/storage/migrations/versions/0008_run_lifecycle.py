@@ -12,7 +12,7 @@ _KINDS = "kind IN ('down', 'recovered', 'ingest_failed', 'ingest_recovered')"
 
 
 def upgrade() -> None:
-    """Make the tables beside ``report``, and let an alert be about the ingest."""
+    """Create the tables next to ``report``, and allow alerts about the ingest."""
     if not holds("report"):
         return
     instant = sa.DateTime(timezone=True)

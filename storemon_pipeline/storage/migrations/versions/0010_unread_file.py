@@ -10,7 +10,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Make the table beside what files bring."""
+    """Create the table next to the ingested data."""
     if not holds("store_status"):
         return
     op.create_table(

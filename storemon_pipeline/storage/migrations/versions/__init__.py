@@ -1,1 +1,1 @@
-"""One file a version of the schema, never changed once it is out."""
+"""One file per schema version, never changed after its release."""

@@ -20,7 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_hopeless_file_is_refused_before_its_end(workspace: Workspace, monkeypatch):
+def test_hopeless_file_is_rejected_before_its_end(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 100)
     workspace.write("store_status.csv", POLLS, *["x"] * 300, NUL)
     with pytest.raises(TooManyBadRowsError, match=r"(\d+) of its first \1 rows \(100.0%\) are bad"):
@@ -60,15 +60,15 @@ def test_days_from_one_are_named_before_the_bad_share(workspace: Workspace):
 
 
 @pytest.mark.usefixtures("small")
-def test_file_that_unpacks_to_too_much_is_refused(workspace: Workspace):
+def test_file_that_unpacks_to_too_much_is_rejected(workspace: Workspace):
     packed = gz(text(POLLS) + b"\n" * 100_000)
     workspace.put_bytes("store_status.csv.gz", packed)
-    with pytest.raises(IngestionError) as refusal:
+    with pytest.raises(IngestionError) as error:
         workspace.ingest(max_expansion=20)
-    assert str(refusal.value) == (
-        "store_status.csv.gz is refused: uncompressed, it is more than 20 times its "
-        f"{len(packed):,} bytes, the maximum by STOREMON_MAX_EXPANSION. Increase it or uncompress "
-        "the file. Nothing was changed."
+    assert str(error.value) == (
+        "store_status.csv.gz was rejected: uncompressed, it is more than 20 times its "
+        f"{len(packed):,} bytes, the maximum set by STOREMON_MAX_EXPANSION. Increase it or "
+        "uncompress the file. Nothing was changed."
     )
     workspace.ingest(max_expansion=1000)
 
