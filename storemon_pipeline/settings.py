@@ -238,6 +238,19 @@ class Settings(BaseSettings):
             "Not set: the number of cores."
         ),
     )
+    engine: Literal["local", "spark"] = Field(
+        default="local",
+        description=(
+            "What evaluates the slices of a report: processes of this machine, or a Spark cluster, "
+            "which requires STOREMON_POLLS_URL."
+        ),
+    )
+    spark_url: str = Field(
+        default="local[*]",
+        description=(
+            "Spark master, such as spark://host:7077, or sc://host:15002 for Spark Connect."
+        ),
+    )
     reports_dir: Annotated[str, AfterValidator(_absolute_unless_remote)] = Field(
         default="reports",
         validate_default=True,

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from storemon_pipeline.defs.metadata import records_metadata
+from storemon_pipeline.evaluation.slices import EngineError
 from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.errors import DatabaseUnavailableError
@@ -87,7 +88,7 @@ def as_dagster_failure() -> Iterator[None]:
     except TooManyBadRowsError as error:
         metadata = {"first_bad_rows": records_metadata(error.bad_rows)}
         raise dg.Failure(shorten(str(error)), metadata=metadata, allow_retries=False) from None
-    except (IngestionError, ReportError, UnanswerableError) as error:
+    except (EngineError, IngestionError, ReportError, UnanswerableError) as error:
         raise dg.Failure(shorten(str(error)), allow_retries=False) from None
     except ValidationError as error:
         raise dg.Failure(format_validation_error(error), allow_retries=False) from None

@@ -14,6 +14,7 @@ from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 
 from storemon_pipeline.evaluation.slices import (
+    EngineError,
     Slice,
     SliceJob,
     SliceSummary,
@@ -21,14 +22,12 @@ from storemon_pipeline.evaluation.slices import (
     list_slices,
     run_slice,
 )
+from storemon_pipeline.evaluation.spark_engine import SparkEngine
+from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.fleet import FleetSummary
 from storemon_pipeline.uptime.messages import pluralize
 
 _LOGGED_SHARE = 0.05
-
-
-class EngineError(RuntimeError):
-    """Raised if an engine cannot evaluate the slices; the message has the remedy."""
 
 
 class Engine(Protocol):
@@ -78,6 +77,25 @@ class LocalEngine:
                 raise EngineError(msg) from error
             finally:
                 pool.shutdown(kill_workers=True)
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Return the engine of the settings.
+
+    Raises
+    ------
+    EngineError
+        If the polls are in the database, which the workers of a cluster cannot all query.
+    """
+    if settings.engine == "local":
+        return LocalEngine(settings.workers)
+    if settings.polls_url is None:
+        msg = (
+            "STOREMON_ENGINE=spark needs the polls in files: set STOREMON_POLLS_URL, or use "
+            "STOREMON_ENGINE=local"
+        )
+        raise EngineError(msg)
+    return SparkEngine(settings.spark_url)
 
 
 @dataclass(slots=True)

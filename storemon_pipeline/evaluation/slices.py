@@ -25,6 +25,10 @@ from storemon_pipeline.uptime.opening_hours import OpeningHours
 from storemon_pipeline.uptime.report_request import ReportRequest
 
 
+class EngineError(RuntimeError):
+    """Raised if slices cannot be evaluated; the message has the remedy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A range of stores.

@@ -33,7 +33,7 @@ from storemon_pipeline.defs.report_summary import report_summary
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.run_storage import RunStorage
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.evaluation.engine import LocalEngine, evaluate_slices
+from storemon_pipeline.evaluation.engine import engine_of, evaluate_slices
 from storemon_pipeline.evaluation.slices import TABLES, SliceJob
 from storemon_pipeline.pages.report import ReportCharts, render_report_html
 from storemon_pipeline.storage.latest_report import publish_latest
@@ -204,9 +204,7 @@ def report(
                 # in one pass, unless a table of an earlier run is an input
                 files=csv_files(names) if len(tables) == len(TABLES) else (),
             )
-            evaluate = partial(
-                evaluate_slices, LocalEngine(settings.workers), stores=stores, log=context.log
-            )
+            evaluate = partial(evaluate_slices, engine_of(settings), stores=stores, log=context.log)
             if tables:
                 evaluated = evaluate(job)
                 for name in tables:
