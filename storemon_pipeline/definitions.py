@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from storemon_pipeline.defs import asset_checks, assets
+from storemon_pipeline.defs.compaction import compaction_job, compaction_schedule
 from storemon_pipeline.defs.heartbeat import RunHeartbeat
 from storemon_pipeline.defs.io_managers import ParquetIOManager, RequestIOManager
 from storemon_pipeline.defs.jobs import JOBS
@@ -47,8 +48,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             if isinstance(asset, dg.AssetsDefinition)
         ],
         asset_checks=dg.load_asset_checks_from_modules([asset_checks]),
-        jobs=[*JOBS, retention_job, remove_polls_job],
-        schedules=[hourly_report_schedule, retention_schedule],
+        jobs=[*JOBS, compaction_job, retention_job, remove_polls_job],
+        schedules=[compaction_schedule, hourly_report_schedule, retention_schedule],
         sensors=[
             new_files_sensor,
             report_request_sensor,

@@ -406,6 +406,11 @@ class Settings(BaseSettings):
         return timedelta(minutes=self.no_data_after_minutes)
 
     @property
+    def polls_path(self) -> UPath | None:
+        """``polls_url`` as a path."""
+        return None if self.polls_url is None else UPath(self.polls_url)
+
+    @property
     def reports_path(self) -> UPath:
         """``reports_dir`` as a path."""
         return UPath(self.reports_dir)

@@ -253,6 +253,18 @@ def _sqlite_event_logs(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
     return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
 
 
+@dg.op(
+    out=dg.Out(dg.Nothing),
+    description="Deletes files of polls that were merged or abandoned more than a day ago.",
+)
+@as_dagster_failure()
+def delete_replaced_poll_files(context: dg.OpExecutionContext, storemon: StoremonResource) -> None:
+    """Delete files of polls that no reader needs."""
+    deleted = storemon.database.polls.vacuum(datetime.now(UTC))
+    context.log.info("Deleted %s", pluralize(deleted, "replaced file"))
+    context.add_output_metadata({"files_deleted": deleted})
+
+
 @dg.job(
     description=(
         "Drops polls, quarantined rows, reports and runs that are older than the STOREMON_KEEP_… "
@@ -264,6 +276,7 @@ def _sqlite_event_logs(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
 def retention_job() -> None:
     """Drop each kind in its own op, so that one failure does not stop the others."""
     drop_old_polls()
+    delete_replaced_poll_files()
     drop_old_quarantined_rows()
     drop_old_reports()
 

@@ -10,14 +10,19 @@ from typing import Literal
 
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, exists, make_url, select, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from upath import UPath
 
-from storemon_pipeline.storage.errors import classify_error, unreachable
+from storemon_pipeline.storage.errors import (
+    DatabaseUnavailableError,
+    classify_error,
+    unreachable,
+)
 from storemon_pipeline.storage.parquet_polls import ParquetPolls
 from storemon_pipeline.storage.poll_store import PollStore
+from storemon_pipeline.storage.schema import poll_file, store_status
 from storemon_pipeline.storage.schema_version import VERSION, current_version, migrate
 from storemon_pipeline.storage.sql_polls import SqlPolls
 from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
@@ -28,6 +33,13 @@ _FETCHED_ROWS = 500
 # connections to PostgreSQL, twice as many at peaks; a server usually allows 100
 _CONNECTIONS = 10
 _CONNECT_SECONDS = 10
+
+
+class PollsElsewhereError(DatabaseUnavailableError):
+    """Raised if ``STOREMON_POLLS_URL`` does not match the place of the polls."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_transient=False)
 
 
 class Database:
@@ -45,13 +57,18 @@ class Database:
         Directory of Parquet files of polls, any path that fsspec supports. Not given: polls are in
         the table ``store_status``.
 
+    check_polls : bool
+        Whether to check that polls are where the settings say.
+
     Raises
     ------
     DatabaseUnavailableError
         If it cannot be reached.
+    PollsElsewhereError
+        If polls are in the other place.
     """
 
-    def __init__(self, url: str, polls_url: str | None = None) -> None:
+    def __init__(self, url: str, polls_url: str | None = None, *, check_polls: bool = True) -> None:
         self._url = make_url(url)
         self._polls_root = UPath(polls_url) if polls_url else None
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -63,6 +80,28 @@ class Database:
         except (DatabaseError, OSError) as error:
             fault = classify_error(error, self._url)
             raise fault or unreachable(getattr(error, "orig", error), self._url) from error
+        if check_polls:
+            self._raise_if_polls_are_elsewhere()
+
+    def _raise_if_polls_are_elsewhere(self) -> None:
+        """Compare the place of the polls with the settings.
+
+        Otherwise the other place would read as a history without polls.
+        """
+        if self._polls_root is None:
+            elsewhere = poll_file.c.replaced_at.is_(None)
+            place, remedy = "Parquet files", "set STOREMON_POLLS_URL"
+        else:
+            elsewhere = store_status.c.store_id.is_not(None)
+            place, remedy = "the table store_status", "unset STOREMON_POLLS_URL"
+        with self.read() as connection:
+            if not connection.execute(select(exists().where(elsewhere))).scalar_one():
+                return
+        msg = (
+            f"the polls are in {place}: {remedy}, or move them with "
+            "python -m storemon_pipeline.move_polls"
+        )
+        raise PollsElsewhereError(msg)
 
     def _open_sqlite(self) -> None:
         files = SqliteEngines(Path(str(self._url.database)))

@@ -38,6 +38,19 @@ def sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
     )
 
 
+def latest_rows(polls: pd.DataFrame) -> pd.DataFrame:
+    """Return polls as text, sorted by store and instant, only the last row of each.
+
+    Parameters
+    ----------
+    polls : DataFrame
+        As read by a :class:`~.poll_store.PollReader`.
+    """
+    rows = polls.astype({"store_id": "str", "status": "str"})
+    rows = rows.drop_duplicates(["store_id", "timestamp_utc"], keep="last")
+    return rows.sort_values(["store_id", "timestamp_utc"], ignore_index=True)
+
+
 def _encoded(text: pd.Series) -> pa.DictionaryArray:
     """Dictionary-encode repetitive text."""
     encoded = pa.array(text, pa.string()).dictionary_encode()

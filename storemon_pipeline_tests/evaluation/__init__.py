@@ -1,1 +1,0 @@
-"""Tests of evaluation: stored data is judged by the rules."""
