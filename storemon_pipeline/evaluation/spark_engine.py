@@ -55,6 +55,7 @@ class SparkEngine:
         """Evaluate the slices; yield each summary once its file is complete."""
         directory = job.parts / "summaries"
         directory.mkdir(parents=True, exist_ok=True)
+        # ends with this process, which is that of the run
         session = self._session()
         waiting = {part.number for part in slices}
         with ThreadPoolExecutor(1) as thread:
@@ -69,7 +70,8 @@ class SparkEngine:
                         _raise_failure(done)
                         break
             finally:
-                session.stop()
+                if not done.done():
+                    session.interruptAll()
 
     def _session(self) -> SparkSession:
         try:
