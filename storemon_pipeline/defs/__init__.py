@@ -13,6 +13,7 @@ An asset calls functions of :mod:`storemon_pipeline.ingestion`, :mod:`storemon_p
 :mod:`.resources`              settings and database
 :mod:`.io_managers`            Parquet between the assets of a run; :mod:`.run_storage`
 :mod:`.metadata`               previews, columns and charts; :mod:`.report_summary` for the log
+:mod:`.project_runs`           finds and deletes Dagster runs of this project
 :mod:`.report_lifecycle`       status of the report of a run
 :mod:`.heartbeat`              heartbeat of a run; :mod:`.dead_runs` ends dead runs
 :mod:`.ingest_record`          records the outcome of an ingest

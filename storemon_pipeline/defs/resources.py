@@ -1,5 +1,6 @@
 """Resources: the settings and the database."""
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import dagster as dg
@@ -28,3 +29,7 @@ class StoremonResource(dg.ConfigurableResource[None]):
     def database(self) -> Database:
         """The database of the settings, with one connection pool per process."""
         return _database(self.settings.database_url)
+
+    def now(self) -> datetime:
+        """Return the current time, from which retention counts; tests set another one."""
+        return datetime.now(UTC)
