@@ -15,7 +15,7 @@ from pyarrow import parquet
 from pydantic import PrivateAttr
 from upath import UPath
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.metadata import PREVIEW_ROWS, preview
 from storemon_pipeline.defs.run_storage import RunStorage, write_text_atomically
 from storemon_pipeline.settings import Settings

@@ -11,7 +11,7 @@ import dagster as dg
 from storemon_pipeline.defs.assets.raw import RAW_ASSETS
 from storemon_pipeline.defs.assets.report import REPORT_ASSETS
 from storemon_pipeline.defs.jobs import JOBS
-from storemon_pipeline.defs.removal import remove_polls_job
+from storemon_pipeline.defs.remove_polls_job import remove_polls_job
 from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES
 
 PROJECT_ASSETS = {

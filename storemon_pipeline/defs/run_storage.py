@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from storemon_pipeline.defs.errors import ReportError
+from storemon_pipeline.defs.failures import ReportError
 
 REQUEST_FILE = "report_request.json"
 TABLE_FILES = (

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from storemon_pipeline.storage.errors import classify_error, unreachable
+from storemon_pipeline.storage.database_faults import classify_error, unreachable
 from storemon_pipeline.storage.schema_version import VERSION, current_version, migrate
 from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 

@@ -27,7 +27,7 @@ from storemon_pipeline.storage import bulk_load
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.schema import StoreId, UtcDateTime, polled_store, store_status
 from storemon_pipeline.uptime.conversions import to_microseconds
-from storemon_pipeline.uptime.intervals import Int, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Int, StoreTimeKey
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 _SQLITE_UPSERT = """

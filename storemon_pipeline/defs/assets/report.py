@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 
 from storemon_pipeline.defs.assets.intervals import describe_stores
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.io_managers import LazyTable
 from storemon_pipeline.defs.metadata import (
     OWNERS,
@@ -25,7 +25,7 @@ from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.report_summary import WORST, report_summary, worst_stores
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.pages.report import ReportCharts, render_report_html
+from storemon_pipeline.pages.report_html import ReportCharts, render_report_html
 from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.report_history import save_metrics
 from storemon_pipeline.storage.report_writer import (

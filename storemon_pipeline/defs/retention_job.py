@@ -11,7 +11,7 @@ from datetime import datetime
 import dagster as dg
 from upath import UPath
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.jobs import CONSOLE_CONFIG
 from storemon_pipeline.defs.project_runs import delete_run, finished_runs, unfinished_runs
 from storemon_pipeline.defs.resources import StoremonResource
