@@ -134,7 +134,7 @@ def write_all(database: Database, files: ReportWriter, target_pct: float) -> Non
         SLO target of stores without an individual one.
     """
     # imported here, since `write_alone` does not need it
-    from storemon_pipeline.pages.report import ReportCharts, render_report_html  # noqa: PLC0415
+    from storemon_pipeline.pages.report_html import ReportCharts, render_report_html  # noqa: PLC0415
 
     with database.read() as connection:
         tables = Tables(database, connection)

@@ -12,10 +12,10 @@ from storemon_pipeline.defs.compaction import compaction_job, compaction_schedul
 from storemon_pipeline.defs.heartbeat import RunHeartbeat
 from storemon_pipeline.defs.io_managers import ParquetIOManager, RequestIOManager
 from storemon_pipeline.defs.jobs import JOBS
-from storemon_pipeline.defs.removal import remove_polls_job
+from storemon_pipeline.defs.remove_polls_job import remove_polls_job
 from storemon_pipeline.defs.report_lifecycle import mark_report_failed
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.defs.retention import retention_job, retention_schedule
+from storemon_pipeline.defs.retention_job import retention_job, retention_schedule
 from storemon_pipeline.defs.schedules import hourly_report_schedule
 from storemon_pipeline.defs.sensors.new_files import new_files_sensor
 from storemon_pipeline.defs.sensors.outage_alerts import outage_alert_sensor

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database, PollsElsewhereError
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.ingest_log import latest_ingest_id
 from storemon_pipeline.storage.parquet_polls import ParquetPolls
 from storemon_pipeline.storage.poll_rows import latest_rows, sort_and_deduplicate

@@ -12,7 +12,7 @@ It does not make reports itself: Dagster runs do.
 :mod:`.pagination`             cursors and links to the next page
 :mod:`.middleware`             request log, metrics, HEAD; also :mod:`.auth`, :mod:`.origin`,
                                :mod:`.body_limit` and :mod:`.security_headers`, on :mod:`.asgi`
-:mod:`.errors`                 problem documents (RFC 9457); :mod:`.html_responses` for pages
+:mod:`.problems`               problem documents (RFC 9457); :mod:`.html_responses` for pages
 :mod:`.error_handlers`         errors of the framework; :mod:`.database_errors`
 :mod:`.file_responses`         files of reports; :mod:`.content_negotiation`
 :mod:`.threads`                thread pool of the endpoints that write

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storemon_pipeline.api.asgi import HttpMiddleware
-from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.problems import ProblemError
 from storemon_pipeline.uptime.messages import quote_value
 
 MAX_BODY_BYTES = 1 << 20

@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.responses import Response
 
-from storemon_pipeline.api.errors import ProblemError, database_unavailable
 from storemon_pipeline.api.html_responses import error_response
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.api.problems import ProblemError, database_unavailable
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.schema_version import NewerDatabaseError
 
 DATABASE_ERRORS = (DatabaseUnavailableError, NewerDatabaseError, DBAPIError, PoolTimeoutError)

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from storemon_pipeline.api.errors import ErrorDetail, ProblemError
 from storemon_pipeline.api.html_responses import error_response
 from storemon_pipeline.api.http_methods import KNOWN_METHODS
+from storemon_pipeline.api.problems import ErrorDetail, ProblemError
 from storemon_pipeline.uptime.messages import shorten
 
 _MAX_LENGTH = 200

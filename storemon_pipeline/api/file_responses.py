@@ -24,7 +24,7 @@ from upath import UPath
 
 from storemon_pipeline.api.content_negotiation import CSV, HTML, accepts_gzip
 from storemon_pipeline.api.dependencies import AppState
-from storemon_pipeline.api.errors import ProblemError, problem_responses
+from storemon_pipeline.api.problems import ProblemError, problem_responses
 from storemon_pipeline.api.report_lookup import report_not_ready
 from storemon_pipeline.storage.report_reader import lines_of_store
 from storemon_pipeline.storage.report_writer import ReportFile, is_valid_report_id

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
-from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.problems import ProblemError
 from storemon_pipeline.pages.rendering import (
     PageContext,
     content_security_policy,

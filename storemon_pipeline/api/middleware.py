@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from storemon_pipeline.api.asgi import HttpMiddleware
-from storemon_pipeline.api.errors import ProblemError
 from storemon_pipeline.api.http_methods import KNOWN_METHODS
+from storemon_pipeline.api.problems import ProblemError
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SERVER_ERROR = 500

@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from storemon_pipeline.api import errors, models
+from storemon_pipeline.api import models, problems
 from storemon_pipeline.api.auth import HEALTHZ_PATH
 
 _TEMPLATE = "#/components/schemas/{model}"
 # referenced by name only, under media types that FastAPI does not generate schemas for
-_EXTRA_MODELS: tuple[type[BaseModel], ...] = (errors.Problem, models.LegacyReportStatus)
+_EXTRA_MODELS: tuple[type[BaseModel], ...] = (problems.Problem, models.LegacyReportStatus)
 
 
 def add_problem_schemas(document: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,9 @@ def add_problem_schemas(document: dict[str, Any]) -> dict[str, Any]:
                 ]
                 if "requestBody" in operation:
                     statuses.append(HTTPStatus.BAD_REQUEST)
-            responses = {str(status.value): errors.problem_response(status) for status in statuses}
+            responses = {
+                str(status.value): problems.problem_response(status) for status in statuses
+            }
             operation["responses"] = dict(sorted((operation["responses"] | responses).items()))
     return document
 

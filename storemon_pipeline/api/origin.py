@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from storemon_pipeline.api.asgi import HttpMiddleware
-from storemon_pipeline.api.errors import ProblemError
 from storemon_pipeline.api.html_responses import error_response
 from storemon_pipeline.api.http_methods import SAFE_METHODS
+from storemon_pipeline.api.problems import ProblemError
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.messages import quote_value
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 from pydantic import Field, TypeAdapter
 
-from storemon_pipeline.api.errors import ErrorDetail, ProblemError
+from storemon_pipeline.api.problems import ErrorDetail, ProblemError
 
 T = TypeVar("T")
 Key = TypeVar("Key")

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path
 
 from storemon_pipeline.api.dependencies import AppState
-from storemon_pipeline.api.errors import ProblemError
+from storemon_pipeline.api.problems import ProblemError
 from storemon_pipeline.storage.report_writer import is_valid_report_id
 from storemon_pipeline.storage.reports import (
     COMPLETE,

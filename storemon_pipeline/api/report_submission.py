@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from storemon_pipeline.api.dependencies import AppState
-from storemon_pipeline.api.errors import ErrorDetail, ProblemError, no_polls_yet
+from storemon_pipeline.api.problems import ErrorDetail, ProblemError, no_polls_yet
 from storemon_pipeline.clients.bulkhead import BulkheadFullError
 from storemon_pipeline.clients.dagster_graphql import DagsterUnavailableError, LaunchRejectedError
 from storemon_pipeline.evaluation.stale_runs import expire_stale_reports

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pandas as pd
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.metadata import records_metadata
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.unmatched_snapshots import MIN_POLLED_SHARE, unmatched_snapshots

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.jobs import CONSOLE_CONFIG
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.uptime.messages import pluralize

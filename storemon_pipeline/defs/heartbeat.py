@@ -12,7 +12,7 @@ from pydantic import PrivateAttr, ValidationError
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.stale_runs import HEARTBEAT_INTERVAL
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import end_heartbeat, record_heartbeat
 from storemon_pipeline.storage.schema_version import NewerDatabaseError
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.discovery import fingerprint
-from storemon_pipeline.ingestion.errors import IngestionError
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.ingestion.file_errors import IngestionError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import PrivateAttr
 from upath import UPath
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.metadata import preview
 from storemon_pipeline.defs.run_storage import RunStorage, write_text_atomically
 from storemon_pipeline.settings import Settings

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from storemon_pipeline.defs.errors import ReportError
+from storemon_pipeline.defs.failures import ReportError
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.runs import INGEST_AND_REPORT_JOB, REPORT_JOB, REQUEST_TAG
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.heartbeats import record_heartbeat
 from storemon_pipeline.storage.report_requests import claim_request
 from storemon_pipeline.storage.reports import fail_report, start_report

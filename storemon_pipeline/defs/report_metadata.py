@@ -8,7 +8,7 @@ import pandas as pd
 
 from storemon_pipeline.defs.metadata import chart_metadata, metric_columns, preview
 from storemon_pipeline.defs.report_summary import WORST, worst_stores
-from storemon_pipeline.pages.report import ReportCharts
+from storemon_pipeline.pages.report_html import ReportCharts
 from storemon_pipeline.storage.report_writer import short_report
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.fleet import FleetSummary

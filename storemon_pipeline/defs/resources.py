@@ -1,5 +1,6 @@
 """Resources: the settings and the database."""
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import dagster as dg
@@ -29,3 +30,7 @@ class StoremonResource(dg.ConfigurableResource[None]):
         """The database of the settings, with one connection pool per process."""
         settings = self.settings
         return _database(settings.database_url, settings.polls_url)
+
+    def now(self) -> datetime:
+        """Return the current time, from which retention counts; tests set another one."""
+        return datetime.now(UTC)

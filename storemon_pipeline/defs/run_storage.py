@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from storemon_pipeline.defs.errors import ReportError
+from storemon_pipeline.defs.failures import ReportError
 from storemon_pipeline.storage.report_writer import delete_directory
 
 REQUEST_FILE = "report_request.json"

@@ -13,6 +13,6 @@
 :mod:`.bad_rows`               quarantine, and rejection of files with too many bad rows
 :mod:`.snapshots`              replacement of a reference table
 :mod:`.results`                results per file and table; :mod:`.result_log` logs them
-:mod:`.errors`                 errors for unusable files
+:mod:`.file_errors`            errors for unusable files
 =============================  =================================================================
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from storemon_pipeline.ingestion.csv_parser import LINE, make_rejects
-from storemon_pipeline.ingestion.errors import TooManyBadRowsError
+from storemon_pipeline.ingestion.file_errors import TooManyBadRowsError
 from storemon_pipeline.ingestion.validation import ValidatedRows, raise_if_days_from_one
 from storemon_pipeline.storage.ingest_log import SHOWN_CHARACTERS
 from storemon_pipeline.uptime.messages import pluralize, quote_value, shorten

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.ingestion.line_reader import LineBlock
 from storemon_pipeline.ingestion.sources import SourceFile
 from storemon_pipeline.uptime.messages import pluralize, quote_value, shorten

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storemon_pipeline.ingestion.csv_parser import find_columns, header_names, other_separator
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.ingestion.line_reader import LineReader
 from storemon_pipeline.ingestion.raw_file import RawFile
 from storemon_pipeline.ingestion.sources import ENDINGS, SOURCES, SourceFile, named_files

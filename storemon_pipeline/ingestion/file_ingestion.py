@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from storemon_pipeline.ingestion.bad_rows import BadRows
 from storemon_pipeline.ingestion.csv_parser import make_rejects
-from storemon_pipeline.ingestion.errors import FileChangedError, IngestionError
+from storemon_pipeline.ingestion.file_errors import FileChangedError, IngestionError
 from storemon_pipeline.ingestion.line_reader import LineReader, content_sha256, raise_if_changed
 from storemon_pipeline.ingestion.raw_file import RawFile
 from storemon_pipeline.ingestion.results import FileResult, Reading
@@ -34,8 +34,8 @@ from storemon_pipeline.storage.ingest_log import (
     remove_bad_rows,
     remove_record,
 )
+from storemon_pipeline.storage.poll_removal import withdraw_poll
 from storemon_pipeline.storage.poll_store import PollStore, upsert_polls
-from storemon_pipeline.storage.removal import withdraw_poll
 
 BATCH_ROWS = 4_000_000
 """Polls that are sorted and stored together; bounds the memory."""

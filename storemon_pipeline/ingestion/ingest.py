@@ -14,7 +14,7 @@ from pathlib import Path
 
 from storemon_pipeline.evaluation.unmatched_snapshots import unmatched_snapshots
 from storemon_pipeline.ingestion.discovery import list_unread, raise_if_ambiguous, scan_data_dir
-from storemon_pipeline.ingestion.errors import FileChangedError, IngestionError
+from storemon_pipeline.ingestion.file_errors import FileChangedError, IngestionError
 from storemon_pipeline.ingestion.file_ingestion import FileIngestion
 from storemon_pipeline.ingestion.result_log import log_result
 from storemon_pipeline.ingestion.results import TableResult

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from storemon_pipeline.ingestion.errors import FileChangedError, IngestionError
+from storemon_pipeline.ingestion.file_errors import FileChangedError, IngestionError
 from storemon_pipeline.ingestion.raw_file import RawFile
 
 BLOCK_BYTES = 16 * 2**20

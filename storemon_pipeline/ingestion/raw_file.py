@@ -15,7 +15,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 
 UNPACKED_FLOOR = 64 * 2**20
 """Uncompressed size in bytes that is accepted for any file."""

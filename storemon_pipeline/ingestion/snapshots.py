@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import Connection
 
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.ingestion.sources import SourceFile
 from storemon_pipeline.storage.reference_data import (
     count_polled_stores,

@@ -20,7 +20,7 @@ from pandera.errors import SchemaErrors
 
 from storemon_pipeline.ingestion.columns import fullmatch
 from storemon_pipeline.ingestion.csv_parser import LINE
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.ingestion.sources import (
     BUSINESS_HOURS,
     SERVICE_LEVELS,

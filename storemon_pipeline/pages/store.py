@@ -19,9 +19,9 @@ from storemon_pipeline.pages.formatting import (
     format_local_time,
     window_label,
 )
-from storemon_pipeline.pages.opening_hours import special_dates, weekly_hours
+from storemon_pipeline.pages.opening_hours_text import special_dates, weekly_hours
 from storemon_pipeline.pages.rendering import PageContext, WindowFigures, link_stores, render
-from storemon_pipeline.pages.slo import none_if_nan, slo_rows
+from storemon_pipeline.pages.slo_table import none_if_nan, slo_rows
 from storemon_pipeline.pages.timeline import (
     CLOSED,
     UP,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from storemon_pipeline.uptime.conversions import to_timestamps
-from storemon_pipeline.uptime.intervals import Int, Intervals, enumerate_groups
+from storemon_pipeline.uptime.interval_arithmetic import Int, Intervals, enumerate_groups
 from storemon_pipeline.uptime.metrics import ObservedTime
 from storemon_pipeline.uptime.rules import DAY, HOUR
 from storemon_pipeline.uptime.utc_offsets import UtcOffsets

@@ -7,8 +7,8 @@ This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean
 =============================  =================================================================
 :mod:`.schema`                 declarations of all tables; :mod:`.schema_version` migrates them
 :mod:`.database`               connections and transactions; :mod:`.sqlite` is one of its backends
-:mod:`.errors`                 messages for database faults
-:mod:`.polls`                  polls; also :mod:`.poll_estimate` and :mod:`.removal`
+:mod:`.database_faults`        messages for database faults
+:mod:`.polls`                  polls; also :mod:`.poll_estimate` and :mod:`.poll_removal`
 :mod:`.bulk_load`              bulk load into each database
 :mod:`.reference_data`         opening hours, time zones, service levels
 :mod:`.stores`                 details and search of stores

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from upath import UPath
 
-from storemon_pipeline.storage.errors import (
+from storemon_pipeline.storage.database_faults import (
     DatabaseUnavailableError,
     classify_error,
     unreachable,

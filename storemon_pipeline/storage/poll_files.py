@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from storemon_pipeline.storage.poll_catalogue import PollFile
-from storemon_pipeline.uptime.intervals import Bool, Int, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Bool, Int, StoreTimeKey
 
 ROW_GROUP_ROWS = 100_000
 """Rows of a row group, the least that is read. A day of 14,000 stores polled hourly has four."""

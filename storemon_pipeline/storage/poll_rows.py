@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from storemon_pipeline.uptime.conversions import to_microseconds
-from storemon_pipeline.uptime.intervals import Int, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Int, StoreTimeKey
 
 
 def sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:

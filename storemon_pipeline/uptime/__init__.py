@@ -18,7 +18,8 @@ the clock, and needs only numpy, pandas, pydantic, tzdata and tzlocal. The stage
 :mod:`.assumptions`            stores for which rule 3 makes an assumption
 :mod:`.outage_alerts`          which alerts are due; :mod:`.ingest_alerts`, :mod:`.alert_record`
 :mod:`.batches`                batches of stores of bounded size
-:mod:`.intervals`              interval arithmetic; :mod:`.conversions` between tables and arrays
+:mod:`.interval_arithmetic`    arithmetic on intervals of many stores; :mod:`.conversions`
+                               between tables and arrays
 :mod:`.messages`               parts of messages
 =============================  =================================================================
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Int, Intervals, StoreTimeKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -17,7 +17,12 @@ from storemon_pipeline.uptime.conversions import (
     to_timestamps,
 )
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.intervals import Int, Intervals, StoreTimeKey, enumerate_groups
+from storemon_pipeline.uptime.interval_arithmetic import (
+    Int,
+    Intervals,
+    StoreTimeKey,
+    enumerate_groups,
+)
 from storemon_pipeline.uptime.metrics import ObservedTime, percentage, round_to_hundredths
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import DAY, HOUR

@@ -19,7 +19,7 @@ from storemon_pipeline.uptime.conversions import (
 )
 from storemon_pipeline.uptime.current_status import status_at
 from storemon_pipeline.uptime.downtime import downtime_by_hour, downtime_events, stores_down_now
-from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Intervals, StoreTimeKey
 from storemon_pipeline.uptime.metrics import (
     ObservedTime,
     compute_metrics,

@@ -13,7 +13,7 @@ import pandas as pd
 from storemon_pipeline.uptime.conversions import to_microsecond, to_timestamps
 from storemon_pipeline.uptime.current_status import CurrentStatus
 from storemon_pipeline.uptime.evaluate import StoreResults
-from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.interval_arithmetic import Int
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR
 

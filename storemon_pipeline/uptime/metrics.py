@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import (
+from storemon_pipeline.uptime.interval_arithmetic import (
     CumulativeDuration,
     Int,
     Intervals,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from storemon_pipeline.uptime.conversions import intervals_to_frame, store_codes, to_microseconds
-from storemon_pipeline.uptime.intervals import Bool, Int, Intervals, enumerate_groups
+from storemon_pipeline.uptime.interval_arithmetic import Bool, Int, Intervals, enumerate_groups
 from storemon_pipeline.uptime.rules import DAY, DayEnd, MissingDay, UptimeRules
 from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 

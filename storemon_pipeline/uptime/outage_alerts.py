@@ -18,7 +18,7 @@ import pandas as pd
 
 from storemon_pipeline.uptime.conversions import to_iso_z, to_microseconds, to_timestamps
 from storemon_pipeline.uptime.current_status import CurrentStatus
-from storemon_pipeline.uptime.intervals import Bool, Int
+from storemon_pipeline.uptime.interval_arithmetic import Bool, Int
 from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
 from storemon_pipeline.uptime.rules import HOUR
 

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from storemon_pipeline.uptime.conversions import to_iso_z, to_microsecond
-from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.interval_arithmetic import Int
 from storemon_pipeline.uptime.messages import quote_value
 from storemon_pipeline.uptime.rules import UptimeRules
 from storemon_pipeline.uptime.windows import (

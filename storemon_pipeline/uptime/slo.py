@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from storemon_pipeline.uptime.downtime import label_outages
-from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.interval_arithmetic import Int
 from storemon_pipeline.uptime.metrics import ObservedTime, round_to_hundredths
 from storemon_pipeline.uptime.report_request import ReportRequest
 from storemon_pipeline.uptime.rules import HOUR

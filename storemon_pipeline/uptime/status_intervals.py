@@ -20,7 +20,7 @@ from storemon_pipeline.uptime.conversions import (
     to_microsecond,
     to_microseconds,
 )
-from storemon_pipeline.uptime.intervals import (
+from storemon_pipeline.uptime.interval_arithmetic import (
     Bool,
     Int,
     Intervals,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.interval_arithmetic import Int
 from storemon_pipeline.uptime.rules import DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from storemon_pipeline.uptime.intervals import Int
+from storemon_pipeline.uptime.interval_arithmetic import Int
 from storemon_pipeline.uptime.rules import DAY, HOUR
 from storemon_pipeline.uptime.utc_offsets import UtcOffsets, factorize_zones
 

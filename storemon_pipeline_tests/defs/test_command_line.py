@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from storemon_pipeline.defs import errors
+from storemon_pipeline.defs import failures
 from storemon_pipeline.storage.schema import REGISTRY_TABLES, metadata
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.helpers.runner import (
@@ -335,7 +335,7 @@ def test_unreachable_database_is_named_without_password(
 ) -> None:
     url = "postgresql://storemon:secret@127.0.0.1:1/stores"
     monkeypatch.setenv("STOREMON_DATABASE_URL", url)
-    monkeypatch.setattr(errors, "FIRST_DELAY_SECONDS", 0)
+    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
     message = failure(run(instance, "ingest_job"), "ingest")
     assert "storemon:***@127.0.0.1:1/stores cannot be reached: " in message
     assert "Connection refused" in message

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from storemon_pipeline.definitions import defs
-from storemon_pipeline.defs import errors
+from storemon_pipeline.defs import failures
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.errors import DatabaseUnavailableError, classify_error
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError, classify_error
 from storemon_pipeline_tests.helpers.runner import failure, report_row, run
 
 KILL_ALL = text(
@@ -26,7 +26,7 @@ KILL_ALL = text(
 
 @pytest.fixture(autouse=True)
 def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "FIRST_DELAY_SECONDS", 0)
+    monkeypatch.setattr(failures, "FIRST_DELAY_SECONDS", 0)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_unavailable_database_fails_after_retries(
     result = run(instance, "ingest_and_report_job")
     assert "127.0.0.1:1/stores cannot be reached" in failure(result, "ingest")
     types = [event.event_type_value for event in result.all_events]
-    assert types.count("STEP_RESTARTED") == errors.RETRIES
+    assert types.count("STEP_RESTARTED") == failures.RETRIES
     # the failure hook cannot record it either, but does not fail
     assert "HOOK_ERRORED" not in types
 
@@ -84,7 +84,7 @@ def test_full_disk_names_the_sqlite_file(tmp_path: Path):
 import resource, signal, sys
 from sqlalchemy import insert
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.schema import store_timezone
 database = Database(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from storemon_pipeline.defs.metadata import preview, records_metadata
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.storage.ingest_log import SHOWN_CHARACTERS, read_bad_rows
 from storemon_pipeline.uptime.messages import MAX_MESSAGE
 from storemon_pipeline_tests.helpers.workspace import POLLS, ZONES, Workspace, poll_rows, text

@@ -8,7 +8,7 @@ import pytest
 
 from storemon_pipeline.ingestion import ingest, line_reader
 from storemon_pipeline.ingestion.discovery import fingerprint
-from storemon_pipeline.ingestion.errors import FileChangedError
+from storemon_pipeline.ingestion.file_errors import FileChangedError
 from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, Workspace, poll_rows, text
 
 OLD = text(POLLS, *poll_rows(range(100, 110)))

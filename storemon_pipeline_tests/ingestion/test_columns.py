@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 
 

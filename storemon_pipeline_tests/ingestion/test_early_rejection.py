@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from storemon_pipeline.ingestion import bad_rows, line_reader, raw_file
-from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
+from storemon_pipeline.ingestion.file_errors import IngestionError, TooManyBadRowsError
 from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, Workspace, gz, poll_rows, text
 
 NUL = "is not read so far\0"

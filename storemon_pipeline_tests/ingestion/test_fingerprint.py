@@ -5,7 +5,7 @@ import os
 import pytest
 
 from storemon_pipeline.ingestion.discovery import fingerprint
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline_tests.helpers.workspace import Workspace
 
 

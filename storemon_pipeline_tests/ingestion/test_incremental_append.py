@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from storemon_pipeline.ingestion import line_reader
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline_tests.helpers.workspace import POLLS, Workspace
 

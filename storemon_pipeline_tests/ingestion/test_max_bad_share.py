@@ -2,7 +2,7 @@
 
 import pytest
 
-from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
+from storemon_pipeline.ingestion.file_errors import IngestionError, TooManyBadRowsError
 from storemon_pipeline_tests.helpers.workspace import HOURS, POLLS, ZONES, Workspace, poll_rows
 
 GOOD_HOURS = [f"{n},0,09:00:00,17:00:00" for n in range(95)]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from storemon_pipeline.ingestion import line_reader
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline_tests.helpers.workspace import Workspace
 
 HEADERS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storemon_pipeline.ingestion import line_reader
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline_tests.helpers.workspace import (
     HOURS,

@@ -25,8 +25,18 @@ from storemon_pipeline.pages.rendering import (
     login_page,
     problem_page,
 )
-from storemon_pipeline.pages.report import MOST_DOWN, MOST_STORES, ReportCharts, render_report_html
-from storemon_pipeline.pages.reports import data_notices, fleet_page, ingest_failed, report_page
+from storemon_pipeline.pages.report_html import (
+    MOST_DOWN,
+    MOST_STORES,
+    ReportCharts,
+    render_report_html,
+)
+from storemon_pipeline.pages.report_pages import (
+    data_notices,
+    fleet_page,
+    ingest_failed,
+    report_page,
+)
 from storemon_pipeline.pages.store import stores_page
 from storemon_pipeline.pages.vega import Chart
 from storemon_pipeline.uptime.assumptions import Assumptions, summarize_assumptions

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from storemon_pipeline.pages.charts.store_timeline import store_timeline
 from storemon_pipeline.pages.timeline import local_days, store_states_over_time, timeline
 from storemon_pipeline.uptime.conversions import to_microseconds
-from storemon_pipeline.uptime.intervals import Intervals, StoreTimeKey
+from storemon_pipeline.uptime.interval_arithmetic import Intervals, StoreTimeKey
 from storemon_pipeline.uptime.metrics import ObservedTime
 
 ZONE = "America/New_York"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, insert, inspect, make_url, select, text
 
 from storemon_pipeline.storage.database import Database
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.schema import metadata, store_timezone
 from storemon_pipeline.storage.schema_version import VERSION, current_version
 

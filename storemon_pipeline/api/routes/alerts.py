@@ -10,8 +10,8 @@ from pydantic import Field, TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppStateDep
-from storemon_pipeline.api.errors import problem_responses
 from storemon_pipeline.api.pagination import CursorQuery, Paginator
+from storemon_pipeline.api.problems import problem_responses
 from storemon_pipeline.storage.alert_outbox import read_alerts
 from storemon_pipeline.uptime.alert_record import AlertRecord
 from storemon_pipeline.uptime.report_request import StoreId

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Response
 
 from storemon_pipeline.api.content_negotiation import CSV
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import ProblemError, problem_responses
 from storemon_pipeline.api.file_responses import report_file_path, text_content
 from storemon_pipeline.api.models import (
     Comparison,
@@ -23,6 +22,7 @@ from storemon_pipeline.api.models import (
     StoreHistory,
     WindowColumn,
 )
+from storemon_pipeline.api.problems import ProblemError, problem_responses
 from storemon_pipeline.api.report_lookup import ReportId, get_complete_report_or_409
 from storemon_pipeline.api.routes.stores import StoreIdInPath, get_store_or_404
 from storemon_pipeline.storage.csv_format import write_csv

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from storemon_pipeline.api import models
 from storemon_pipeline.api.database_errors import DATABASE_ERRORS
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import (
+from storemon_pipeline.api.problems import (
     NO_POLLS_YET,
     ErrorDetail,
     ProblemError,

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppStateDep
-from storemon_pipeline.api.errors import ProblemError, dagster_unavailable, problem_responses
+from storemon_pipeline.api.problems import ProblemError, dagster_unavailable, problem_responses
 from storemon_pipeline.clients.dagster_graphql import (
     DagsterGraphQLClient,
     DagsterUnavailableError,

@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse
 from storemon_pipeline.api import models
 from storemon_pipeline.api.content_negotiation import CSV
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import problem_responses
 from storemon_pipeline.api.file_responses import range_responses, report_file_response, text_content
+from storemon_pipeline.api.problems import problem_responses
 from storemon_pipeline.api.report_lookup import ReportId, get_report_by_id_or_404
 from storemon_pipeline.api.report_submission import require_polls, submit_report
 from storemon_pipeline.api.routes.stores import StoreIdInPath, get_store_or_404, to_store_summary

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from storemon_pipeline.api.auth import SESSION_COOKIE
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import ErrorDetail, ProblemError
 from storemon_pipeline.api.file_responses import REPORT_MEDIA_TYPES
 from storemon_pipeline.api.html_responses import page_response, relative_root
 from storemon_pipeline.api.pagination import Page
+from storemon_pipeline.api.problems import ErrorDetail, ProblemError
 from storemon_pipeline.api.report_lookup import ReportId, get_report_or_404
 from storemon_pipeline.api.report_submission import submit_report
 from storemon_pipeline.api.routes.reports import REPORT_PAGINATOR, report_key
@@ -30,8 +30,8 @@ from storemon_pipeline.evaluation.data_quality import read_data_quality
 from storemon_pipeline.evaluation.store_inputs import evaluate_store
 from storemon_pipeline.pages.formatting import format_utc, window_label
 from storemon_pipeline.pages.rendering import PageContext
-from storemon_pipeline.pages.report import SILENT_AFTER
-from storemon_pipeline.pages.reports import (
+from storemon_pipeline.pages.report_html import SILENT_AFTER
+from storemon_pipeline.pages.report_pages import (
     NO_WINDOW_MESSAGE,
     ListedReport,
     ReportForm,

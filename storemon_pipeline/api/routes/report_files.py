@@ -16,7 +16,6 @@ from upath import UPath
 from storemon_pipeline.api import models
 from storemon_pipeline.api.content_negotiation import CSV, HTML, accepts_gzip
 from storemon_pipeline.api.dependencies import AppStateDep
-from storemon_pipeline.api.errors import problem_responses
 from storemon_pipeline.api.file_responses import (
     gzip_chunks,
     range_responses,
@@ -26,6 +25,7 @@ from storemon_pipeline.api.file_responses import (
     text_content,
 )
 from storemon_pipeline.api.pagination import CursorQuery, Page, Paginator
+from storemon_pipeline.api.problems import problem_responses
 from storemon_pipeline.api.report_lookup import (
     ReportId,
     get_complete_report_or_409,

@@ -12,9 +12,9 @@ from pydantic import Field, TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import dagster_unavailable, problem_responses
 from storemon_pipeline.api.file_responses import REPORT_MEDIA_TYPES
 from storemon_pipeline.api.pagination import CursorQuery, Paginator
+from storemon_pipeline.api.problems import dagster_unavailable, problem_responses
 from storemon_pipeline.api.report_lookup import (
     ReportId,
     get_report_by_id_or_404,

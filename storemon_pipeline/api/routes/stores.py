@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from storemon_pipeline.api import models
 from storemon_pipeline.api.dependencies import AppState, AppStateDep
-from storemon_pipeline.api.errors import ProblemError, problem_responses
 from storemon_pipeline.api.pagination import CursorQuery, Paginator
+from storemon_pipeline.api.problems import ProblemError, problem_responses
 from storemon_pipeline.api.report_submission import unanswerable
 from storemon_pipeline.evaluation.store_inputs import read_store_intervals
 from storemon_pipeline.evaluation.store_states import read_current_status

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import select
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.ingest_record import record_ingest
 from storemon_pipeline.defs.metadata import (
     OWNERS,

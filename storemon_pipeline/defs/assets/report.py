@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.metadata import (
     OWNERS,
     PREVIEW_ROWS,
@@ -35,7 +35,7 @@ from storemon_pipeline.defs.run_storage import RunStorage
 from storemon_pipeline.evaluation.data_quality import read_data_quality
 from storemon_pipeline.evaluation.engine import engine_of, evaluate_slices
 from storemon_pipeline.evaluation.slices import TABLES, SliceJob
-from storemon_pipeline.pages.report import ReportCharts, render_report_html
+from storemon_pipeline.pages.report_html import ReportCharts, render_report_html
 from storemon_pipeline.storage.latest_report import publish_latest
 from storemon_pipeline.storage.report_history import save_metrics
 from storemon_pipeline.storage.report_writer import (

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from storemon_pipeline.defs.errors import ReportError, as_dagster_failure
+from storemon_pipeline.defs.failures import ReportError, as_dagster_failure
 from storemon_pipeline.defs.metadata import OWNERS
 from storemon_pipeline.defs.report_lifecycle import mark_report_started
 from storemon_pipeline.defs.resources import StoremonResource

@@ -14,11 +14,11 @@ from itertools import takewhile
 
 import dagster as dg
 
-from storemon_pipeline.defs.errors import skip_if_database_unavailable
+from storemon_pipeline.defs.failures import skip_if_database_unavailable
 from storemon_pipeline.defs.jobs import ingest_and_report_job
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.ingestion.discovery import fingerprint
-from storemon_pipeline.ingestion.errors import IngestionError
+from storemon_pipeline.ingestion.file_errors import IngestionError
 from storemon_pipeline.runs import FILES_TAG
 from storemon_pipeline.storage.ingest_runs import IngestRun, latest_success
 

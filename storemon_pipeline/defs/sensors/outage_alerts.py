@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from storemon_pipeline.clients.webhook import WebhookClient
-from storemon_pipeline.defs.errors import skip_if_database_unavailable
+from storemon_pipeline.defs.failures import skip_if_database_unavailable
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.evaluation.store_states import read_store_states
 from storemon_pipeline.storage.alert_outbox import (

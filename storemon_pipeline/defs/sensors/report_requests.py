@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from storemon_pipeline.defs.dead_runs import end_dead_runs
-from storemon_pipeline.defs.errors import skip_if_database_unavailable
+from storemon_pipeline.defs.failures import skip_if_database_unavailable
 from storemon_pipeline.defs.jobs import report_job
 from storemon_pipeline.defs.report_lifecycle import is_report_run
 from storemon_pipeline.defs.resources import StoremonResource

@@ -138,7 +138,7 @@ def report_page(report_html: str, *, files: Mapping[str, str], frame: PageContex
     Parameters
     ----------
     report_html : str
-        Result of :func:`~storemon_pipeline.pages.report.render_report_html`.
+        Result of :func:`~storemon_pipeline.pages.report_html.render_report_html`.
     files : mapping
         URLs of the report's files, by name.
     """

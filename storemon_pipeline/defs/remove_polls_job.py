@@ -6,9 +6,9 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import BaseModel, Field, model_validator
 
-from storemon_pipeline.defs.errors import as_dagster_failure
+from storemon_pipeline.defs.failures import as_dagster_failure
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.storage.removal import remove_polls
+from storemon_pipeline.storage.poll_removal import remove_polls
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.report_request import Instant, StoreId
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from storemon_pipeline.defs.metadata import records_metadata
 from storemon_pipeline.evaluation.slices import EngineError
-from storemon_pipeline.ingestion.errors import IngestionError, TooManyBadRowsError
+from storemon_pipeline.ingestion.file_errors import IngestionError, TooManyBadRowsError
 from storemon_pipeline.settings import Settings
-from storemon_pipeline.storage.errors import DatabaseUnavailableError
+from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.schema_version import NewerDatabaseError
 from storemon_pipeline.uptime.messages import quote_value, shorten
 from storemon_pipeline.uptime.report_request import UnanswerableError

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import count_bad_rows_by_file, latest_ingest_id
+from storemon_pipeline.storage.poll_removal import remove_polls
 from storemon_pipeline.storage.poll_store import upsert_polls
-from storemon_pipeline.storage.removal import remove_polls
 from storemon_pipeline.storage.schema import polled_store, quarantined_row
 from storemon_pipeline_tests.helpers.stored_polls import all_polls
 

@@ -1,16 +1,18 @@
 """retention_job drops data older than the settings, with files and Dagster runs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.utils import make_new_run_id
+from fsspec.implementations.local import LocalFileSystem
 from sqlalchemy import insert, update
 
 from storemon_pipeline.definitions import defs
-from storemon_pipeline.defs import retention
+from storemon_pipeline.defs.project_runs import PROJECT_ASSETS, belongs_to_project, finished_runs
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.storage import schema
 from storemon_pipeline_tests.helpers.runner import (
@@ -42,12 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """Return a function that sets the current time of retention_job."""
 
     def set_time(now: datetime) -> None:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz=None):  # noqa: ARG003
-                return now
-
-        monkeypatch.setattr(retention, "datetime", Clock)
+        monkeypatch.setattr(StoremonResource, "now", lambda _: now)
 
     return set_time
 
@@ -111,6 +108,19 @@ def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> str:
     )
     (report_dir(created.run_id) / "intermediate").mkdir(parents=True)
     return created.run_id
+
+
+@contextmanager
+def undeletable_rows(table_name: str) -> Iterator[None]:
+    """Make SQLite refuse to delete rows of a table."""
+    with StoremonResource().database.registry_transaction() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER refuse BEFORE DELETE ON {table_name} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    yield
+    with StoremonResource().database.registry_transaction() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuse")
 
 
 def report_ids() -> set[str]:
@@ -372,17 +382,19 @@ def test_interrupted_deletion_is_finished_by_the_next_run(
     old = run(instance, "ingest_and_report_job").run_id
     run(instance)
 
-    def killed(_: object, run_id: str) -> bool:
+    delete_run = instance.delete_run
+
+    def killed(run_id: str) -> None:
         if run_id == old:
             raise SystemError("killed")
-        return False
+        delete_run(run_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "_drop_run", killed)
+        patch.setattr(instance, "delete_run", killed)
         assert not run(instance, "retention_job").success
     assert not report_dir(old).exists()
-    with monkeypatch.context() as patch:
-        patch.setattr(retention, "drop_report_row", killed)
+    assert instance.has_run(old)
+    with undeletable_rows("report"):
         assert not run(instance, "retention_job").success
     assert not instance.has_run(old)
     assert old in report_ids()
@@ -398,15 +410,15 @@ def test_undeletable_directory_does_not_block_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stuck, other, newest = (run(instance, "ingest_and_report_job").run_id for _ in range(3))
-    drop_directory = retention.delete_report_files
+    remove = LocalFileSystem.rm
 
-    def fail(reports_dir, report_id):
-        if report_id == stuck:
+    def refuse(self: LocalFileSystem, path: str, **options: object) -> None:
+        if Path(path).name == stuck:
             raise PermissionError("not permitted")
-        return drop_directory(reports_dir, report_id)
+        remove(self, path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "delete_report_files", fail)
+        patch.setattr(LocalFileSystem, "rm", refuse)
         failed = run(instance, "retention_job")
     assert failure(failed, "drop_old_reports") == (
         f"1 report could not be dropped; the next run retries: {stuck}: not permitted"
@@ -447,33 +459,27 @@ def test_runs_of_other_projects_with_equal_names_are_kept() -> None:
         )
 
     this = run_of("retention_job", "__repository__@here")
-    assert retention._belongs_to_project(run_of("report_job", "__repository__@here"), this)
-    assert retention._belongs_to_project(run_of("report_job"), this)
-    assert not retention._belongs_to_project(run_of("report_job", "__repository__@there"), this)
-    assert retention._belongs_to_project(
-        run_of("__ASSET_JOB", None, "open_hours", "uptime_report"), this
-    )
-    assert not retention._belongs_to_project(
-        run_of("__ASSET_JOB", None, "open_hours", "orders"), this
-    )
-    assert not retention._belongs_to_project(run_of("__ASSET_JOB"), this)
+    assert belongs_to_project(run_of("report_job", "__repository__@here"), this)
+    assert belongs_to_project(run_of("report_job"), this)
+    assert not belongs_to_project(run_of("report_job", "__repository__@there"), this)
+    assert belongs_to_project(run_of("__ASSET_JOB", None, "open_hours", "uptime_report"), this)
+    assert not belongs_to_project(run_of("__ASSET_JOB", None, "open_hours", "orders"), this)
+    assert not belongs_to_project(run_of("__ASSET_JOB"), this)
 
 
 def test_project_assets_match_the_graph() -> None:
     keys = defs.resolve_asset_graph().get_all_asset_keys()
-    assert {key.to_user_string() for key in keys} == retention.PROJECT_ASSETS
+    assert {key.to_user_string() for key in keys} == PROJECT_ASSETS
 
 
-def test_more_runs_than_one_batch_are_dropped(
-    instance: dg.DagsterInstance,
-    two_stores: Path,
-    hundred_days_later: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(retention, "_BATCH", 2)
-    for _ in range(5):
-        add_run(instance, dg.DagsterRunStatus.SUCCESS)
-    assert dropped(instance)["drop_old_reports"] == counts(0, 5, 5, 0)
+def test_finished_runs_are_found_in_several_batches(instance: dg.DagsterInstance) -> None:
+    finished = {add_run(instance, dg.DagsterRunStatus.SUCCESS) for _ in range(5)}
+    add_run(instance, dg.DagsterRunStatus.STARTED)
+    this = dg.DagsterRun(job_name="retention_job")
+    later = datetime.now(UTC) + timedelta(days=1)
+    for batch in (1, 2, 5, 6):
+        found = list(finished_runs(instance, later, this, batch=batch))
+        assert (set(found), len(found)) == (finished, 5)
 
 
 def test_age_of_a_report_counts_from_its_end(

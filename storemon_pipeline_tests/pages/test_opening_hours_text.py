@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from storemon_pipeline.pages.opening_hours import special_dates, weekly_hours
+from storemon_pipeline.pages.opening_hours_text import special_dates, weekly_hours
 from storemon_pipeline_tests.helpers.pages import hours_of
 
 DASH = "\N{EN DASH}"
