@@ -97,8 +97,13 @@ class Development:
         assert not listens(self.api_port)
 
 
-def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
-    """Start `make dev` within a shell command line."""
+def start_dev(
+    place: Path, *, ui_port: int, api_port: int, shell: str = "{}", is_measured: bool = False
+) -> Development:
+    """Start `make dev` within a shell command line.
+
+    Coverage would measure all of its processes, which other tests cover except `dev.py`.
+    """
     (place / "home").mkdir(exist_ok=True)
     command = (
         # the .venv exists and must not be created again
@@ -106,7 +111,7 @@ def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") ->
     )
     env = (
         os.environ
-        | measured()
+        | (measured() if is_measured else {})
         | {
             _MARK: str(place),
             "PYTHONPATH": str(PROJECT),
