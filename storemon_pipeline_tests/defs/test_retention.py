@@ -27,8 +27,12 @@ OPS = ("drop_old_polls", "drop_old_quarantined_rows", "drop_old_reports")
 
 
 @pytest.fixture
-def instance(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
-    """Dagster instance in its own home, with all files of a real one."""
+def instance_on_disk(isolated_environment: Path) -> Iterator[dg.DagsterInstance]:
+    """Yield a Dagster instance in its own home, with all files of a real one.
+
+    Each run has its own SQLite file, which takes as long to create as the run: other tests keep
+    Dagster's history in memory.
+    """
     home = isolated_environment / "dagster_home"
     home.mkdir()
     with dg.DagsterInstance.local_temp(
@@ -227,8 +231,9 @@ def test_old_quarantined_rows_are_dropped(
 
 
 def test_old_reports_are_dropped_except_the_newest(
-    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
+    instance_on_disk: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
+    instance = instance_on_disk
     ingested = run(instance, "ingest_job").run_id
     old = run(instance).run_id
     failed = run(instance, as_of="tomorrow").run_id
@@ -338,8 +343,9 @@ def test_running_report_of_a_killed_run_is_dropped(
 
 
 def test_report_of_another_instance_is_dropped(
-    instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
+    instance_on_disk: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
+    instance = instance_on_disk
     with dg.DagsterInstance.ephemeral() as other:
         old = run(other, "ingest_and_report_job").run_id
         run(other)
