@@ -81,7 +81,9 @@ def ingested(workspace: Workspace, data: bytes, cuts: list[int]) -> tuple:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings.default.max_examples // 5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(file=(f"{POLLS}\nx\n1,active,2023-01-25 10:00:00Z\n".encode(), [30, 32, 60, 61]))
 @example(file=(b"store_id,timestamp_utc,status\nx\n1,2023-01-25 10:00:00,active \n", [60]))
