@@ -58,7 +58,7 @@ def test_sigint_to_group_of_background_script_stops_all(
 ):
     # a shell without job control ignores SIGINT in its background processes
     dev = development(shell="({0}) & trap : INT; wait $!; wait $!")
-    dev.wait_until_up()
+    dev.wait_until_started()
     os.killpg(dev.make.pid, signal.SIGINT)
     assert dev.exit_code() == 0
     assert "SIGINT: shutting down" in dev.output
@@ -67,7 +67,7 @@ def test_sigint_to_group_of_background_script_stops_all(
 
 def test_sigint_to_make_alone_stops_all(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     dev.make.send_signal(signal.SIGINT)
     assert dev.exit_code() != 0
     dev.assert_nothing_is_left()
@@ -75,7 +75,7 @@ def test_sigint_to_make_alone_stops_all(development: Callable[..., Development])
 
 def test_exit_of_the_api_stops_dagster(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     os.kill(dev.process("storemon_pipeline.api"), signal.SIGKILL)
     assert dev.exit_code() != 0
     assert "the API exited with code -9" in dev.output
@@ -95,7 +95,7 @@ def test_killed_dagster_stops_its_children_and_the_api(
 
 def test_killed_make_stops_all(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     dev.make.kill()
     assert waited_for(lambda: not dev.processes()), dev.output
     dev.assert_nothing_is_left()

@@ -88,6 +88,18 @@ class Development:
         assert answers(f"http://127.0.0.1:{self.ui_port}/server_info")
         assert answers(f"http://127.0.0.1:{self.api_port}/healthz")
 
+    def wait_until_started(self) -> None:
+        """Wait for the processes of Dagster and the API only, not until they have loaded the code.
+
+        Loading takes most of the CPU time of a start.
+        """
+
+        def has_started() -> bool:
+            commands = " ".join(self.processes().values())
+            return "dagster dev" in commands and "storemon_pipeline.api" in commands
+
+        assert waited_for(has_started), self.output
+
     def exit_code(self) -> int:
         return self.make.wait(PATIENCE)
 
@@ -114,6 +126,8 @@ def start_dev(
         | (measured() if is_measured else {})
         | {
             _MARK: str(place),
+            # it is no job of the make that runs the tests
+            "MAKEFLAGS": "",
             "PYTHONPATH": str(PROJECT),
             "STOREMON_UI_PORT": str(ui_port),
             "STOREMON_API_PORT": str(api_port),
