@@ -1,4 +1,7 @@
-"""retention_job drops data older than the settings, with files and Dagster runs."""
+"""retention_job drops data older than the settings, with files and Dagster runs.
+
+Tests that make several reports and run no other lines of the package are not measured.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -261,6 +264,7 @@ def test_old_reports_are_dropped_except_the_newest(
     assert materialize(instance, "uptime_report").success
 
 
+@pytest.mark.no_cover
 def test_second_run_has_nothing_to_drop(
     instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None, clock
 ) -> None:
@@ -275,6 +279,7 @@ def test_second_run_has_nothing_to_drop(
     assert len(instance.get_runs()) == 2
 
 
+@pytest.mark.no_cover
 def test_recent_reports_are_kept(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +290,7 @@ def test_recent_reports_are_kept(
     assert all(instance.has_run(run_id) for run_id in made)
 
 
+@pytest.mark.no_cover
 def test_parent_of_the_latest_run_is_kept(
     instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
@@ -301,6 +307,7 @@ def test_parent_of_the_latest_run_is_kept(
     assert materialize(instance, "uptime_report").success
 
 
+@pytest.mark.no_cover
 def test_runs_in_progress_and_their_parents_are_kept(
     instance: dg.DagsterInstance, two_stores: Path, hundred_days_later: None
 ) -> None:
@@ -369,6 +376,7 @@ def test_report_id_with_path_parts_is_skipped(
     assert "'..' is not a valid report id: skipped" in logged(instance)
 
 
+@pytest.mark.no_cover
 def test_interrupted_deletion_is_finished_by_the_next_run(
     instance: dg.DagsterInstance,
     two_stores: Path,
@@ -482,6 +490,7 @@ def test_more_runs_than_one_batch_are_dropped(
     assert dropped(instance)["drop_old_reports"] == counts(0, 5, 5, 0)
 
 
+@pytest.mark.no_cover
 def test_age_of_a_report_counts_from_its_end(
     instance: dg.DagsterInstance, two_stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

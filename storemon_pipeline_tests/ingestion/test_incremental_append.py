@@ -1,5 +1,6 @@
 """A growing file of polls gives the same tables as the whole file, wherever it was cut."""
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,7 @@ DATA = (
 )
 
 
+@pytest.mark.no_cover  # two hundred ingests of the same lines
 def test_byte_by_byte_in_small_blocks_equals_ingest_at_once(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(line_reader, "BLOCK_BYTES", 50)
     begun = DATA.index(b"\n") + 1
