@@ -41,7 +41,11 @@ dev: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## run Dagster's UI and daemon, 
 PYTEST := $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test
-test: lint  ## lint, types, tests, coverage
+test: lint covered-tests  ## lint, types, tests, coverage
+
+# with -j, the tests use the core that mypy leaves idle
+.PHONY: covered-tests
+covered-tests: $(INSTALLED)
 	@$(BIN)/coverage erase
 	$(PYTEST) --cov --cov-report=
 	$(BIN)/coverage report

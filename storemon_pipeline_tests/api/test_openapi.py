@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from storemon_pipeline_tests.helpers.api_process import ODD_STORE, Api, ApiDatabase, StartApi
 
-SEED, EXAMPLES = 20230125, 20
+SEED, EXAMPLES = 20230125, 10
 SECONDS = 300
 TOKEN = "full-secret-000001"
 CONFIG = """

@@ -12,13 +12,13 @@ import dagster as dg
 import pytest
 import yaml
 
+from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs import failures
 from storemon_pipeline.storage.schema import REGISTRY_TABLES, metadata
 from storemon_pipeline.uptime.windows import Window
 from storemon_pipeline_tests.helpers.runner import (
     PROJECT,
     copy_data,
-    dagster,
     execute,
     failure,
     report_path,
@@ -31,8 +31,9 @@ from storemon_pipeline_tests.helpers.runner import (
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | QUIET
+A_DAY = request_config(windows=["day"], as_of="2024-11-10T12:00:00Z") | {
+    "loggers": {"console": {"config": {"log_level": "INFO"}}}
+}
 
 
 class CommandResult(NamedTuple):
@@ -44,24 +45,29 @@ class CommandResult(NamedTuple):
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], CommandResult]:
-    """Run each job with the command, with and without a config file and DAGSTER_HOME.
+    """Run the jobs with the command, with and without a config file: (job, has_config) -> result.
 
-    Two workspaces run in parallel: the first uses the default `data/`, the second a data directory
-    set in the environment.
+    Starting a process costs more than its job, so each run differs in several ways. Two workspaces
+    run in parallel: the first uses the default `data/`, a DAGSTER_HOME without a dagster.yaml and
+    Python's own warning filter; the second a data directory set in the environment, the project's
+    dagster.yaml and the warning filter of the Makefile.
     """
     workspace = tmp_path_factory.mktemp("commands")
     sample = workspace / "sample"
     sample.mkdir()
     copy_data(PROJECT / "data", sample)
+    (ignored,) = re.findall(r"^export PYTHONWARNINGS := (.*)$", MAKEFILE, flags=re.MULTILINE)
 
-    def work(name: str, runs: list[tuple[str, bool, bool]], **env: str) -> list[CommandResult]:
+    def work(name: str, runs: list[tuple[str, bool]], **env: str) -> list[CommandResult]:
         working_dir, home = workspace / name, workspace / name / "home"
         home.mkdir(parents=True)
-        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        if name == "second":
+            shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
         settings = {
             "STOREMON_DATABASE_URL": f"sqlite:///{working_dir}/storemon.db",
             "STOREMON_REPORTS_DIR": str(working_dir / "reports"),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
+            "DAGSTER_HOME": str(home),
         }
         inherited = {
             name: value
@@ -69,42 +75,34 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool],
             if not name.startswith(("STOREMON_", "DAGSTER_"))
         }
         results = []
-        for job, has_config, has_home in runs:
+        for job, has_config in runs:
             config = working_dir / f"{job}.yaml"
-            text = yaml.safe_dump(QUIET if job == "ingest_job" else A_DAY)
             # unquoted timestamps, as users write them
-            config.write_text(text.replace("'", ""))
+            config.write_text(yaml.safe_dump(A_DAY).replace("'", ""))
             done = execute(
                 job,
                 *(["-c", config] if has_config else []),
                 cwd=working_dir,
-                env=inherited | settings | env | ({"DAGSTER_HOME": str(home)} if has_home else {}),
+                env=inherited | settings | env,
             )
             results.append(CommandResult(done.returncode, done.stdout))
         return results
 
-    first = [
-        ("ingest_job", False, False),
-        ("report_job", False, True),
-        ("ingest_and_report_job", True, False),
-    ]
-    second = [
-        ("ingest_job", True, True),
-        ("report_job", True, False),
-        ("ingest_and_report_job", False, True),
-    ]
+    first = [("ingest_job", False), ("report_job", False)]
+    second = [("ingest_and_report_job", False), ("report_job", True)]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        in_first = pool.submit(work, "first", first)
-        in_second = pool.submit(work, "second", second, STOREMON_DATA_DIR=str(sample))
+        in_first = pool.submit(work, "first", first, PYTHONWARNINGS="")
+        in_second = pool.submit(
+            work, "second", second, STOREMON_DATA_DIR=str(sample), PYTHONWARNINGS=ignored
+        )
         results = in_first.result() + in_second.result()
-    return {
-        (job, config): result
-        for (job, config, _), result in zip(first + second, results, strict=True)
-    }
+    return dict(zip(first + second, results, strict=True))
 
 
-@pytest.mark.parametrize("has_config", [False, True], ids=["without_config", "with_config"])
-@pytest.mark.parametrize("job", ["report_job", "ingest_and_report_job"])
+@pytest.mark.parametrize(
+    ("job", "has_config"),
+    [("report_job", False), ("report_job", True), ("ingest_and_report_job", False)],
+)
 def test_report_jobs_exit_0_and_log_the_report_path(
     job: str, has_config: bool, commands: dict[tuple[str, bool], CommandResult]
 ) -> None:
@@ -117,47 +115,37 @@ def test_report_jobs_exit_0_and_log_the_report_path(
     ]
 
 
-@pytest.mark.parametrize("has_config", [False, True], ids=["without_config", "with_config"])
-def test_ingest_job_exits_0_and_logs_the_files(
-    has_config: bool, commands: dict[tuple[str, bool], CommandResult]
+@pytest.mark.parametrize("job", ["ingest_job", "ingest_and_report_job"])
+def test_ingesting_job_exits_0_and_logs_the_files(
+    job: str, commands: dict[tuple[str, bool], CommandResult]
 ) -> None:
-    exit_code, log = commands["ingest_job", has_config]
+    exit_code, log = commands[job, False]
     assert exit_code == 0, log
     for file in ("store_status.csv", "menu_hours.csv", "timezones.csv"):
         assert re.search(rf"{file} is new: [\d,]+ rows read", log)
 
 
-@pytest.mark.parametrize("job", ["ingest_job", "ingest_and_report_job"])
+@pytest.mark.parametrize("job", ["ingest_job", "report_job"])
 def test_console_of_another_dagster_home_has_no_debug_lines(
-    job: str, isolated_environment: Path, two_stores: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, commands: dict[tuple[str, bool], CommandResult]
 ) -> None:
     # a DAGSTER_HOME without a dagster.yaml: nothing there sets python_log_level
-    home = isolated_environment / "empty_home"
-    home.mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    done = execute(job, cwd=isolated_environment)
-    assert " - INFO - " in done.stdout
-    assert " - DEBUG - " not in done.stdout
+    log = commands[job, False].log
+    assert " - INFO - " in log
+    assert " - DEBUG - " not in log
 
 
-def test_make_report_has_no_superseded_warning(isolated_environment: Path) -> None:
-    (ignored,) = re.findall(r"^export PYTHONWARNINGS := (.*)$", MAKEFILE, flags=re.MULTILINE)
-    plain = execute(
-        "report_job", cwd=isolated_environment, env={**os.environ, "PYTHONWARNINGS": ""}
-    )
-    quiet = execute(
-        "report_job", cwd=isolated_environment, env={**os.environ, "PYTHONWARNINGS": ignored}
-    )
+def test_make_report_has_no_superseded_warning(
+    commands: dict[tuple[str, bool], CommandResult],
+) -> None:
     # if this fails, the Makefile no longer needs the filter
-    assert "is superseded" in plain.stdout
-    assert "is superseded" not in quiet.stdout
+    assert "is superseded" in commands["report_job", False].log
+    assert "is superseded" not in commands["ingest_and_report_job", False].log
 
 
-def test_definitions_validate(isolated_environment: Path) -> None:
-    done = dagster(
-        "definitions", "validate", "-m", "storemon_pipeline.definitions", cwd=isolated_environment
-    )
-    assert done.returncode == 0, done.stdout
+def test_definitions_validate() -> None:
+    # `dagster definitions validate` calls this in a process of its own
+    dg.Definitions.validate_loadable(defs)
 
 
 def test_failure_exits_1_and_names_its_cause(isolated_environment: Path, data_dir: Path) -> None:

@@ -88,6 +88,18 @@ class Development:
         assert answers(f"http://127.0.0.1:{self.ui_port}/server_info")
         assert answers(f"http://127.0.0.1:{self.api_port}/healthz")
 
+    def wait_until_started(self) -> None:
+        """Wait for the processes of Dagster and the API only, not until they have loaded the code.
+
+        Loading takes most of the CPU time of a start.
+        """
+
+        def has_started() -> bool:
+            commands = " ".join(self.processes().values())
+            return "dagster dev" in commands and "storemon_pipeline.api" in commands
+
+        assert waited_for(has_started), self.output
+
     def exit_code(self) -> int:
         return self.make.wait(PATIENCE)
 
@@ -97,8 +109,13 @@ class Development:
         assert not listens(self.api_port)
 
 
-def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") -> Development:
-    """Start `make dev` within a shell command line."""
+def start_dev(
+    place: Path, *, ui_port: int, api_port: int, shell: str = "{}", is_measured: bool = False
+) -> Development:
+    """Start `make dev` within a shell command line.
+
+    Coverage would measure all of its processes, which other tests cover except `dev.py`.
+    """
     (place / "home").mkdir(exist_ok=True)
     command = (
         # the .venv exists and must not be created again
@@ -106,9 +123,11 @@ def start_dev(place: Path, *, ui_port: int, api_port: int, shell: str = "{}") ->
     )
     env = (
         os.environ
-        | measured()
+        | (measured() if is_measured else {})
         | {
             _MARK: str(place),
+            # it is no job of the make that runs the tests
+            "MAKEFLAGS": "",
             "PYTHONPATH": str(PROJECT),
             "STOREMON_UI_PORT": str(ui_port),
             "STOREMON_API_PORT": str(api_port),

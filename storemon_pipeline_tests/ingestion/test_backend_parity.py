@@ -90,7 +90,7 @@ def usual(workspace: Workspace) -> dict[str, list[tuple]]:
     return tables
 
 
-@pytest.mark.parametrize("block_bytes", [80, 500])
+@pytest.mark.parametrize("block_bytes", [500, 80])
 def test_blocks_of_any_size_give_the_same_tables(workspace: Workspace, usual, block_bytes):
     workspace.empty()
     tables = ingest_messy_files(workspace.database, workspace.data_dir, block_bytes)

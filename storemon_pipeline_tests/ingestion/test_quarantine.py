@@ -214,7 +214,9 @@ nearly_rows = st.builds(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings.default.max_examples // 5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(lines=["\ufeff"], block_bytes=2**20)
 @example(lines=["\ra", '"', ""], block_bytes=2**20)

@@ -105,7 +105,11 @@ hourly_polls = st.lists(
 
 
 @given(polls=hourly_polls, data=st.data())
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=settings.default.max_examples // 12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_latest_alerts_match_current_states(
     three_stores: Database, polls: list[tuple[str, datetime, bool]], data: st.DataObject
 ) -> None:
@@ -149,7 +153,11 @@ def test_latest_alerts_match_current_states(
 
 
 @given(polls=hourly_polls)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=settings.default.max_examples // 12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_short_lookback_finds_the_same_outages(
     three_stores: Database, polls: list[tuple[str, datetime, bool]]
 ) -> None:

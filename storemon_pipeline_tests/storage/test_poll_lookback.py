@@ -50,9 +50,7 @@ def stores_of(database: Database, as_of: datetime, zones: dict[str, str]) -> pd.
     return stores.assign(timezone=pd.Series(timezones, dtype="str"))
 
 
-@given(case=cases())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_lookback_gives_the_status_of_the_whole_history(database: Database, case: Case) -> None:
+def agrees_with_the_whole_history(database: Database, case: Case) -> None:
     request = request_of(case)
     _, polls, hours = tables_of(case)
     with database.data_transaction() as connection:
@@ -67,6 +65,23 @@ def test_lookback_gives_the_status_of_the_whole_history(database: Database, case
         status_intervals(stores, few, opened, hours, start, as_of, request.rules),
         status_intervals(stores, polls, opened, hours, start, as_of, request.rules),
     )
+
+
+@given(case=cases())
+@settings(
+    max_examples=settings.default.max_examples // 5,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_lookback_gives_the_status_of_the_whole_history(database: Database, case: Case) -> None:
+    agrees_with_the_whole_history(database, case)
+
+
+@pytest.mark.slow
+@given(case=cases())
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+def test_lookback_gives_the_status_on_many_cases(database: Database, case: Case) -> None:
+    agrees_with_the_whole_history(database, case)
 
 
 @pytest.fixture

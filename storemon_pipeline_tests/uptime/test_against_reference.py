@@ -182,12 +182,7 @@ def test_calendar_windows_agree_near_clock_changes(minutes: int) -> None:
 
 
 @given(cases())
-@settings(
-    max_examples=2 * settings.default.max_examples,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    print_blob=True,
-)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 def test_package_agrees_with_reference(case: Case) -> None:
     agrees(case)
 
