@@ -55,6 +55,11 @@ test-fast: $(INSTALLED)  ## tests that need no server, browser or process; a min
 	$(PYTEST) --hypothesis-profile=fast -m 'not slow and not process' storemon_pipeline \
 		$(addprefix storemon_pipeline_tests/,uptime evaluation ingestion storage pages)
 
+.PHONY: test-spark
+test-spark: $(INSTALLED)  ## tests on a Spark cluster of two workers; installs PySpark, needs Java
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
+	$(BIN)/pytest -q -m spark storemon_pipeline_tests/defs/test_spark.py
+
 .PHONY: bench
 bench: $(INSTALLED)  ## compare with other programs; takes twenty minutes
 	$(BIN)/python -m benchmarks.run $(if $(DATA),--data $(DATA))
