@@ -25,10 +25,14 @@ Poll = tuple[str, datetime, str]
 Known = dict[tuple[str, datetime], str]
 
 
-@pytest.fixture
-def polls(tmp_path: Path) -> Iterator[ParquetPolls]:
+@pytest.fixture(params=["directory", "fsspec"])
+def polls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParquetPolls]:
+    """Yield files in a local directory, and in a file system that only fsspec knows."""
     database = Database(f"sqlite:///{tmp_path}/storemon.db")
-    yield ParquetPolls(database, UPath(tmp_path / "polls"))
+    root = UPath(
+        tmp_path / "polls" if request.param == "directory" else f"memory://{tmp_path.name}"
+    )
+    yield ParquetPolls(database, root)
     database.close()
 
 
