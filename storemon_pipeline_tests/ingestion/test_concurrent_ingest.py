@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline_tests.helpers.workspace import Workspace, poll_rows
 
@@ -28,7 +29,7 @@ def test_second_ingest_waits_and_skips_all_files(either_workspace: Workspace, da
     workspace = either_workspace
     workspace.put_all()
     workspace.add("store_status.csv", "bad\n")
-    other = Workspace(Database(database_url), workspace.data_dir)
+    other = Workspace(Database(database_url, Settings().polls_url), workspace.data_dir)
     gate = Gate()
     log = logging.getLogger("storemon_tests.gated")
     log.setLevel(logging.INFO)
@@ -54,7 +55,7 @@ def test_second_ingest_waits_and_skips_all_files(either_workspace: Workspace, da
 
 
 INGEST = """
-import logging, sys
+import logging, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from storemon_pipeline.ingestion.ingest import ingest_files
@@ -63,7 +64,7 @@ from storemon_pipeline.storage.database import Database
 print("ready", flush=True)
 sys.stdin.readline()
 results = ingest_files(
-    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
+    Database(sys.argv[1], os.environ.get("STOREMON_POLLS_URL")), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
     max_expansion=200, run_id="another-process",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
 )

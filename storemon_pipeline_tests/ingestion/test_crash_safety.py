@@ -112,7 +112,7 @@ def test_error_in_prefetch_thread_is_raised_without_changes(
 
 
 INGEST = f"""
-import logging, sys
+import logging, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from storemon_pipeline.ingestion import line_reader
@@ -122,7 +122,7 @@ from storemon_pipeline.storage.database import Database
 line_reader.BLOCK_BYTES = {BLOCK_BYTES}
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 ingest_files(
-    Database(sys.argv[1]), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
+    Database(sys.argv[1], os.environ.get("STOREMON_POLLS_URL")), Path(sys.argv[2]), max_bad_share=1, min_snapshot_share=0.5,
     max_expansion=200, run_id="killed",
     now=datetime(2023, 1, 25, 18, tzinfo=UTC), log=logging.getLogger(),
 )
