@@ -113,8 +113,8 @@ class SqlPolls:
         self._database = database
 
     def reader(self) -> SqlPollReader:
-        """Return a reader with its own connections."""
-        return SqlPollReader(self._database.url)
+        """Return a reader that opens its own connections in another process."""
+        return SqlPollReader(self._database.url, self._database)
 
     def append(self, connection: Connection, rows: pa.Table) -> None:
         """Upsert the rows; PostgreSQL fills new months before they get their key."""
@@ -254,7 +254,7 @@ class SqlPolls:
 
 
 class SqlPollReader:
-    """Reads the polls of a database; opens it on first use, so it can be pickled.
+    """Reads the polls of a database; can be pickled.
 
     The methods are documented in :class:`~.poll_store.PollReader`.
 
@@ -262,18 +262,28 @@ class SqlPollReader:
     ----------
     url : str
         Of the database.
+    database : Database, optional
+        The open database, which stays in its process; another process opens it on first use.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, database: Database | None = None) -> None:
         self._url = url
+        self._database = database
+
+    def __reduce__(self) -> tuple[type[SqlPollReader], tuple[str]]:
+        """Pickle only the URL."""
+        return SqlPollReader, (self._url,)
 
     def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
         """Read a range of stores and time."""
-        return _open(self._url).polls.read(store_ids, since, until)
+        return self._polls().read(store_ids, since, until)
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
         """Read a range of time per store."""
-        return _open(self._url).polls.read_ranges(ranges)
+        return self._polls().read_ranges(ranges)
+
+    def _polls(self) -> SqlPolls:
+        return SqlPolls(self._database or _open(self._url))
 
 
 @lru_cache(maxsize=1)

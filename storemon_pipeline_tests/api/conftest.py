@@ -46,7 +46,7 @@ def _fill(folder: Path, database_url: str) -> ApiDatabase:
         with dg.DagsterInstance.ephemeral() as instance:
             result = run(instance, "ingest_and_report_job")
             assert result.success
-        resources._database(Settings().database_url).close()
+        resources.StoremonResource().database.close()
         resources._database.cache_clear()
     return ApiDatabase(database_url, folder / "reports", result.run_id)
 

@@ -11,7 +11,6 @@ import pytest
 from storemon_pipeline.definitions import defs
 from storemon_pipeline.defs import resources
 from storemon_pipeline.runs import report_run_config, report_run_tags
-from storemon_pipeline.settings import Settings
 from storemon_pipeline.uptime.report_request import ReportSpec
 from storemon_pipeline_tests.helpers.api_process import Api, ApiDatabase
 
@@ -53,7 +52,7 @@ def run_request(request_id: str, database: ApiDatabase) -> None:
             tags=report_run_tags(request_id, None),
         )
         assert result.success
-        resources._database(Settings().database_url).close()
+        resources.StoremonResource().database.close()
         resources._database.cache_clear()
 
 
