@@ -229,10 +229,8 @@ class Settings(BaseSettings):
             "polls are in the database, in the table store_status."
         ),
     )
-    workers: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)),
-        ge=1,
-        le=1024,
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None,
         description=(
             "Number of processes that evaluate a report on this machine, each with about 0.4 GiB. "
             "Not set: the number of cores."
@@ -404,6 +402,11 @@ class Settings(BaseSettings):
     def no_data_after(self) -> timedelta:
         """``no_data_after_minutes`` as a timedelta."""
         return timedelta(minutes=self.no_data_after_minutes)
+
+    @property
+    def worker_count(self) -> int:
+        """``workers``, or the number of cores that this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
 
     @property
     def polls_path(self) -> UPath | None:

@@ -88,7 +88,7 @@ def engine_of(settings: Settings) -> Engine:
         If the polls are in the database, which the workers of a cluster cannot all query.
     """
     if settings.engine == "local":
-        return LocalEngine(settings.workers)
+        return LocalEngine(settings.worker_count)
     if settings.polls_url is None:
         msg = (
             "STOREMON_ENGINE=spark needs the polls in files: set STOREMON_POLLS_URL, or use "

@@ -15,13 +15,23 @@ _ROW_GROUP = 100_000
 def write_table(table: pd.DataFrame, path: UPath) -> None:
     """Write a table with ``store_id``; the file appears complete or not at all."""
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
-    # plain text, so that all slices have the same schema
-    ids = arrow["store_id"].cast(pa.string())
-    arrow = arrow.set_column(arrow.column_names.index("store_id"), "store_id", ids)
+    arrow = arrow.cast(pa.schema([(field.name, _stored_type(field)) for field in arrow.schema]))
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     with temporary.open("wb") as file:
         parquet.write_table(arrow, file, row_group_size=_ROW_GROUP)
     temporary.rename(path)
+
+
+def _stored_type(field: pa.Field) -> pa.DataType:
+    """Return the type of a column in the file, the same for all slices.
+
+    Text depends on the version of pandas: ``large_string`` since 3.
+    """
+    if field.name == "store_id" or pa.types.is_large_string(field.type):
+        return pa.string()
+    if pa.types.is_dictionary(field.type):
+        return pa.dictionary(field.type.index_type, pa.string(), ordered=field.type.ordered)
+    return field.type
 
 
 class LazyTable:

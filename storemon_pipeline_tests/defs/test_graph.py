@@ -1,8 +1,10 @@
 """Properties that hold for all definitions, run config, and the layering of the package."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, get_args
@@ -195,6 +197,15 @@ def test_only_definitions_imports_defs() -> None:
     assert not [
         path for path, imported in modules() if imports(imported, "storemon_pipeline.definitions")
     ]
+
+
+def test_only_api_imports_packages_of_extra_server() -> None:
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    extra = pyproject["project"]["optional-dependencies"]["server"]
+    packages = [re.split("[<>=]", line)[0].replace("-", "_") for line in extra]
+    importing = {path for path, imported in modules() if imports(imported, *packages, "starlette")}
+    assert importing
+    assert all(path.startswith("api/") for path in importing)
 
 
 def test_uptime_imports_nothing_else_of_the_package() -> None:

@@ -50,16 +50,18 @@ def files(run_id: str) -> set[str]:
 def fails_at(
     asset: str, instance: dg.DagsterInstance, job: str = "report_job", **config: object
 ) -> dg.ExecuteInProcessResult:
-    """Run a job that fails to write an asset: a directory blocks its file."""
+    """Run a job that fails to write an asset: a file is where its directory belongs."""
     run_id = make_new_run_id()
-    (report_dir(run_id) / "intermediate" / f"{asset}.parquet" / "blocker").mkdir(parents=True)
+    blocked = report_dir(run_id) / "intermediate" / f"{asset}.parquet"
+    blocked.parent.mkdir(parents=True)
+    blocked.touch()
     failed = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_id=run_id,
         run_config=request_config(**config),
         raise_on_error=False,
     )
-    assert failed.failure_data_for_node(asset) is not None
+    assert failed.failure_data_for_node("report") is not None
     return failed
 
 
@@ -119,7 +121,7 @@ def test_recomputed_asset_is_input_of_the_next_run(
     hours = materialize(instance, "open_hours")
     assert hours.success
     # a run that reads from the complete run would fail now
-    (report_dir(complete.run_id) / "intermediate" / "open_hours.parquet").unlink()
+    shutil.rmtree(report_dir(complete.run_id) / "intermediate" / "open_hours.parquet")
     alone = materialize(instance, "uptime_report")
     assert alone.success
     new, before = (report_dir(made.run_id) / "report_full.csv" for made in (alone, complete))

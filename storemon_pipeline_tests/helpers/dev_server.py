@@ -119,7 +119,8 @@ def start_dev(
     (place / "home").mkdir(exist_ok=True)
     command = (
         # the .venv exists and must not be created again
-        f"make -o .venv/.installed dev BIN={Path(sys.executable).parent} DAGSTER_HOME={place}/home"
+        "make -o .venv/.installed-server dev "
+        f"BIN={Path(sys.executable).parent} DAGSTER_HOME={place}/home"
     )
     env = (
         os.environ

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from storemon_pipeline.uptime.conversions import to_microseconds
 from storemon_pipeline.uptime.current_status import current_status
-from storemon_pipeline.uptime.evaluate import StoreResults, evaluate, store_results
+from storemon_pipeline.uptime.evaluate import StoreResults, evaluate_slice, store_results
 from storemon_pipeline.uptime.opening_hours import open_hours
 from storemon_pipeline.uptime.report_request import ReportRequest, ReportSpec, resolve_spec
 from storemon_pipeline.uptime.status_intervals import status_intervals
@@ -192,7 +192,7 @@ def test_package_agrees_with_reference(case: Case) -> None:
 def test_evaluate_equals_the_separate_stages(case: Case) -> None:
     request = request_of(case)
     stores, polls, hours = tables_of(case)
-    _, at_once = evaluate(stores, hours, polls, request, NO_DATA_AFTER)
+    at_once = evaluate_slice(stores, hours, polls, request, NO_DATA_AFTER).results
     _, by_stage = computed(case, request)
     for result in fields(StoreResults):
         pd.testing.assert_frame_equal(
