@@ -145,7 +145,7 @@ def test_request_and_report_without_assets_between_fail(
 ) -> None:
     message = failure(materialize(instance, "report_request", "uptime_report"), "report")
     assert message == (
-        "current_status is missing for this run's report_request: also materialize the assets in "
+        "polled_stores is missing for this run's report_request: also materialize the assets in "
         "between, or run report_job"
     )
 
@@ -156,7 +156,7 @@ def test_report_without_earlier_run_names_the_job(
     assert run(instance, "ingest_job").success
     message = failure(materialize(instance, "uptime_report"), "report")
     assert message == (
-        "no run has produced current_status yet: run report_job, which makes a complete report"
+        "no run has produced polled_stores yet: run report_job, which makes a complete report"
     )
     assert table("report") == []
 
