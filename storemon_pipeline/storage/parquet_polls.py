@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from sqlalchemy import Connection
 from upath import UPath
 
@@ -26,17 +25,14 @@ from storemon_pipeline.storage import poll_catalogue as catalogue
 from storemon_pipeline.storage.poll_catalogue import PollFile
 from storemon_pipeline.storage.poll_file_reader import (
     PollFileReader,
-    as_scalar,
-    is_one_of,
     to_polls,
 )
 from storemon_pipeline.storage.poll_files import (
     PollFiles,
-    instant_field,
     plain,
     repeats,
-    store_field,
 )
+from storemon_pipeline.storage.poll_filter import PollFilter
 
 if TYPE_CHECKING:
     from storemon_pipeline.storage.database import Database
@@ -118,7 +114,7 @@ class ParquetPolls:
         if not files:
             return None
         of_day = [file for file in files if file.day == files[-1].day]
-        rows = self._files.read(of_day, instant_field <= as_scalar(until), ["timestamp_utc"])
+        rows = self._files.read(of_day, PollFilter(until=until), ["timestamp_utc"])
         latest: datetime | None = pc.max(rows["timestamp_utc"]).as_py()
         return latest
 
@@ -135,9 +131,7 @@ class ParquetPolls:
         """
         span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
         files = catalogue.list_files(connection, span)
-        return self._extremes(
-            files[::-1], store_ids, instant_field <= as_scalar(until), newest=True
-        )
+        return self._extremes(files[::-1], store_ids, PollFilter(until=until), newest=True)
 
     def first_polls(
         self, connection: Connection, store_ids: pd.Series, since: datetime
@@ -145,10 +139,10 @@ class ParquetPolls:
         """Return each store's oldest poll at or after an instant, as :meth:`last_polls` does."""
         span = catalogue.in_span(since, datetime.max.replace(tzinfo=UTC))
         files = catalogue.list_files(connection, span)
-        return self._extremes(files, store_ids, instant_field >= as_scalar(since), newest=False)
+        return self._extremes(files, store_ids, PollFilter(since=since), newest=False)
 
     def _extremes(
-        self, files: list[PollFile], store_ids: pd.Series, where: ds.Expression, *, newest: bool
+        self, files: list[PollFile], store_ids: pd.Series, where: PollFilter, *, newest: bool
     ) -> pd.Series:
         """Find the outermost poll of each store in files that are ordered by day."""
         missing = pd.Index(store_ids, dtype="str")
@@ -159,7 +153,7 @@ class ParquetPolls:
             now = set(days[done : done + length])
             these = [file for file in files if file.day in now]
             columns = ["store_id", "timestamp_utc"]
-            rows = self._files.read(these, is_one_of(missing) & where, columns)
+            rows = self._files.read(these, replace(where, store_ids=frozenset(missing)), columns)
             at = pd.Series(
                 rows["timestamp_utc"].to_pandas().to_numpy(), dtype="datetime64[us, UTC]"
             )
@@ -180,7 +174,7 @@ class ParquetPolls:
         sample = [file for file in files if file.day in sampled_days]
         groups = [group for file in sample for group in self._files.row_groups(file)]
         ids = store_ids.to_numpy(dtype=object)
-        bounds = np.array([group[1:] for group in groups], dtype=object).reshape(-1, 2)
+        bounds = np.array([group[1:3] for group in groups], dtype=object).reshape(-1, 2)
         first = np.searchsorted(ids, bounds[:, 0])
         after = np.searchsorted(ids, bounds[:, 1], side="right")
         rows = np.array([group.rows for group in groups], dtype=np.float64)
@@ -199,7 +193,9 @@ class ParquetPolls:
     def count_of_store(self, connection: Connection, store_id: str) -> int:
         """Return the number of polls of a store."""
         files = catalogue.list_files(connection, catalogue.of_stores(store_id, store_id))
-        at = self._files.read(files, store_field == store_id, ["timestamp_utc"])["timestamp_utc"]
+        at = self._files.read(files, PollFilter(store_id, store_id), ["timestamp_utc"])[
+            "timestamp_utc"
+        ]
         return int(pc.count_distinct(at).as_py())
 
     def head(self, connection: Connection, rows: int) -> pd.DataFrame:
@@ -213,11 +209,7 @@ class ParquetPolls:
         """Rewrite the days that have the polls."""
         span = catalogue.in_span(start, end)
         files = catalogue.list_files(connection, span, catalogue.of_stores(store_id, store_id))
-        these = (
-            (store_field == store_id)
-            & (instant_field >= as_scalar(start))
-            & (instant_field < as_scalar(end))
-        )
+        these = PollFilter(store_id, store_id, since=start, until=end - timedelta(microseconds=1))
         touched = [file for file in files if len(self._files.read([file], these, ["status"]))]
         removed = to_polls(self._files.read(touched, these))
         for day in sorted({file.day for file in touched}):
@@ -284,7 +276,7 @@ class ParquetPolls:
         connection: Connection,
         files: list[PollFile],
         *,
-        without: ds.Expression,
+        without: PollFilter,
     ) -> None:
         """Replace the files of a day by one file without some rows."""
         catalogue.replace_files(connection, [file.name for file in files])
@@ -292,7 +284,7 @@ class ParquetPolls:
             catalogue.add_files(connection, [merged])
 
     def _merge(
-        self, files: list[PollFile], *, without: ds.Expression | None = None
+        self, files: list[PollFile], *, without: PollFilter | None = None
     ) -> PollFile | None:
         """Write the polls of files of a day to one file; None where no poll is left."""
         blocks = self._blocks(files, without)
@@ -303,11 +295,11 @@ class ParquetPolls:
         merged = self._files.write(last.day, last.sequence, chain([first], blocks))
         return replace(merged, new_rows=merged.rows)
 
-    def _blocks(self, files: list[PollFile], without: ds.Expression | None) -> Iterator[pa.Table]:
+    def _blocks(self, files: list[PollFile], without: PollFilter | None) -> Iterator[pa.Table]:
         for rows, order, _ in self._files.merged(files):
             is_latest = np.append(~repeats(rows, order)[1:], True)
-            block = plain(rows.take(pa.array(order[is_latest])))
+            block = rows.take(pa.array(order[is_latest]))
             if without is not None:
-                block = block.filter(~without)
+                block = block.filter(pa.array(~without.mask(block)))
             if len(block):
-                yield block
+                yield plain(block)

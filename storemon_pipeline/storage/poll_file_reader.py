@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from storemon_pipeline.storage.poll_catalogue import PollFile
-from storemon_pipeline.storage.poll_files import PollFiles, instant_field, store_field
+from storemon_pipeline.storage.poll_files import PollFiles
+from storemon_pipeline.storage.poll_filter import PollFilter
 from storemon_pipeline.storage.poll_rows import to_category
 
 
@@ -35,9 +35,9 @@ class PollFileReader:
         if store_ids.empty:
             return to_polls(self._directory.read([]))
         first, last = store_ids.iloc[0], store_ids.iloc[-1]
-        within = (store_field >= first) & (store_field <= last)
+        where = PollFilter(first, last, since=since, until=until)
         files = self._overlapping(first, last, since, until)
-        return to_polls(self._directory.read(files, within & _is_between(since, until)))
+        return to_polls(self._directory.read(files, where))
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
         """Read the row groups that may match, then drop the rows outside the ranges."""
@@ -46,8 +46,8 @@ class PollFileReader:
         ids = ranges["store_id"]
         since, until = ranges["since"].min(), ranges["until"].max()
         files = self._overlapping(ids.min(), ids.max(), since, until)
-        rows = self._directory.read(files, is_one_of(ids) & _is_between(since, until))
-        found = to_polls(rows)
+        where = PollFilter(store_ids=frozenset(ids), since=since, until=until)
+        found = to_polls(self._directory.read(files, where))
         position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
         at = found["timestamp_utc"].to_numpy()
         inside = (at >= ranges["since"].to_numpy()[position]) & (
@@ -67,20 +67,6 @@ class PollFileReader:
             and file.last_store >= first
             and file.first_store <= last
         ]
-
-
-def as_scalar(instant: datetime) -> ds.Expression:
-    """Convert an instant for comparison with a column."""
-    return ds.scalar(pa.scalar(instant, pa.timestamp("us", "UTC")))
-
-
-def _is_between(since: datetime, until: datetime) -> ds.Expression:
-    return (instant_field >= as_scalar(since)) & (instant_field <= as_scalar(until))
-
-
-def is_one_of(store_ids: pd.Series | pd.Index) -> ds.Expression:
-    """Match the rows of stores."""
-    return store_field.isin(pa.array(store_ids, pa.string()))
 
 
 def to_polls(rows: pa.Table) -> pd.DataFrame:

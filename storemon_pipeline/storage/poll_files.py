@@ -10,18 +10,17 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from upath import UPath
 
 from storemon_pipeline.storage.poll_catalogue import PollFile
+from storemon_pipeline.storage.poll_filter import EVERYTHING, PollFilter, RowGroup
 from storemon_pipeline.uptime.interval_arithmetic import Bool, Int, StoreTimeKey
 
 ROW_GROUP_ROWS = 100_000
@@ -38,17 +37,7 @@ SCHEMA = pa.schema(
     ]
 )
 _TEXT = {"store_id", "status"}
-_FORMAT = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=_TEXT))
 _CREATED = "%Y%m%dT%H%M%SZ"
-store_field, instant_field = ds.field("store_id"), ds.field("timestamp_utc")
-
-
-class RowGroup(NamedTuple):
-    """The number of rows of a row group, and its first and last store."""
-
-    rows: int
-    first_store: str
-    last_store: str
 
 
 class PollFiles:
@@ -121,7 +110,7 @@ class PollFiles:
     def read(
         self,
         files: Sequence[PollFile],
-        where: ds.Expression | None = None,
+        where: PollFilter = EVERYTHING,
         columns: Sequence[str] = SCHEMA.names,
     ) -> pa.Table:
         """Read the rows of files that match, file after file, from the row groups that may match.
@@ -129,33 +118,42 @@ class PollFiles:
         Returns
         -------
         Table
-            Text is dictionary-encoded.
+            Text is dictionary-encoded, with one dictionary per column.
         """
-        if not files:
-            return _encoded_schema(columns).empty_table()
-        return self._dataset(files).to_table(columns=list(columns), filter=where)
+        needed = [*dict.fromkeys([*columns, "store_id", "timestamp_utc"])]
+        parts = [_encoded_schema(needed).empty_table()]
+        for file in files:
+            with self._open(file) as parquet:
+                groups = [
+                    number
+                    for number, group in enumerate(_row_groups(parquet.metadata))
+                    if where.overlaps(group)
+                ]
+                if groups:
+                    parts.append(parquet.read_row_groups(groups, columns=needed))
+        rows = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+        matching = rows if where == EVERYTHING else rows.filter(pa.array(where.mask(rows)))
+        return matching.select(list(columns))
 
-    def _dataset(self, files: Sequence[PollFile]) -> ds.Dataset:
-        return ds.dataset(
-            [self._path(file.name) for file in files],
-            schema=_encoded_schema(SCHEMA.names),
-            format=_FORMAT,
+    def _open(self, file: PollFile) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            self._path(file.name),
+            read_dictionary=sorted(_TEXT),
             filesystem=self._filesystem,
+            pre_buffer=True,
         )
 
     def head(self, files: Sequence[PollFile], rows: int) -> pa.Table:
-        """Read the first rows of files."""
+        """Read the first rows of the first file."""
         if not files:
             return _encoded_schema(SCHEMA.names).empty_table()
-        return self._dataset(files).head(rows)
+        with self._open(files[0]) as parquet:
+            return parquet.read_row_group(0).slice(0, rows)
 
-    def row_groups(self, file: PollFile) -> Iterator[RowGroup]:
-        """Yield the number of rows and the bounds of each row group, from the footer."""
-        metadata = pq.read_metadata(self._path(file.name), filesystem=self._filesystem)
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            bounds = group.column(0).statistics
-            yield RowGroup(group.num_rows, bounds.min, bounds.max)
+    def row_groups(self, file: PollFile) -> list[RowGroup]:
+        """Return the row groups of a file, from its footer."""
+        with self._open(file) as parquet:
+            return list(_row_groups(parquet.metadata))
 
     def merged(self, files: Sequence[PollFile]) -> Iterator[tuple[pa.Table, Int, Int]]:
         """Read files as one, range after range of stores, each of about :data:`MERGED_ROWS` rows.
@@ -181,18 +179,20 @@ class PollFiles:
             if len(rows):
                 yield rows, _order(rows), source
 
-    def _store_ranges(self, files: Sequence[PollFile]) -> list[ds.Expression | None]:
+    def _store_ranges(self, files: Sequence[PollFile]) -> list[PollFilter]:
         ranges = -(-sum(file.rows for file in files) // MERGED_ROWS)
         if ranges <= 1:
-            return [None]
+            return [EVERYTHING]
         largest = max(files, key=lambda file: file.rows)
         firsts = [group.first_store for group in self.row_groups(largest)]
         step = max(1, len(firsts) // ranges)
         bounds = sorted(set(firsts[step::step]))
         if not bounds:
-            return [None]
-        between = [(store_field >= low) & (store_field < high) for low, high in pairwise(bounds)]
-        return [store_field < bounds[0], *between, store_field >= bounds[-1]]
+            return [EVERYTHING]
+        edges = ["", *bounds, None]
+        return [
+            PollFilter(first_store=low or "", before_store=high) for low, high in pairwise(edges)
+        ]
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files; one that does not exist is no error."""
@@ -210,6 +210,13 @@ class PollFiles:
 
     def _path(self, name: str) -> str:
         return (self._root / name).path
+
+
+def _row_groups(metadata: pq.FileMetaData) -> Iterator[RowGroup]:
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        stores, instants = (group.column(column).statistics for column in (0, 1))
+        yield RowGroup(group.num_rows, stores.min, stores.max, instants.min, instants.max)
 
 
 def _created_at(name: str) -> datetime:
