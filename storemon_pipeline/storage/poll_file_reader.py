@@ -45,8 +45,11 @@ class PollFileReader:
             return to_polls(self._directory.read([]))
         ids = ranges["store_id"]
         since, until = ranges["since"].min(), ranges["until"].max()
-        files = self._overlapping(ids.min(), ids.max(), since, until)
-        rows = self._directory.read(files, is_one_of(ids) & _is_between(since, until))
+        first, last = ids.min(), ids.max()
+        files = self._overlapping(first, last, since, until)
+        # row groups are selected by bounds, not by a list of stores
+        within = (store_field >= first) & (store_field <= last) & is_one_of(ids)
+        rows = self._directory.read(files, within & _is_between(since, until))
         found = to_polls(rows)
         position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
         at = found["timestamp_utc"].to_numpy()
