@@ -22,6 +22,33 @@ LOOKBACK = pd.Timedelta(days=2)
 PREFETCH_DEPTH = 2
 MICROSECOND = pd.Timedelta(microseconds=1)
 
+_ASSUMED_INTERVAL = pd.Timedelta(minutes=6)
+
+
+class SelectedStores:
+    """Reads the polls of the given stores store by store, not those of all stores in between.
+
+    The methods are documented in :class:`~storemon_pipeline.storage.poll_store.PollReader`.
+
+    Parameters
+    ----------
+    polls : PollReader
+    """
+
+    def __init__(self, polls: PollReader) -> None:
+        self._polls = polls
+
+    def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the same range of time of each store."""
+        ranges = pd.DataFrame({"store_id": store_ids}).assign(
+            since=pd.Timestamp(since), until=pd.Timestamp(until) + MICROSECOND
+        )
+        return self._polls.read_ranges(ranges)
+
+    def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
+        """Read a range of time per store."""
+        return self._polls.read_ranges(ranges)
+
 
 def read_polls_with_lookback(
     poll_store: PollReader,
@@ -96,6 +123,14 @@ def with_estimated_polls(
     """
     ids = stores["store_id"]
     return stores.assign(polls=poll_store.estimate(ids, start - LOOKBACK, as_of))
+
+
+def with_assumed_polls(stores: pd.DataFrame, start: datetime, as_of: datetime) -> pd.DataFrame:
+    """Add an assumed number of polls, as :func:`with_estimated_polls` does for many stores.
+
+    An estimate reads the polls of all stores, which takes longer than to read those of few.
+    """
+    return stores.assign(polls=(as_of - start + LOOKBACK) // _ASSUMED_INTERVAL)
 
 
 def _concat_categoricals(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,8 +8,9 @@ This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean
 :mod:`.schema`                 declarations of all tables; :mod:`.schema_version` migrates them
 :mod:`.database`               connections and transactions; :mod:`.sqlite` is one of its backends
 :mod:`.database_faults`        messages for database faults
-:mod:`.polls`                  polls; also :mod:`.poll_estimate` and :mod:`.poll_removal`
-:mod:`.bulk_load`              bulk load into each database
+:mod:`.poll_store`             polls: :mod:`.sql_polls` or :mod:`.parquet_polls`; also
+                               :mod:`.polled_stores` and :mod:`.poll_removal`
+:mod:`.bulk_load`              bulk load into each database; :mod:`.bulk_read`
 :mod:`.reference_data`         opening hours, time zones, service levels
 :mod:`.stores`                 details and search of stores
 :mod:`.ingest_log`             ingested files and quarantined rows; also :mod:`.unread_files`
@@ -19,6 +20,7 @@ This package only stores. :mod:`storemon_pipeline.uptime` decides what rows mean
 :mod:`.latest_report`          ``report.csv`` of the newest standard report
 :mod:`.report_history`         metrics of past reports
 :mod:`.alert_outbox`           transactional outbox of alerts
+:mod:`.store_states`           states of stores between evaluations; :mod:`.store_revisions`
 :mod:`.heartbeats`             heartbeats of runs
 :mod:`.retention`              removal of old data
 =============================  =================================================================

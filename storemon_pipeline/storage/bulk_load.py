@@ -23,7 +23,7 @@ from storemon_pipeline.concurrency import prefetch
 _COPIED_ROWS = 250_000
 # small, so that the memory of the strings is reused
 ROWS_PER_LIST = 20_000
-_INSERTED_ROWS = 50  # of three or four columns: old versions of SQLite allow 999 parameters
+_INSERTED_ROWS = 50  # of at most ten columns: old versions of SQLite allow 999 parameters
 COPY_CHUNK_BYTES = 2**18
 
 # https://www.postgresql.org/docs/current/sql-copy.html, Binary Format
@@ -162,6 +162,37 @@ def _bytes_of(values: np.ndarray) -> pa.Array:
     each = pa.binary(values.dtype.itemsize)
     buffers = [None, pa.py_buffer(values.tobytes())]
     return pa.FixedSizeBinaryArray.from_buffers(each, len(values), buffers).cast(pa.large_binary())
+
+
+def upsert_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
+    """Insert rows into a table, or replace the values of those whose key it has.
+
+    Parameters
+    ----------
+    connection : Connection
+    table : Table
+    rows : Table
+        Named columns of the table, its key among them; no key twice. Other columns keep their
+        values.
+    """
+    name, columns = table.name, ", ".join(rows.column_names)
+    keys = [column.name for column in table.primary_key]
+    values = ", ".join(
+        f"{each} = excluded.{each}" for each in rows.column_names if each not in keys
+    )
+    on_conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}"
+    insert = f"INSERT INTO {name} ({columns})"
+    if connection.dialect.name == "sqlite":
+        execute_many(connection, f"{insert} VALUES {{rows}} {on_conflict}", rows)
+        return
+    staged, some = f"staged_{name}", f"SELECT {columns} FROM"
+    # without the constraints, since the rows may have only some of the columns
+    create = (
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DROP AS "
+        f"{some} {name} WITH NO DATA; TRUNCATE {staged}"
+    )
+    stage_rows(connection, create, staged, rows)
+    connection.exec_driver_sql(f"{insert} {some} {staged} {on_conflict}")
 
 
 def stage_rows(connection: Connection, create: str, table: str, rows: pa.Table) -> None:

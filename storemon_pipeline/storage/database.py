@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from upath import UPath
 
+from storemon_pipeline.storage.bulk_read import fetch_from_sqlite
 from storemon_pipeline.storage.database_faults import (
     DatabaseUnavailableError,
     classify_error,
@@ -29,7 +30,6 @@ from storemon_pipeline.storage.sqlite import WRITE_OPTION, SqliteEngines
 
 # arbitrary numbers, the same for all writers of this project
 ADVISORY_LOCKS = {"tables": 7_867_301, "requests": 7_867_302, "alerts": 7_867_303}
-_FETCHED_ROWS = 500
 # connections to PostgreSQL, twice as many at peaks; a server usually allows 100
 _CONNECTIONS = 10
 _CONNECT_SECONDS = 10
@@ -223,7 +223,8 @@ class Database:
             If PostgreSQL cannot be reached.
         """
         if self.is_sqlite:
-            return self._fetch_from_sqlite(query, parameters)
+            with self.read() as connection:
+                return fetch_from_sqlite(connection, query, parameters)
         # ADBC uses the fast COPY protocol only for queries without parameters
         bound = text(query).bindparams(**parameters)
         literal = str(bound.compile(self._engine, compile_kwargs={"literal_binds": True}))
@@ -239,19 +240,6 @@ class Database:
                 return cursor.fetch_arrow_table()
         except adbc_driver_postgresql.dbapi.OperationalError as error:
             raise unreachable(error, self._url) from error
-
-    def _fetch_from_sqlite(self, query: str, parameters: dict[str, str]) -> pa.Table:
-        batches = []
-        with self.read() as connection:
-            cursor = connection.connection.cursor()
-            cursor.execute(query, parameters)
-            schema = pa.schema([(column[0], pa.string()) for column in cursor.description])
-            # few at a time, since the garbage collector scans all live rows repeatedly
-            while rows := cursor.fetchmany(_FETCHED_ROWS):
-                columns = map(pa.array, zip(*rows, strict=True), schema.types)
-                batches.append(pa.RecordBatch.from_arrays(list(columns), schema=schema))
-            cursor.close()
-        return pa.Table.from_batches(batches, schema).combine_chunks()
 
     def close(self) -> None:
         """Close all connections. On SQLite, each file is then complete without its WAL."""

@@ -153,7 +153,9 @@ class ParquetPolls:
             now = set(days[done : done + length])
             these = [file for file in files if file.day in now]
             columns = ["store_id", "timestamp_utc"]
-            rows = self._files.read(these, replace(where, store_ids=frozenset(missing)), columns)
+            rows = self._files.read(
+                these, replace(where, store_ids=tuple(sorted(missing))), columns
+            )
             at = pd.Series(
                 rows["timestamp_utc"].to_pandas().to_numpy(), dtype="datetime64[us, UTC]"
             )

@@ -46,7 +46,7 @@ class PollFileReader:
         ids = ranges["store_id"]
         since, until = ranges["since"].min(), ranges["until"].max()
         files = self._overlapping(ids.min(), ids.max(), since, until)
-        where = PollFilter(store_ids=frozenset(ids), since=since, until=until)
+        where = PollFilter(store_ids=tuple(sorted(ids)), since=since, until=until)
         found = to_polls(self._directory.read(files, where))
         position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
         at = found["timestamp_utc"].to_numpy()

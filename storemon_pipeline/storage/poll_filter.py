@@ -6,6 +6,7 @@ each row's text. Here each distinct store is compared once.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -42,8 +43,8 @@ class PollFilter:
         Included; None: without end.
     before_store : str or None
         Excluded; None: without end.
-    store_ids : frozenset of str or None
-        Only these stores; None: all.
+    store_ids : tuple of str or None
+        Only these stores, sorted; None: all.
     since, until : datetime
         UTC, both included.
     """
@@ -51,7 +52,7 @@ class PollFilter:
     first_store: str = ""
     last_store: str | None = None
     before_store: str | None = None
-    store_ids: frozenset[str] | None = None
+    store_ids: tuple[str, ...] | None = None
     since: datetime = EARLIEST
     until: datetime = LATEST
 
@@ -63,7 +64,14 @@ class PollFilter:
             and (self.before_store is None or group.first_store < self.before_store)
             and group.last_poll_utc >= self.since
             and group.first_poll_utc <= self.until
+            and self._has_store_between(group.first_store, group.last_store)
         )
+
+    def _has_store_between(self, first: str, last: str) -> bool:
+        if self.store_ids is None:
+            return True
+        position = bisect_left(self.store_ids, first)
+        return position < len(self.store_ids) and self.store_ids[position] <= last
 
     def mask(self, rows: pa.Table) -> Bool:
         """Return which rows match.
@@ -93,7 +101,7 @@ class PollFilter:
         if self.before_store is not None:
             matches = pc.and_(matches, pc.less(names, self.before_store))
         if self.store_ids is not None:
-            wanted = pa.array(sorted(self.store_ids), pa.string())
+            wanted = pa.array(self.store_ids, pa.string())
             matches = pc.and_(matches, pc.is_in(names, value_set=wanted))
         array: Bool = matches.to_numpy(zero_copy_only=False)
         return array

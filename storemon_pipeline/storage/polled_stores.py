@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
 from storemon_pipeline.storage import bulk_load
+from storemon_pipeline.storage.bulk_read import fetch_from_sqlite
 from storemon_pipeline.storage.schema import polled_store
+from storemon_pipeline.storage.store_revisions import (
+    newest_poll_before,
+    revise,
+    revise_store_of_removed_polls,
+    revise_stores_polled_before,
+)
 from storemon_pipeline.uptime.rules import EARLIEST_POLL
 
 if TYPE_CHECKING:
@@ -26,6 +34,9 @@ INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALU
 ON CONFLICT (store_id) DO UPDATE SET
     first_poll_utc = min(known.first_poll_utc, excluded.first_poll_utc),
     last_poll_utc = max(known.last_poll_utc, excluded.last_poll_utc)
+"""
+_SQLITE_ALL = """
+SELECT store_id, first_poll_utc, last_poll_utc FROM polled_store WHERE first_poll_utc <= :as_of
 """
 _POSTGRESQL_STAGE_STORES = """
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_store (LIKE polled_store) ON COMMIT DROP;
@@ -43,6 +54,9 @@ ON CONFLICT (store_id) DO UPDATE SET
 def record_polled_stores(connection: Connection, rows: pa.Table) -> None:
     """Update the first and the last poll of the stores of new polls.
 
+    Stores with polls that are not newer than all earlier ones get a new revision
+    (:mod:`.store_revisions`).
+
     Parameters
     ----------
     connection : Connection
@@ -51,6 +65,11 @@ def record_polled_stores(connection: Connection, rows: pa.Table) -> None:
         Result of :func:`~.poll_rows.sort_and_deduplicate`, not empty.
     """
     stores = _first_and_last(rows)
+    if (newest := newest_poll_before(connection)) is not None:
+        instant = pa.scalar(newest.replace(tzinfo=None), pa.timestamp("us"))
+        late = stores.filter(pc.less_equal(stores["first_poll_utc"], instant))
+        if len(late):
+            revise(connection, late["store_id"])
     if connection.dialect.name == "sqlite":
         bulk_load.execute_many(connection, _SQLITE_STORES, stores)
     else:
@@ -75,6 +94,8 @@ def _first_and_last(rows: pa.Table) -> pa.Table:
 
 def refresh_store(polls: PollStore, connection: Connection, store_id: str) -> None:
     """Update the first and the last poll of a store after polls were removed."""
+    newest_poll_before(connection)
+    revise_store_of_removed_polls(connection, store_id)
     store, this = pd.Series([store_id]), polled_store.c.store_id == store_id
     first, last = connection.execute(
         select(polled_store.c.first_poll_utc, polled_store.c.last_poll_utc).where(this)
@@ -102,6 +123,8 @@ def refresh_dropped_stores(polls: PollStore, connection: Connection, first: date
         Number of stores without remaining polls, which were deleted.
     """
     stores = polled_store.c
+    newest_poll_before(connection)
+    revise_stores_polled_before(connection, first)
     gone = connection.execute(delete(polled_store).where(stores.last_poll_utc < first)).rowcount
     older = pd.Series(
         connection.execute(select(stores.store_id).where(stores.first_poll_utc < first)).scalars(),
@@ -188,19 +211,10 @@ def read_polled_stores(
         first valid one, and the last at or before ``as_of``), sorted by ``store_id`` by code
         points.
     """
-    stores = polled_store.c
-    selected = stores.first_poll_utc <= as_of
-    if store_ids is not None:
-        selected &= stores.store_id.in_(store_ids)
-    query = select(stores.store_id, stores.first_poll_utc, stores.last_poll_utc).where(selected)
-    rows = connection.execute(query).all()
-    table = pd.DataFrame(
-        {
-            "store_id": pd.Series([row[0] for row in rows], dtype="str"),
-            "first_poll_utc": pd.Series([row[1] for row in rows], dtype="datetime64[us, UTC]"),
-            "last_poll_utc": pd.Series([row[2] for row in rows], dtype="datetime64[us, UTC]"),
-        }
-    )
+    if connection.dialect.name == "sqlite" and store_ids is None:
+        table = _read_all_from_sqlite(connection, as_of)
+    else:
+        table = _read_selected(connection, as_of, store_ids)
     # as_of in the past: the newest poll before it is looked up per store
     if (later := table["last_poll_utc"] > as_of).any():
         found = polls.last_polls(connection, table["store_id"][later], as_of)
@@ -211,3 +225,31 @@ def read_polled_stores(
         table.loc[early, "first_poll_utc"] = found.reindex(table["store_id"][early]).to_numpy()
     table = table[table["first_poll_utc"] <= as_of]
     return table.sort_values("store_id", ignore_index=True)
+
+
+def _read_all_from_sqlite(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Read without a conversion per value, which takes ten times as long."""
+    rows = fetch_from_sqlite(connection, _SQLITE_ALL, {"as_of": bulk_load.format_utc(as_of)})
+    utc = {
+        name: rows[name].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")).to_pandas()
+        for name in ("first_poll_utc", "last_poll_utc")
+    }
+    return pd.DataFrame({"store_id": rows["store_id"].to_pandas(), **utc})
+
+
+def _read_selected(
+    connection: Connection, as_of: datetime, store_ids: tuple[str, ...] | None
+) -> pd.DataFrame:
+    stores = polled_store.c
+    selected = stores.first_poll_utc <= as_of
+    if store_ids is not None:
+        selected &= stores.store_id.in_(store_ids)
+    query = select(stores.store_id, stores.first_poll_utc, stores.last_poll_utc).where(selected)
+    rows = connection.execute(query).all()
+    return pd.DataFrame(
+        {
+            "store_id": pd.Series([row[0] for row in rows], dtype="str"),
+            "first_poll_utc": pd.Series([row[1] for row in rows], dtype="datetime64[us, UTC]"),
+            "last_poll_utc": pd.Series([row[2] for row in rows], dtype="datetime64[us, UTC]"),
+        }
+    )

@@ -99,6 +99,16 @@ polled_store = Table(
     comment="Every store in store_status, with its oldest and newest poll.",
 )
 
+store_revision = Table(
+    "store_revision",
+    metadata,
+    Column("store_id", StoreId, primary_key=True, comment="empty: every store"),
+    Column("revision", BigInteger, nullable=False, comment="the highest is the newest"),
+    Column("removed_until", UtcDateTime, comment="its newest poll before polls were removed"),
+    Index("store_revision_by_revision", "revision"),
+    comment="Stores whose inputs changed other than by newer polls, by their last change.",
+)
+
 business_hours = Table(
     "business_hours",
     metadata,
@@ -296,6 +306,34 @@ alert = Table(
     comment="The outbox: alerts about stores and about the ingest, and their delivery.",
 )
 
+state_evaluation = Table(
+    "state_evaluation",
+    metadata,
+    Column("as_of", UtcDateTime, primary_key=True),
+    Column("revision", BigInteger, nullable=False, comment="of store_revision"),
+    comment="The evaluation that the rows of store_state result from: one row, or none.",
+)
+
+store_state = Table(
+    "store_state",
+    metadata,
+    Column("store_id", StoreId, primary_key=True),
+    # numbers, which take a third of the time of timestamps to read and write
+    Column("known_from", BigInteger, nullable=False, comment="start of the span read"),
+    Column("is_down", SmallInteger, nullable=False, comment="the newest counted poll"),
+    Column("since", BigInteger, nullable=False, comment="start of the last run"),
+    Column("up_since", BigInteger, nullable=False, comment="start of the last uptime"),
+    Column("length", BigInteger, nullable=False, comment="open time of the last run"),
+    Column("runs", BigInteger, nullable=False, comment="within the span read"),
+    Column("poll", BigInteger, nullable=False, comment="the newest counted poll"),
+    Column("is_open", SmallInteger, nullable=False),
+    Column("open_until", BigInteger, nullable=False, comment="is_open holds until then"),
+    # every row changes at each evaluation: read and written in the order of its key
+    sqlite_with_rowid=False,
+    comment="The state of each store at state_evaluation.as_of; instants and lengths in "
+    "microseconds since 1970, 0: none.",
+)
+
 ingest_run = Table(
     "ingest_run",
     metadata,
@@ -332,6 +370,8 @@ REGISTRY_TABLES = (
     fleet_figure,
     fleet_hour,
     alert,
+    state_evaluation,
+    store_state,
     ingest_run,
     run_heartbeat,
 )

@@ -16,7 +16,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-VERSION = "0012"
+VERSION = "0013"
 """The newest migration, repeated here so that an up-to-date database costs one query."""
 
 SPLIT = "0007"

@@ -97,6 +97,12 @@ _poll_range = Table(
     Column("until", UtcDateTime),
     prefixes=["TEMPORARY"],
 )
+# CROSS JOIN, since SQLite would otherwise scan all polls and look up the range of each
+_READ_RANGES = text("""
+SELECT p.store_id, p.timestamp_utc, p.status
+FROM poll_range r CROSS JOIN store_status p
+WHERE p.store_id = r.store_id AND p.timestamp_utc >= r.since AND p.timestamp_utc < r.until
+""").columns(store_status.c.store_id, store_status.c.timestamp_utc, store_status.c.status)
 
 
 class SqlPolls:
@@ -154,18 +160,10 @@ class SqlPolls:
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
         """Join with a temporary table of the ranges."""
-        polls, of_range = store_status.c, _poll_range.c
-        query = select(polls.store_id, polls.timestamp_utc, polls.status).join_from(
-            _poll_range,
-            store_status,
-            (polls.store_id == of_range.store_id)
-            & (polls.timestamp_utc >= of_range.since)
-            & (polls.timestamp_utc < of_range.until),
-        )
         with self._database.read() as connection:
             _poll_range.create(connection)
             connection.execute(insert(_poll_range), _records(ranges))
-            rows = connection.execute(query).all()
+            rows = connection.execute(_READ_RANGES).all()
             _poll_range.drop(connection)
         return _polls(rows)
 

@@ -113,7 +113,7 @@ def _join_latest_alerts(
 def needs_longer_lookback(
     states: pd.DataFrame,
     latest_alerts: pd.DataFrame,
-    start: pd.Timestamp,
+    start: pd.Timestamp | pd.Series,
     evaluated_until: datetime | None,
 ) -> Bool:
     """Return which stores need polls from before ``start`` to decide whether an alert is due.
@@ -122,6 +122,8 @@ def needs_longer_lookback(
     ----------
     states : DataFrame
         Result of :func:`store_states` over a span that begins at ``start``.
+    start : Timestamp or Series of datetime64[us, UTC]
+        Of all states, or of each by position.
     latest_alerts, evaluated_until
         As for :func:`new_alerts`.
 
@@ -130,6 +132,8 @@ def needs_longer_lookback(
     bool array, one per state
     """
     joined = _join_latest_alerts(states, latest_alerts, evaluated_until)
+    if isinstance(start, pd.Series):
+        start = start.set_axis(joined.index)
     alerted = joined["alerted_down"]
     # no earlier than the first poll, nor than the outage of the latest alert
     earliest = joined["first_poll_utc"].where(

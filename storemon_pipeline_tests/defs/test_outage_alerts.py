@@ -21,6 +21,7 @@ from standardwebhooks import Webhook, WebhookVerificationError, webhooks
 from storemon_pipeline.clients import webhook
 from storemon_pipeline.defs.resources import StoremonResource
 from storemon_pipeline.defs.sensors import outage_alerts
+from storemon_pipeline.evaluation.kept_states import EvaluatedStates
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import IngestRecord, record_file
 from storemon_pipeline.storage.ingest_runs import finish_ingest_run, start_ingest_run
@@ -365,7 +366,7 @@ def test_unchanged_inputs_are_not_evaluated(
     assert sensor.tick() == "0 alerts sent, 0 pending"  # no polls
     poll("always 10:00 inactive", "day 11:00 active")
     sensor.tick()
-    monkeypatch.setattr(outage_alerts, "read_store_states", None)
+    monkeypatch.setattr(outage_alerts, "evaluate_states", None)
     assert sensor.tick() == "0 alerts sent, 0 pending"
     assert receiver.alerts == [("always", "down")]
 
@@ -590,16 +591,16 @@ def test_tick_overtaken_by_another_adds_no_wrong_alert(
     poll("always 10:00 inactive", "day 11:00 active")
     sensor.tick()
     poll("day 12:00 active")
-    read = outage_alerts.read_store_states
+    read = outage_alerts.evaluate_states
 
-    def overtaken(database: Database, *arguments: object) -> pd.DataFrame:
+    def overtaken(database: Database, *arguments: object) -> EvaluatedStates:
         states = read(database, *arguments)
-        monkeypatch.setattr(outage_alerts, "read_store_states", read)
+        monkeypatch.setattr(outage_alerts, "evaluate_states", read)
         poll("always 12:30 active")
         Sensor(sensor.now, sensor.cursor).tick()
         return states
 
-    monkeypatch.setattr(outage_alerts, "read_store_states", overtaken)
+    monkeypatch.setattr(outage_alerts, "evaluate_states", overtaken)
     sensor.tick()
     assert receiver.alerts == [("always", "down"), ("always", "recovered")]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from storemon_pipeline.pages.report import ReportCharts, render_report_html
 from upath import UPath
 
 from storemon_pipeline.evaluation.slices import TABLES, Slice, SliceJob, SliceSummary
 from storemon_pipeline.pages.quality_notices import DataQuality
+from storemon_pipeline.pages.report_html import ReportCharts, render_report_html
 from storemon_pipeline.storage.poll_file_reader import PollFileReader
 from storemon_pipeline.storage.poll_files import PollFiles, plain
 from storemon_pipeline.storage.poll_rows import sort_and_deduplicate

@@ -16,7 +16,7 @@ import dagster as dg
 from storemon_pipeline.clients.webhook import WebhookClient
 from storemon_pipeline.defs.failures import skip_if_database_unavailable
 from storemon_pipeline.defs.resources import StoremonResource
-from storemon_pipeline.evaluation.store_states import read_store_states
+from storemon_pipeline.evaluation.kept_states import evaluate_states
 from storemon_pipeline.storage.alert_outbox import (
     claim_next_alert,
     count_pending,
@@ -30,6 +30,7 @@ from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.ingest_log import latest_ingest_id
 from storemon_pipeline.storage.ingest_runs import ingest_failures
 from storemon_pipeline.storage.polled_stores import newest_poll
+from storemon_pipeline.storage.store_states import store_states
 from storemon_pipeline.uptime.ingest_alerts import new_ingest_alert
 from storemon_pipeline.uptime.messages import pluralize
 from storemon_pipeline.uptime.outage_alerts import new_alerts
@@ -85,16 +86,20 @@ def detect_alerts(
     if cursor == last:
         return cursor
     evaluated_until = datetime.fromisoformat(last.newest_poll) if last else None
-    states = read_store_states(database, newest, stored_alerts, evaluated_until, no_data_after)
+    evaluated = evaluate_states(database, newest, stored_alerts, evaluated_until, no_data_after)
     with database.registry_transaction(lock="alerts") as connection:
         alerts = new_alerts(
-            states,
+            evaluated.states,
             latest_alerts(connection),  # read again: a concurrent tick may have added some
             as_of=newest,
             evaluated_until=evaluated_until,
             threshold=timedelta(minutes=after_minutes),
         )
         insert_alerts(connection, alerts, now)
+        # together with the alerts: a crash loses neither or both
+        store_states(
+            connection, evaluated.previous, evaluated.current, evaluated.changed, evaluated.gone
+        )
     return cursor
 
 
