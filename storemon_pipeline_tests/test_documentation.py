@@ -275,7 +275,7 @@ def test_input_files_table_matches_the_sources():
         ]
         accepted = [name for column in kind.columns.values() for name in column]
         assert sorted(names(columns)) == sorted(accepted)
-        assert ("add up" in reading) is kind.is_append_only
+        assert ("accumulate" in reading) is kind.is_append_only
 
 
 def test_report_files_table_matches_files_and_columns(sample_run: SampleRun):
