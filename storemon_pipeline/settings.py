@@ -232,7 +232,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         default=None,
         description=(
-            "Number of processes that evaluate a report on this machine, each with about 0.4 GiB. "
+            "Number of processes that evaluate a report on this machine, each with about 0.5 GiB. "
             "Not set: the number of cores."
         ),
     )
