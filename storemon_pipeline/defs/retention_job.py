@@ -193,7 +193,8 @@ class _ReportDropper:
 def delete_replaced_poll_files(context: dg.OpExecutionContext, storemon: StoremonResource) -> None:
     """Delete files of polls that no reader needs."""
     deleted = storemon.database.polls.vacuum(storemon.now())
-    context.log.info("Deleted %s", pluralize(deleted, "replaced file"))
+    if deleted:
+        context.log.info("Deleted %s of polls", pluralize(deleted, "replaced file"))
     context.add_output_metadata({"files_deleted": deleted})
 
 

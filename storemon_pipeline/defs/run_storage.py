@@ -95,7 +95,8 @@ class RunStorage:
         path = self.directory / f"{name}.parquet"
         if path.is_dir():  # of an earlier attempt
             delete_directory(path)
-        parts.rename(path)
+        # renaming a directory moves its files only where directories exist
+        parts.fs.mv(parts.path, path.path, recursive=True)
         return path
 
     def publish(self) -> None:
