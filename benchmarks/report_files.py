@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from storemon_pipeline.concurrency import prefetch
 from storemon_pipeline.evaluation.data_quality import read_data_quality
-from storemon_pipeline.evaluation.poll_lookback import PREFETCH_DEPTH, read_polls_with_lookback
+from storemon_pipeline.evaluation.poll_lookback import read_polls_with_lookback
 from storemon_pipeline.evaluation.store_states import read_current_status
 from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.database import Database
@@ -88,7 +88,7 @@ class Tables:
             return stores, hours, polls
 
         parts = batch_stores(self.stores, request.span)
-        with prefetch(read, parts, PREFETCH_DEPTH) as batches:
+        with prefetch(read, parts, depth=2) as batches:
             for stores, hours, polls in batches:
                 open_time = open_hours(stores, hours, start, as_of, rules)
                 status = status_intervals(stores, polls, open_time, hours, start, as_of, rules)

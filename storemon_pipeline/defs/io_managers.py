@@ -19,8 +19,6 @@ from storemon_pipeline.settings import Settings
 from storemon_pipeline.storage.run_tables import LazyTable, write_table
 from storemon_pipeline.uptime.report_request import ReportRequest
 
-_ROW_GROUP = 100_000
-
 
 class RunScopedIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Store the output of an asset in the directory of its run."""

@@ -19,7 +19,6 @@ from storemon_pipeline.uptime.rules import EARLIEST_POLL, UptimeRules
 from storemon_pipeline.uptime.status_intervals import stores_without_prior_poll
 
 LOOKBACK = pd.Timedelta(days=2)
-PREFETCH_DEPTH = 2
 MICROSECOND = pd.Timedelta(microseconds=1)
 
 _ASSUMED_INTERVAL = pd.Timedelta(minutes=6)

@@ -20,7 +20,7 @@ Larger batches are slower, since their arrays are returned to the system and all
 POLLS = 2_000_000
 """Maximum polls of a batch: a week of 7,100 stores polled every forty minutes.
 
-Three batches are in memory at a time (two being read), at a few hundred bytes per poll."""
+A worker holds one batch at a time, at a few hundred bytes per poll."""
 
 
 def batch_stores(stores: pd.DataFrame, span: tuple[datetime, datetime]) -> Iterator[pd.DataFrame]:
