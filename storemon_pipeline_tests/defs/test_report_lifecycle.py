@@ -68,7 +68,7 @@ def test_rejected_request_fails_its_report(instance: dg.DagsterInstance, two_sto
 @pytest.mark.parametrize(
     ("asset", "file"),
     [
-        ("open_hours", "intermediate/open_hours.parquet"),
+        ("weekly_hours", "intermediate/weekly_hours.parquet"),
         ("report", "report.csv"),
     ],
 )
