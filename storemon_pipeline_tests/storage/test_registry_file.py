@@ -39,7 +39,7 @@ VALUES ('a', 's1', 'down', {AT}, {AT}, {AT}, '{{}}', 1);
 INSERT INTO store_timezone VALUES ('s1', 'Asia/Tokyo');
 """
 
-NEWER = ("ingest_run", "run_heartbeat")
+NEWER = ("ingest_run", "run_heartbeat", "state_evaluation", "store_state")
 """Tables of the registry that are newer than the split."""
 
 
