@@ -1,8 +1,8 @@
 """States of all stores from those of the last evaluation and newer polls.
 
-To read a day of polls takes most of the time of an evaluation. The states are therefore stored, and
-brought forward by the polls since. A store is evaluated from its polls only where they do not
-suffice.
+Reading a day of polls takes most of the time of an evaluation. Therefore the states are stored and
+brought forward by newer polls. A store is evaluated from its polls only if its stored state is
+invalid.
 """
 
 from __future__ import annotations
@@ -107,22 +107,22 @@ def evaluate_states(
     is_kept = inputs.row >= 0
     stores = inputs.stores[is_kept].reset_index(drop=True)
     before = inputs.stored[list(COLUMNS)].take(inputs.row[is_kept]).reset_index(drop=True)
-    kept, again = _bring_forward(database, inputs, stores, before, as_of)
+    kept, stale = _bring_forward(database, inputs, stores, before, as_of)
     states = to_states(kept, stores, as_of, no_data_after)
     start = to_timestamps(kept["known_from"].to_numpy())
-    again |= needs_longer_lookback(states, latest_alerts, start, evaluated_until)
+    stale |= needs_longer_lookback(states, latest_alerts, start, evaluated_until)
 
-    differs = ~again & (kept != before).to_numpy().any(axis=1)
-    all_states = [states[~again]]
+    differs = ~stale & (kept != before).to_numpy().any(axis=1)
+    all_states = [states[~stale]]
     all_changed = [kept[differs].assign(store_id=stores["store_id"][differs])]
-    anew = inputs.stores[~is_kept | _scatter(again, is_kept)].reset_index(drop=True)
-    if len(anew):
-        few = len(anew) <= _FEW * len(inputs.stores)
+    invalidated = inputs.stores[~is_kept | _scatter(stale, is_kept)].reset_index(drop=True)
+    if len(invalidated):
+        few = len(invalidated) <= _FEW * len(inputs.stores)
         with database.read() as connection:
-            hours = _read_hours_of(connection, anew["store_id"], few=few)
-        states_anew, kept_anew = read_states_of(
+            hours = _read_hours_of(connection, invalidated["store_id"], few=few)
+        evaluated_states, evaluated_kept = read_states_of(
             database,
-            anew,
+            invalidated,
             hours,
             as_of,
             latest_alerts,
@@ -130,8 +130,8 @@ def evaluate_states(
             no_data_after,
             store_by_store=few,
         )
-        all_states.append(states_anew)
-        all_changed.append(kept_anew)
+        all_states.append(evaluated_states)
+        all_changed.append(evaluated_kept)
     return EvaluatedStates(
         pd.concat(all_states, ignore_index=True),
         inputs.previous,

@@ -219,7 +219,7 @@ def test_states_brought_forward_equal_those_of_all_polls(
 # Each reason to evaluate a store from its polls
 
 
-def anew(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def reevaluated_stores(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Evaluate; return the stores that were evaluated from their polls."""
     stores: set[str] = set()
     read = kept_states.read_states_of
@@ -254,16 +254,16 @@ def test_newer_polls_bring_states_forward(
     evaluated: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated.put(("a", FIRST + 11 * HOUR, "inactive"), ("b", FIRST + 11 * HOUR, "active"))
-    assert anew(evaluated, monkeypatch) == set()
+    assert reevaluated_stores(evaluated, monkeypatch) == set()
     evaluated.put(("b", FIRST + 12 * HOUR, "inactive"))
-    assert anew(evaluated, monkeypatch) == set()
+    assert reevaluated_stores(evaluated, monkeypatch) == set()
 
 
 def test_new_store_is_evaluated_from_its_polls(
     evaluated: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated.put(("c", FIRST + 11 * HOUR, "active"))
-    assert anew(evaluated, monkeypatch) == {"c"}
+    assert reevaluated_stores(evaluated, monkeypatch) == {"c"}
 
 
 def test_late_poll_evaluates_its_store_from_its_polls(
@@ -271,8 +271,8 @@ def test_late_poll_evaluates_its_store_from_its_polls(
 ) -> None:
     # newer than the last poll of the store, but not than the evaluation
     evaluated.put(("b", FIRST + 9.5 * HOUR, "inactive"))
-    assert anew(evaluated, monkeypatch) == {"b"}
-    assert anew(evaluated, monkeypatch) == set()
+    assert reevaluated_stores(evaluated, monkeypatch) == {"b"}
+    assert reevaluated_stores(evaluated, monkeypatch) == set()
 
 
 def test_late_poll_after_removal_of_newest_is_found(
@@ -282,7 +282,7 @@ def test_late_poll_after_removal_of_newest_is_found(
     evaluated.remove("a", FIRST + 10 * HOUR, FIRST + 11 * HOUR)
     evaluated.put(("b", FIRST + 9.5 * HOUR, "inactive"))
     evaluated.put(("a", FIRST + 11 * HOUR, "active"))
-    assert anew(evaluated, monkeypatch) == {"a", "b"}
+    assert reevaluated_stores(evaluated, monkeypatch) == {"a", "b"}
 
 
 def test_late_poll_after_withdrawal_of_newest_is_found(
@@ -302,7 +302,7 @@ def test_late_poll_after_withdrawal_of_newest_is_found(
         for store in ("a", "c"):
             withdraw_poll(database.polls, connection, store, FIRST + 10 * HOUR)
         upsert_polls(database.polls, connection, frame)
-    assert anew(evaluated, monkeypatch) == {"a", "b"}
+    assert reevaluated_stores(evaluated, monkeypatch) == {"a", "b"}
 
 
 def test_store_removed_and_added_is_evaluated_from_polls(
@@ -310,7 +310,7 @@ def test_store_removed_and_added_is_evaluated_from_polls(
 ) -> None:
     evaluated.remove("b", FIRST, FIRST + 24 * HOUR)
     evaluated.put(("b", FIRST + 11 * HOUR, "inactive"))
-    assert anew(evaluated, monkeypatch) == {"b"}
+    assert reevaluated_stores(evaluated, monkeypatch) == {"b"}
 
 
 @pytest.mark.parametrize("table", [business_hours, special_hours, store_timezone])
@@ -320,7 +320,7 @@ def test_new_snapshot_evaluates_all_stores_from_polls(
     with evaluated.database.data_transaction() as connection:
         rows = pd.DataFrame(columns=[column.name for column in table.columns])
         replace_snapshot(connection, table, rows)
-    assert anew(evaluated, monkeypatch) == {"a", "b"}
+    assert reevaluated_stores(evaluated, monkeypatch) == {"a", "b"}
 
 
 def test_evaluation_overtaken_by_another_stores_no_states(evaluated: World) -> None:
