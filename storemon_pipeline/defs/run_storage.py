@@ -8,11 +8,11 @@ retries; for any other run, the latest run with a complete set.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from uuid import uuid4
 
 from upath import UPath
 
 from storemon_pipeline.defs.failures import ReportError
+from storemon_pipeline.storage.atomic_file import open_atomically
 from storemon_pipeline.storage.report_writer import delete_directory
 
 REQUEST_FILE = "report_request.json"
@@ -136,10 +136,8 @@ def referenced_runs(reports_dir: UPath, in_progress: Iterable[str]) -> set[str]:
 
 def write_text_atomically(path: UPath, text: str) -> None:
     """Write a file atomically."""
-    # concurrent runs may write the same file, so each has its own temporary file
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    temporary.write_text(text)
-    temporary.rename(path)
+    with open_atomically(path) as file:
+        file.write(text.encode())
 
 
 def _read_text(path: UPath) -> str | None:

@@ -11,7 +11,6 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pyarrow as pa
 from upath import UPath
@@ -23,6 +22,7 @@ from storemon_pipeline.evaluation.slices import (
     SliceSummary,
     run_slice,
 )
+from storemon_pipeline.storage.atomic_file import open_atomically
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -104,10 +104,8 @@ def _task(
 
 
 def _write_summary(directory: UPath, summary: SliceSummary) -> None:
-    path = directory / f"{summary.number:06}.pickle"
-    temporary = directory / f".{path.name}.{uuid4().hex}.part"
-    temporary.write_bytes(pickle.dumps(summary))
-    temporary.rename(path)
+    with open_atomically(directory / f"{summary.number:06}.pickle") as file:
+        pickle.dump(summary, file)
 
 
 def _read_summary(directory: UPath, number: int) -> SliceSummary:

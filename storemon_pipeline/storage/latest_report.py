@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from upath import UPath
 
+from storemon_pipeline.storage.atomic_file import open_atomically
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.report_writer import ReportFile
 from storemon_pipeline.storage.reports import ReportRecord, newest_standard_report
@@ -42,14 +43,13 @@ def publish_latest(database: Database, reports_dir: UPath, target: UPath) -> Rep
             newest = newest_standard_report(connection, lambda state: source(state).is_file())
         if newest is None or (published and newest.report_id == published.report_id):
             return newest
-        _replace(source(newest).read_bytes(), target, suffix=newest.report_id)
+        _replace(source(newest).read_bytes(), target)
         published = newest
 
 
-def _replace(content: bytes, target: UPath, *, suffix: str) -> None:
+def _replace(content: bytes, target: UPath) -> None:
     if target.is_file() and target.read_bytes() == content:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{target.name}.{suffix}.part"
-    part.write_bytes(content)
-    part.rename(target)
+    with open_atomically(target) as file:
+        file.write(content)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import BinaryIO
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 from upath import UPath
 
+from storemon_pipeline.storage.atomic_file import open_atomically
 from storemon_pipeline.storage.csv_format import format_local_column, format_utc_column, write_csv
 from storemon_pipeline.uptime.evaluate import StoreResults
 from storemon_pipeline.uptime.messages import quote_value
@@ -101,11 +101,8 @@ def write_report_parts(
     """
     for name in names:
         (parts / name).mkdir(parents=True, exist_ok=True)
-        path = parts / name / f"{number:06}.csv"
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-        with temporary.open("wb") as file:
+        with open_atomically(parts / name / f"{number:06}.csv") as file:
             write_csv(file, _TABLES[name](results), header=number == 0)
-        temporary.rename(path)
 
 
 def join_report_parts(parts: UPath, files: Mapping[str, BinaryIO], slices: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 from upath import UPath
+
+from storemon_pipeline.storage.atomic_file import open_atomically
 
 _ROW_GROUP = 100_000
 
@@ -16,10 +16,8 @@ def write_table(table: pd.DataFrame, path: UPath) -> None:
     """Write a table with ``store_id``; the file appears complete or not at all."""
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
     arrow = arrow.cast(pa.schema([(field.name, _stored_type(field)) for field in arrow.schema]))
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    with temporary.open("wb") as file:
+    with open_atomically(path) as file:
         parquet.write_table(arrow, file, row_group_size=_ROW_GROUP)
-    temporary.rename(path)
 
 
 def _stored_type(field: pa.Field) -> pa.DataType:

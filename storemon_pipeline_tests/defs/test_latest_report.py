@@ -76,14 +76,14 @@ def test_late_publisher_of_an_older_report_yields(
 ) -> None:
     replace, newer = latest_report._replace, []
 
-    def replace_late(content: bytes, target: UPath, *, suffix: str) -> None:
+    def replace_late(content: bytes, target: UPath) -> None:
         # a newer report completes and is published between reading the registry and replacing
         if not newer:
-            newer.append(suffix)
+            newer.append("")
             with (two_stores / "store_status.csv").open("a") as polls:
                 polls.write("s1,inactive,2023-01-26 10:00:00 UTC\n")
             newer.append(run(instance, "ingest_and_report_job").run_id)
-        replace(content, target, suffix=suffix)
+        replace(content, target)
 
     monkeypatch.setattr(latest_report, "_replace", replace_late)
     storemon = StoremonResource()
