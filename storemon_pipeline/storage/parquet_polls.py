@@ -23,16 +23,10 @@ from upath import UPath
 
 from storemon_pipeline.storage import poll_catalogue as catalogue
 from storemon_pipeline.storage.poll_catalogue import PollFile
-from storemon_pipeline.storage.poll_file_reader import (
-    PollFileReader,
-    to_polls,
-)
-from storemon_pipeline.storage.poll_files import (
-    PollFiles,
-    plain,
-    repeats,
-)
+from storemon_pipeline.storage.poll_file_reader import PollFileReader
+from storemon_pipeline.storage.poll_files import PollFiles, plain
 from storemon_pipeline.storage.poll_filter import PollFilter
+from storemon_pipeline.storage.poll_rows import to_polls
 
 if TYPE_CHECKING:
     from storemon_pipeline.storage.database import Database
@@ -86,12 +80,11 @@ class ParquetPolls:
         """Count the keys that only the last file has, and the statuses that it changes."""
         last = len(files) - 1
         new = changed = 0
-        for rows, order, source in self._files.merged(files):
-            same = repeats(rows, order)
+        for rows, order, file, repeats in self._files.merged(files):
             active = pc.equal(rows["status"].cast(pa.string()), "active").to_numpy()[order]
-            is_last = source[order] == last
-            new += int(np.count_nonzero(is_last & ~same))
-            changed += int(np.count_nonzero(is_last & same & (active != np.roll(active, 1))))
+            is_last = file == last
+            new += int(np.count_nonzero(is_last & ~repeats))
+            changed += int(np.count_nonzero(is_last & repeats & (active != np.roll(active, 1))))
         return new, changed
 
     def reader(self) -> PollFileReader:
@@ -176,9 +169,10 @@ class ParquetPolls:
         sample = [file for file in files if file.day in sampled_days]
         groups = [group for file in sample for group in self._files.row_groups(file)]
         ids = store_ids.to_numpy(dtype=object)
-        bounds = np.array([group[1:3] for group in groups], dtype=object).reshape(-1, 2)
-        first = np.searchsorted(ids, bounds[:, 0])
-        after = np.searchsorted(ids, bounds[:, 1], side="right")
+        first_ids = np.array([group.first_store for group in groups], dtype=object)
+        last_ids = np.array([group.last_store for group in groups], dtype=object)
+        first = np.searchsorted(ids, first_ids)
+        after = np.searchsorted(ids, last_ids, side="right")
         rows = np.array([group.rows for group in groups], dtype=np.float64)
         per_store = rows / np.maximum(after - first, 1)
         change = np.zeros(len(ids) + 1)
@@ -212,9 +206,8 @@ class ParquetPolls:
         span = catalogue.in_span(start, end)
         files = catalogue.list_files(connection, span, catalogue.of_stores(store_id, store_id))
         these = PollFilter(store_id, store_id, since=start, until=end - timedelta(microseconds=1))
-        touched = [file for file in files if len(self._files.read([file], these, ["status"]))]
-        removed = to_polls(self._files.read(touched, these))
-        for day in sorted({file.day for file in touched}):
+        removed = to_polls(self._files.read(files, these))
+        for day in sorted(removed["timestamp_utc"].dt.strftime("%Y-%m-%d").unique()):
             of_day = catalogue.list_files(connection, catalogue.of_days([day]))
             # new rows are counted file by file: a file that repeats a removed poll is rewritten too
             self._rewrite(connection, of_day, without=these)
@@ -298,8 +291,8 @@ class ParquetPolls:
         return replace(merged, new_rows=merged.rows)
 
     def _blocks(self, files: list[PollFile], without: PollFilter | None) -> Iterator[pa.Table]:
-        for rows, order, _ in self._files.merged(files):
-            is_latest = np.append(~repeats(rows, order)[1:], True)
+        for rows, order, _, repeats in self._files.merged(files):
+            is_latest = np.append(~repeats[1:], True)
             block = rows.take(pa.array(order[is_latest]))
             if without is not None:
                 block = block.filter(pa.array(~without.mask(block)))

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pandas as pd
-import pyarrow as pa
 
 from storemon_pipeline.storage.poll_catalogue import PollFile
 from storemon_pipeline.storage.poll_files import PollFiles
 from storemon_pipeline.storage.poll_filter import PollFilter
-from storemon_pipeline.storage.poll_rows import to_category
+from storemon_pipeline.storage.poll_rows import to_polls
 
 
 class PollFileReader:
@@ -34,10 +33,8 @@ class PollFileReader:
         """Read the row groups that may match."""
         if store_ids.empty:
             return to_polls(self._directory.read([]))
-        first, last = store_ids.iloc[0], store_ids.iloc[-1]
-        where = PollFilter(first, last, since=since, until=until)
-        files = self._overlapping(first, last, since, until)
-        return to_polls(self._directory.read(files, where))
+        where = PollFilter(store_ids.iloc[0], store_ids.iloc[-1], since=since, until=until)
+        return to_polls(self._directory.read(self._files, where))
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
         """Read the row groups that may match, then drop the rows outside the ranges."""
@@ -45,9 +42,8 @@ class PollFileReader:
             return to_polls(self._directory.read([]))
         ids = ranges["store_id"]
         since, until = ranges["since"].min(), ranges["until"].max()
-        files = self._overlapping(ids.min(), ids.max(), since, until)
         where = PollFilter(store_ids=tuple(sorted(ids)), since=since, until=until)
-        found = to_polls(self._directory.read(files, where))
+        found = to_polls(self._directory.read(self._files, where))
         position = pd.Index(ids).get_indexer(pd.Index(found["store_id"].astype("str")))
         at = found["timestamp_utc"].to_numpy()
         inside = (at >= ranges["since"].to_numpy()[position]) & (
@@ -55,26 +51,3 @@ class PollFileReader:
         )
         matching: pd.DataFrame = found[inside].reset_index(drop=True)
         return matching
-
-    def _overlapping(
-        self, first: str, last: str, since: datetime, until: datetime
-    ) -> list[PollFile]:
-        return [
-            file
-            for file in self._files
-            if file.last_poll_utc >= since
-            and file.first_poll_utc <= until
-            and file.last_store >= first
-            and file.first_store <= last
-        ]
-
-
-def to_polls(rows: pa.Table) -> pd.DataFrame:
-    """Convert rows of files to a table of polls."""
-    return pd.DataFrame(
-        {
-            "store_id": to_category(rows["store_id"]),
-            "timestamp_utc": rows["timestamp_utc"].to_pandas().astype("datetime64[us, UTC]"),
-            "status": to_category(rows["status"]),
-        }
-    )

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -21,6 +22,7 @@ from upath import UPath
 
 from storemon_pipeline.storage.poll_catalogue import PollFile
 from storemon_pipeline.storage.poll_filter import EVERYTHING, PollFilter, RowGroup
+from storemon_pipeline.storage.poll_rows import store_ranks
 from storemon_pipeline.uptime.interval_arithmetic import Bool, Int, StoreTimeKey
 
 ROW_GROUP_ROWS = 100_000
@@ -38,6 +40,27 @@ SCHEMA = pa.schema(
 )
 _TEXT = {"store_id", "status"}
 _CREATED = "%Y%m%dT%H%M%SZ"
+
+
+class MergedRows(NamedTuple):
+    """Rows of several files, and how they form one sorted sequence.
+
+    Attributes
+    ----------
+    rows : Table
+        The rows of all files for some stores, file after file.
+    order : int64 array, shape (rows,)
+        Positions by store and instant, and of one store and instant in the order of the files.
+    file : int64 array, shape (rows,)
+        For each position in the order, the number of its file.
+    repeats : bool array, shape (rows,)
+        For each position in the order, whether it has the store and the instant of the one before.
+    """
+
+    rows: pa.Table
+    order: Int
+    file: Int
+    repeats: Bool
 
 
 class PollFiles:
@@ -113,7 +136,7 @@ class PollFiles:
         where: PollFilter = EVERYTHING,
         columns: Sequence[str] = SCHEMA.names,
     ) -> pa.Table:
-        """Read the rows of files that match, file after file, from the row groups that may match.
+        """Read the rows that match, file after file, from the files and row groups that may match.
 
         Returns
         -------
@@ -122,7 +145,7 @@ class PollFiles:
         """
         needed = [*dict.fromkeys([*columns, "store_id", "timestamp_utc"])]
         parts = [_encoded_schema(needed).empty_table()]
-        for file in files:
+        for file in filter(where.overlaps, files):
             with self._open(file) as parquet:
                 groups = [
                     number
@@ -155,29 +178,21 @@ class PollFiles:
         with self._open(file) as parquet:
             return list(_row_groups(parquet.metadata))
 
-    def merged(self, files: Sequence[PollFile]) -> Iterator[tuple[pa.Table, Int, Int]]:
+    def merged(self, files: Sequence[PollFile]) -> Iterator[MergedRows]:
         """Read files as one, range after range of stores, each of about :data:`MERGED_ROWS` rows.
 
         Parameters
         ----------
         files : sequence of PollFile
             In the order in which their rows count.
-
-        Yields
-        ------
-        rows : Table
-            The rows of all files for some stores.
-        order : int64 array, shape (rows,)
-            Positions by store and instant, and of one store and instant in the order of the files.
-        file : int64 array, shape (rows,)
-            For each row, the position of its file in ``files``.
         """
         for where in self._store_ranges(files):
             parts = [self.read([file], where) for file in files]
-            source = np.repeat(np.arange(len(files)), [len(part) for part in parts])
+            file = np.repeat(np.arange(len(files)), [len(part) for part in parts])
             rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
             if len(rows):
-                yield rows, _order(rows), source
+                order, repeats = _sort(rows)
+                yield MergedRows(rows, order, file[order], repeats)
 
     def _store_ranges(self, files: Sequence[PollFile]) -> list[PollFilter]:
         ranges = -(-sum(file.rows for file in files) // MERGED_ROWS)
@@ -228,34 +243,15 @@ def plain(rows: pa.Table) -> pa.Table:
     return pa.table([rows[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
 
 
-def repeats(rows: pa.Table, order: Int) -> Bool:
-    """For sorted rows, whether each has the store and the instant of the one before."""
-    code = _codes(rows)[order]
-    at = rows["timestamp_utc"].cast(pa.int64()).to_numpy()[order]
-    same = np.zeros(len(order), dtype=bool)
-    same[1:] = (code[1:] == code[:-1]) & (at[1:] == at[:-1])
-    return same
-
-
-def _codes(rows: pa.Table) -> Int:
-    """Return the rank of each row's store among the stores of the rows."""
-    encoded = rows["store_id"].combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    names = encoded.dictionary.to_numpy(zero_copy_only=False)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[np.argsort(names)] = np.arange(len(names))
-    codes: Int = rank[encoded.indices.to_numpy()]
-    return codes
-
-
-def _order(rows: pa.Table) -> Int:
-    code = _codes(rows)
+def _sort(rows: pa.Table) -> tuple[Int, Bool]:
+    """Return the order of rows, and which of them repeat the key before."""
+    ids = rows["store_id"].combine_chunks()
+    code = store_ranks(ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids)
     at = rows["timestamp_utc"].cast(pa.int64()).to_numpy()
-    key = StoreTimeKey(int(at.min()), int(at.max()), int(code.max()) + 1)
+    key = StoreTimeKey(int(at.min()), int(at.max()), int(code.max()) + 1).encode(code, at)
     # stable: sorted runs are merged, and of equal keys the later file stays behind the earlier one
-    order: Int = np.argsort(key.encode(code, at), kind="stable")
-    return order
+    order = np.argsort(key, kind="stable")
+    return order, np.append(False, np.diff(key[order]) == 0)
 
 
 def _encoded_schema(columns: Sequence[str]) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Which polls of a file are read: row groups by their statistics, then rows.
+"""Which polls are read: files and row groups by their bounds, then rows.
 
 Arrow's datasets do not use the statistics of columns that are read as dictionaries, and compare
 each row's text. Here each distinct store is compared once.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,19 @@ from storemon_pipeline.uptime.interval_arithmetic import Bool
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+class PollBounds(Protocol):
+    """The first and last store, and the span of time, of a file or a row group."""
+
+    @property
+    def first_store(self) -> str: ...  # noqa: D102
+    @property
+    def last_store(self) -> str: ...  # noqa: D102
+    @property
+    def first_poll_utc(self) -> datetime: ...  # noqa: D102
+    @property
+    def last_poll_utc(self) -> datetime: ...  # noqa: D102
 
 
 class RowGroup(NamedTuple):
@@ -56,15 +69,15 @@ class PollFilter:
     since: datetime = EARLIEST
     until: datetime = LATEST
 
-    def overlaps(self, group: RowGroup) -> bool:
-        """Return whether a row group may have matching rows."""
+    def overlaps(self, bounds: PollBounds) -> bool:
+        """Return whether a file or a row group may have matching rows."""
         return (
-            group.last_store >= self.first_store
-            and (self.last_store is None or group.first_store <= self.last_store)
-            and (self.before_store is None or group.first_store < self.before_store)
-            and group.last_poll_utc >= self.since
-            and group.first_poll_utc <= self.until
-            and self._has_store_between(group.first_store, group.last_store)
+            bounds.last_store >= self.first_store
+            and (self.last_store is None or bounds.first_store <= self.last_store)
+            and (self.before_store is None or bounds.first_store < self.before_store)
+            and bounds.last_poll_utc >= self.since
+            and bounds.first_poll_utc <= self.until
+            and self._has_store_between(bounds.first_store, bounds.last_store)
         )
 
     def _has_store_between(self, first: str, last: str) -> bool:

@@ -24,11 +24,8 @@ def sort_and_deduplicate(polls: pd.DataFrame) -> pa.Table:
         ``store_id``, ``status`` (dictionary of text), ``timestamp_utc`` (``timestamp[us]``, UTC).
     """
     ids, statuses = _encoded(polls["store_id"]), _encoded(polls["status"])
-    names = ids.dictionary.to_numpy(zero_copy_only=False)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[np.argsort(names)] = np.arange(len(names))
     at = to_microseconds(polls["timestamp_utc"])
-    kept = _sort_order(rank[ids.indices.to_numpy()], at)
+    kept = _sort_order(store_ranks(ids), at)
     return pa.table(
         {
             "store_id": ids.take(pa.array(kept)),
@@ -49,6 +46,20 @@ def latest_rows(polls: pd.DataFrame) -> pd.DataFrame:
     rows = polls.astype({"store_id": "str", "status": "str"})
     rows = rows.drop_duplicates(["store_id", "timestamp_utc"], keep="last")
     return rows.sort_values(["store_id", "timestamp_utc"], ignore_index=True)
+
+
+def store_ranks(ids: pa.DictionaryArray) -> Int:
+    """Return the rank of each row's store among the stores of all rows.
+
+    Returns
+    -------
+    int64 array, shape (rows,)
+    """
+    names = ids.dictionary.to_numpy(zero_copy_only=False)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(names)] = np.arange(len(names))
+    ranks: Int = rank[ids.indices.to_numpy()]
+    return ranks
 
 
 def _encoded(text: pd.Series) -> pa.DictionaryArray:
@@ -76,8 +87,25 @@ def _sort_order(store: Int, at: Int) -> Int:
     return kept
 
 
-def to_category(column: pa.ChunkedArray) -> pd.Series:
-    """Convert a column of text, dictionary-encoded or not, to a category."""
+def to_polls(rows: pa.Table) -> pd.DataFrame:
+    """Convert rows to a table of polls, as a :class:`~.poll_store.PollReader` returns it.
+
+    Parameters
+    ----------
+    rows : Table
+        ``store_id``, ``status`` (text, dictionary-encoded or not), ``timestamp_utc``
+        (``timestamp``, UTC, with or without zone).
+    """
+    return pd.DataFrame(
+        {
+            "store_id": _to_category(rows["store_id"]),
+            "timestamp_utc": rows["timestamp_utc"].cast(pa.timestamp("us", "UTC")).to_pandas(),
+            "status": _to_category(rows["status"]),
+        }
+    )
+
+
+def _to_category(column: pa.ChunkedArray) -> pd.Series:
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     encoded = column.unify_dictionaries().combine_chunks()

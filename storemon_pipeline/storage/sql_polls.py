@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from storemon_pipeline.storage import bulk_load
-from storemon_pipeline.storage.poll_rows import to_category
+from storemon_pipeline.storage.poll_rows import to_polls
 from storemon_pipeline.storage.schema import StoreId, UtcDateTime, polled_store, store_status
 
 if TYPE_CHECKING:
@@ -147,16 +147,10 @@ class SqlPolls:
                 "until": bulk_load.format_utc(until) + zone,
             },
         )
-        timestamps = table["timestamp_utc"]
         if is_sqlite:
-            timestamps = timestamps.cast(pa.timestamp("us"))
-        return pd.DataFrame(
-            {
-                "store_id": to_category(table["store_id"]),
-                "timestamp_utc": timestamps.cast(pa.timestamp("us", "UTC")).to_pandas(),
-                "status": to_category(table["status"]),
-            }
-        )
+            timestamps = table["timestamp_utc"].cast(pa.timestamp("us"))
+            table = table.set_column(1, "timestamp_utc", timestamps)
+        return to_polls(table)
 
     def read_ranges(self, ranges: pd.DataFrame) -> pd.DataFrame:
         """Join with a temporary table of the ranges."""
