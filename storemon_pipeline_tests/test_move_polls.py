@@ -34,7 +34,7 @@ def stored(migrated_sqlite: str, data_dir: Path) -> list[tuple]:
     workspace = Workspace(database, data_dir)
     workspace.write("store_status.csv", POLLS, *ROWS)
     workspace.ingest()
-    polls = all_polls(database)
+    polls = all_polls(database.polls)
     database.close()
     assert len(polls) == len(ROWS)
     return polls
@@ -48,11 +48,11 @@ def move(direction: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_polls_move_to_files_and_back(migrated_sqlite, polls_url, stored, capsys):
     assert move("to-files", capsys).startswith("Moved 27 polls. Now set STOREMON_POLLS_URL")
     database = Database(migrated_sqlite, polls_url)
-    assert all_polls(database) == stored
+    assert all_polls(database.polls) == stored
     database.close()
     assert move("to-table", capsys).startswith("Moved 27 polls. Now unset STOREMON_POLLS_URL")
     database = Database(migrated_sqlite)
-    assert all_polls(database) == stored
+    assert all_polls(database.polls) == stored
     database.close()
 
 
@@ -77,11 +77,11 @@ def test_interrupted_move_continues(migrated_sqlite, polls_url, stored, monkeypa
         with pytest.raises(KeyboardInterrupt):
             move_polls.main(["to-files"])
     database = Database(migrated_sqlite, check_polls=False)
-    assert all_polls(database) == stored, "the table keeps all until the end"
+    assert all_polls(database.polls) == stored, "the table keeps all until the end"
     database.close()
     move("to-files", capsys)
     database = Database(migrated_sqlite, polls_url)
-    assert all_polls(database) == stored
+    assert all_polls(database.polls) == stored
     database.close()
 
 
@@ -100,7 +100,7 @@ def test_ingest_during_the_move_drops_nothing(migrated_sqlite, polls_url, stored
     target = IngestingPolls(database, Settings().polls_path)
     with pytest.raises(move_polls.MoveError, match="ingested meanwhile: stop ingests"):
         move_polls.move_polls(database, source, target)
-    assert len(all_polls(workspace.database)) == len(stored)
+    assert len(all_polls(workspace.database.polls)) == len(stored)
 
 
 def test_missing_polls_url_names_the_setting(migrated_sqlite, capsys):

@@ -53,7 +53,7 @@ def drop_old_polls(context: dg.OpExecutionContext, storemon: StoremonResource) -
     if (before := _cutoff(context, storemon.now(), days, "STOREMON_KEEP_POLLS_DAYS")) is None:
         return
     with database.data_transaction() as connection:
-        dropped = drop_polls(storemon.database.polls, connection, before)
+        dropped = drop_polls(database.polls, connection, before)
     context.log.info(
         "Dropped %s (%s) before %s, leaving %s without polls",
         pluralize(dropped.polls, "poll"),

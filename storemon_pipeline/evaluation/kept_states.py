@@ -99,9 +99,8 @@ def evaluate_states(
 ) -> EvaluatedStates:
     """Determine the states of all stores at ``as_of``, by the default rules.
 
-    Alerts that follow from them are those that follow from
-    :func:`~storemon_pipeline.evaluation.store_states.read_store_states`, which takes the same
-    parameters.
+    The alerts that follow from them are those that follow from an evaluation of all polls
+    (:func:`~storemon_pipeline.evaluation.store_states.read_states_of`, with the same parameters).
     """
     inputs = _read_inputs(database, as_of)
     is_kept = inputs.row >= 0

@@ -101,22 +101,10 @@ class SliceSummary:
     fleet: FleetSummary
 
 
-def _open_hours(done: Evaluation, stores: pd.DataFrame) -> pd.DataFrame:
-    return done.intervals.open_hours(stores)
-
-
-def _status_intervals(done: Evaluation, stores: pd.DataFrame) -> pd.DataFrame:
-    return done.intervals.status_intervals(stores)
-
-
-def _current_status(done: Evaluation, stores: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG001 - as above
-    return done.current
-
-
 TABLES: dict[str, Callable[[Evaluation, pd.DataFrame], pd.DataFrame]] = {
-    "open_hours": _open_hours,
-    "status_intervals": _status_intervals,
-    "current_status": _current_status,
+    "open_hours": lambda done, stores: done.intervals.open_hours(stores),
+    "status_intervals": lambda done, stores: done.intervals.status_intervals(stores),
+    "current_status": lambda done, _stores: done.results.current,
 }
 """The tables of a run that slices write, and how they are made from an evaluation."""
 

@@ -73,39 +73,6 @@ def read_hours(connection: Connection) -> OpeningHours:
     return OpeningHours(read_business_hours(connection), read_special_hours(connection))
 
 
-def read_store_states(
-    database: Database,
-    as_of: datetime,
-    latest_alerts: pd.DataFrame,
-    evaluated_until: datetime | None,
-    no_data_after: timedelta,
-) -> pd.DataFrame:
-    """Determine the states of all stores at ``as_of`` from their polls, by the default rules.
-
-    Parameters
-    ----------
-    database : Database
-    as_of : datetime
-        Time of the newest poll, inclusive.
-    latest_alerts, evaluated_until
-        As for :func:`~storemon_pipeline.uptime.outage_alerts.new_alerts`.
-    no_data_after : timedelta
-        As for :func:`read_current_status`.
-
-    Returns
-    -------
-    DataFrame
-        Result of :func:`~storemon_pipeline.uptime.outage_alerts.store_states`, unordered.
-    """
-    with database.read() as connection:
-        stores = read_stores(database, connection, as_of)
-        hours = read_hours(connection)
-    states, _ = read_states_of(
-        database, stores, hours, as_of, latest_alerts, evaluated_until, no_data_after
-    )
-    return states
-
-
 def read_states_of(
     database: Database,
     stores: pd.DataFrame,
@@ -117,7 +84,7 @@ def read_states_of(
     *,
     store_by_store: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Determine the states of stores from their polls, as :func:`read_store_states` does.
+    """Determine the states of stores at ``as_of`` from their polls, by the default rules.
 
     The last day is enough for nearly all stores. For stores that have been down for longer without
     an alert, longer spans are read, each four times as long as the previous one.
@@ -129,8 +96,12 @@ def read_states_of(
         Rows of :func:`read_stores`, not none.
     hours : OpeningHours
         Of these stores; others are ignored.
-    as_of, latest_alerts, evaluated_until, no_data_after
-        As for :func:`read_store_states`.
+    as_of : datetime
+        Time of the newest poll, inclusive.
+    latest_alerts, evaluated_until
+        As for :func:`~storemon_pipeline.uptime.outage_alerts.new_alerts`.
+    no_data_after : timedelta
+        As for :func:`read_current_status`.
     store_by_store : bool
         Whether to read the polls of these stores only, not those of all stores in between: cheaper
         for few stores.

@@ -48,12 +48,6 @@ class LazyTable:
         """Read the whole table."""
         return self._read(None)
 
-    def of_stores(self, stores: pd.DataFrame) -> pd.DataFrame:
-        """Read the rows of the stores from the first to the last of a batch."""
-        if stores.empty:
-            return self.all().head(0)
-        return self.between(stores["store_id"].iloc[0], stores["store_id"].iloc[-1])
-
     def between(self, first: str, last: str) -> pd.DataFrame:
         """Read the rows of the stores from ``first`` to ``last``."""
         return self._read([("store_id", ">=", first), ("store_id", "<=", last)])

@@ -141,14 +141,11 @@ class Evaluation:
     ----------
     intervals : StoreIntervals
     observed : ObservedTime
-    current : DataFrame
-        Result of :func:`~storemon_pipeline.uptime.current_status.current_status`.
     results : StoreResults
     """
 
     intervals: StoreIntervals
     observed: ObservedTime
-    current: pd.DataFrame
     results: StoreResults
 
 
@@ -178,8 +175,7 @@ def evaluate_slice(
     observed = intervals.observed()
     # the span ends at as_of
     current = status_at(key.end, known_polls, schedule, stores, rules, no_data_after)
-    results = _results(stores, observed, current, request)
-    return Evaluation(intervals, observed, current, results)
+    return Evaluation(intervals, observed, _results(stores, observed, current, request))
 
 
 def store_results(

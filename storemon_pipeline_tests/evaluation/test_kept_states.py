@@ -12,7 +12,6 @@ from sqlalchemy import delete
 
 from storemon_pipeline.evaluation import kept_states, store_states
 from storemon_pipeline.evaluation.kept_states import EvaluatedStates, evaluate_states
-from storemon_pipeline.evaluation.store_states import read_store_states
 from storemon_pipeline.storage.alert_outbox import insert_alerts, latest_alerts
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.poll_removal import remove_polls, withdraw_poll
@@ -32,6 +31,7 @@ from storemon_pipeline.storage.schema import (
 from storemon_pipeline.storage.store_states import latest_state_evaluation
 from storemon_pipeline.storage.store_states import store_states as save_states
 from storemon_pipeline.uptime.outage_alerts import Alert, new_alerts
+from storemon_pipeline_tests.helpers.store_states import read_store_states
 
 FIRST = datetime(2023, 1, 23, tzinfo=UTC)  # a Monday
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -99,7 +99,7 @@ class Workspace:
     def rows(self, table: str) -> list[tuple]:
         """Return all rows of a table, sorted; polls from wherever they are stored."""
         if table == store_status.name:
-            return all_polls(self.database)
+            return all_polls(self.database.polls)
         with self.database.read() as connection:
             return sorted(tuple(row) for row in connection.execute(select(metadata.tables[table])))
 
@@ -107,7 +107,7 @@ class Workspace:
         """Return store, UTC instant and status of every poll."""
         return [
             (store, str(at.replace(tzinfo=None)), status)
-            for store, at, status in all_polls(self.database)
+            for store, at, status in all_polls(self.database.polls)
         ]
 
     def instants(self) -> dict[str, str]:

@@ -10,7 +10,6 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy import delete, select
 
 from storemon_pipeline.evaluation import store_states
-from storemon_pipeline.evaluation.store_states import read_store_states
 from storemon_pipeline.storage.alert_outbox import (
     claim_next_alert,
     count_pending,
@@ -32,6 +31,7 @@ from storemon_pipeline.storage.schema import (
     store_timezone,
 )
 from storemon_pipeline.uptime.outage_alerts import Alert, new_alerts
+from storemon_pipeline_tests.helpers.store_states import read_store_states
 
 FIRST = datetime(2023, 1, 23, tzinfo=UTC)  # a Monday
 HOUR = timedelta(hours=1)

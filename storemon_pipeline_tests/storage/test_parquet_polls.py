@@ -15,6 +15,7 @@ from storemon_pipeline.storage import parquet_polls, poll_files
 from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.parquet_polls import GRACE, ParquetPolls
 from storemon_pipeline.storage.poll_rows import sort_and_deduplicate
+from storemon_pipeline_tests.helpers.stored_polls import all_polls
 
 NOW = datetime.now(UTC)
 NOON = datetime(2023, 1, 25, 12, tzinfo=UTC)
@@ -45,11 +46,7 @@ def append(polls: ParquetPolls, *batch: Poll) -> None:
 
 
 def everything(polls: ParquetPolls) -> Known:
-    """Read all polls; of two for one store and instant the later row counts."""
-    every = datetime(1, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-    table = polls.read(pd.Series(["", "\U0010ffff"]), *every)
-    keys = zip(table["store_id"], table["timestamp_utc"].dt.to_pydatetime(), strict=True)
-    return dict(zip(keys, table["status"], strict=True))
+    return {(store, at): status for store, at, status in all_polls(polls)}
 
 
 def count(polls: ParquetPolls) -> int:

@@ -42,7 +42,7 @@ def remove(database: Database, store: str, start: datetime, end: datetime) -> in
 
 
 def polls(database: Database, store: str) -> list[datetime]:
-    return [at for store_id, at, _ in all_polls(database) if store_id == store]
+    return [at for store_id, at, _ in all_polls(database.polls) if store_id == store]
 
 
 def polled(database: Database) -> dict[str, tuple[datetime, datetime]]:

@@ -50,7 +50,7 @@ def drop(database: Database, before: datetime) -> DroppedPolls:
 
 
 def polls(database: Database) -> set[tuple[str, datetime]]:
-    return {(store, at) for store, at, _ in all_polls(database)}
+    return {(store, at) for store, at, _ in all_polls(database.polls)}
 
 
 def stores(database: Database) -> dict[str, tuple[datetime, datetime]]:

@@ -184,10 +184,8 @@ def report(
     names = [file for name in REPORT_ASSETS if name in selected for file in REPORT_ASSETS[name]]
     tables = tuple(name for name in TABLES if name in selected)
     settings, run_id = storemon.settings, context.run.run_id
-    files, run = (
-        ReportWriter(settings.reports_path, run_id),
-        RunStorage(settings.reports_path, run_id),
-    )
+    files = ReportWriter(settings.reports_path, run_id)
+    run = RunStorage(settings.reports_path, run_id)
     stores = polled_stores.all()
     with as_dagster_failure():
         mark_report_started(storemon, context.run, report_request)
