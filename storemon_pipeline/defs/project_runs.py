@@ -10,6 +10,7 @@ import dagster as dg
 
 from storemon_pipeline.defs.assets.raw import RAW_ASSETS
 from storemon_pipeline.defs.assets.report import REPORT_ASSETS
+from storemon_pipeline.defs.compaction import compaction_job
 from storemon_pipeline.defs.jobs import JOBS
 from storemon_pipeline.defs.remove_polls_job import remove_polls_job
 from storemon_pipeline.defs.run_storage import REQUEST_FILE, TABLE_FILES
@@ -49,7 +50,7 @@ def finished_runs(
     batch : int
         Number of runs that are read at once.
     """
-    jobs = (*(job.name for job in JOBS), remove_polls_job.name)
+    jobs = (*(job.name for job in JOBS), compaction_job.name, remove_polls_job.name)
     for job in (*jobs, this.job_name, IMPLICIT_ASSET_JOB):
         filters = dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES, updated_before=before)
         cursor = None

@@ -463,6 +463,16 @@ def test_runs_of_other_jobs_are_kept(
     assert instance.has_run(other.run_id)
 
 
+@pytest.mark.parametrize("job", [job.name for job in defs.jobs or ()])
+def test_old_runs_of_every_job_are_dropped(
+    job: str, instance: dg.DagsterInstance, hundred_days_later: None
+) -> None:
+    run_id = make_new_run_id()
+    instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=dg.DagsterRunStatus.SUCCESS))
+    assert dropped(instance)["drop_old_reports"]["runs_dropped"] == 1
+    assert not instance.has_run(run_id)
+
+
 def test_runs_of_other_projects_with_equal_names_are_kept() -> None:
     def run_of(job: str, repository: str | None = None, *assets: str) -> dg.DagsterRun:
         return dg.DagsterRun(
