@@ -10,6 +10,7 @@ own transaction, but an ingest is one transaction. pgpq would be one more depend
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -164,8 +165,15 @@ def _bytes_of(values: np.ndarray) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(each, len(values), buffers).cast(pa.large_binary())
 
 
-def upsert_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
-    """Insert rows into a table, or replace the values of those whose key it has.
+def upsert_rows(
+    connection: Connection,
+    table: Table,
+    rows: pa.Table,
+    *,
+    values: Mapping[str, str] | None = None,
+    where: str = "true",
+) -> None:
+    """Insert rows into a table, or update those whose key it has.
 
     Parameters
     ----------
@@ -174,13 +182,18 @@ def upsert_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
     rows : Table
         Named columns of the table, its key among them; no key twice. Other columns keep their
         values.
+    values : mapping, optional
+        Column -> SQL of its value in an updated row, from that of the row, which has the table's
+        name, and of ``excluded``. Not given: the values of ``excluded``.
+    where : str
+        SQL: the rows to update, in the same terms.
     """
     name, columns = table.name, ", ".join(rows.column_names)
     keys = [column.name for column in table.primary_key]
-    values = ", ".join(
-        f"{each} = excluded.{each}" for each in rows.column_names if each not in keys
-    )
-    on_conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}"
+    if values is None:
+        values = {each: f"excluded.{each}" for each in rows.column_names if each not in keys}
+    updates = ", ".join(f"{column} = {value}" for column, value in values.items())
+    on_conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updates} WHERE {where}"
     insert = f"INSERT INTO {name} ({columns})"
     if connection.dialect.name == "sqlite":
         execute_many(connection, f"{insert} VALUES {{rows}} {on_conflict}", rows)

@@ -1,7 +1,4 @@
-"""Stores that were polled (table ``polled_store``), with their first and last poll.
-
-Statements that differ between PostgreSQL and SQLite are side by side.
-"""
+"""Stores that were polled (table ``polled_store``), with their first and last poll."""
 
 from __future__ import annotations
 
@@ -29,26 +26,15 @@ from storemon_pipeline.uptime.rules import EARLIEST_POLL
 if TYPE_CHECKING:
     from storemon_pipeline.storage.poll_store import PollStore
 
-_SQLITE_STORES = """
-INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc) VALUES {rows}
-ON CONFLICT (store_id) DO UPDATE SET
-    first_poll_utc = min(known.first_poll_utc, excluded.first_poll_utc),
-    last_poll_utc = max(known.last_poll_utc, excluded.last_poll_utc)
-"""
 _SQLITE_ALL = """
 SELECT store_id, first_poll_utc, last_poll_utc FROM polled_store WHERE first_poll_utc <= :as_of
 """
-_POSTGRESQL_STAGE_STORES = """
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_store (LIKE polled_store) ON COMMIT DROP;
-TRUNCATE staged_store
-"""
-_POSTGRESQL_STORES = """
-INSERT INTO polled_store AS known (store_id, first_poll_utc, last_poll_utc)
-SELECT store_id, first_poll_utc, last_poll_utc FROM staged_store
-ON CONFLICT (store_id) DO UPDATE SET
-    first_poll_utc = least(known.first_poll_utc, excluded.first_poll_utc),
-    last_poll_utc = greatest(known.last_poll_utc, excluded.last_poll_utc)
-"""
+# not min() and least(), which differ between the databases
+_WIDER_SPAN = {
+    column: f"CASE WHEN excluded.{column} {wider} polled_store.{column} "
+    f"THEN excluded.{column} ELSE polled_store.{column} END"
+    for column, wider in (("first_poll_utc", "<"), ("last_poll_utc", ">"))
+}
 
 
 def record_polled_stores(connection: Connection, rows: pa.Table) -> None:
@@ -70,11 +56,7 @@ def record_polled_stores(connection: Connection, rows: pa.Table) -> None:
         late = stores.filter(pc.less_equal(stores["first_poll_utc"], instant))
         if len(late):
             revise(connection, late["store_id"])
-    if connection.dialect.name == "sqlite":
-        bulk_load.execute_many(connection, _SQLITE_STORES, stores)
-    else:
-        bulk_load.stage_rows(connection, _POSTGRESQL_STAGE_STORES, "staged_store", stores)
-        connection.exec_driver_sql(_POSTGRESQL_STORES)
+    bulk_load.upsert_rows(connection, polled_store, stores, values=_WIDER_SPAN)
 
 
 def _first_and_last(rows: pa.Table) -> pa.Table:

@@ -38,21 +38,6 @@ from storemon_pipeline.storage.schema import StoreId, UtcDateTime, polled_store,
 if TYPE_CHECKING:
     from storemon_pipeline.storage.database import Database
 
-_SQLITE_UPSERT = """
-INSERT INTO store_status (store_id, timestamp_utc, status) VALUES {rows}
-ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
-WHERE store_status.status <> excluded.status
-"""
-_POSTGRESQL_STAGE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_poll (LIKE store_status) ON COMMIT DROP;
-TRUNCATE staged_poll
-"""
-_POSTGRESQL_UPSERT = """
-INSERT INTO store_status AS known (store_id, timestamp_utc, status)
-SELECT store_id, timestamp_utc, status FROM staged_poll
-ON CONFLICT (store_id, timestamp_utc) DO UPDATE SET status = excluded.status
-WHERE known.status <> excluded.status
-"""
 # SQLite has no index by time, so it looks up the time range store by store
 _SQLITE_READ = """
 SELECT p.store_id, p.timestamp_utc, p.status
@@ -124,13 +109,12 @@ class SqlPolls:
 
     def append(self, connection: Connection, rows: pa.Table) -> None:
         """Upsert the rows; PostgreSQL fills new months before they get their key."""
-        if connection.dialect.name == "sqlite":
-            bulk_load.execute_many(connection, _SQLITE_UPSERT, rows)
-            return
-        remaining = bulk_load.load_new_partitions(connection, rows)
-        if len(remaining):
-            bulk_load.stage_rows(connection, _POSTGRESQL_STAGE, "staged_poll", remaining)
-            connection.exec_driver_sql(_POSTGRESQL_UPSERT)
+        if connection.dialect.name == "postgresql":
+            rows = bulk_load.load_new_partitions(connection, rows)
+        if len(rows):
+            bulk_load.upsert_rows(
+                connection, store_status, rows, where="store_status.status <> excluded.status"
+            )
 
     def read(self, store_ids: pd.Series, since: datetime, until: datetime) -> pd.DataFrame:
         """Read a range of stores and time as Arrow."""
