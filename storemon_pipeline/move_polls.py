@@ -5,8 +5,8 @@
     STOREMON_POLLS_URL=… python -m storemon_pipeline.move_polls to-files
     STOREMON_POLLS_URL=… python -m storemon_pipeline.move_polls to-table
 
-The polls are copied day by day and compared, then dropped at the source in one transaction. A
-command that was interrupted continues when it is run again. Stop ingests and reports meanwhile.
+The polls are copied day by day and compared, then dropped at the source in one transaction. If the
+command is interrupted, run it again to continue. Stop ingests and reports first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from storemon_pipeline.settings import Settings
-from storemon_pipeline.storage.database import Database, PollsElsewhereError
+from storemon_pipeline.storage.database import Database
 from storemon_pipeline.storage.database_faults import DatabaseUnavailableError
 from storemon_pipeline.storage.ingest_log import latest_ingest_id
 from storemon_pipeline.storage.parquet_polls import ParquetPolls
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         source, target = (table, files) if direction == "to-files" else (files, table)
         moved = move_polls(database, source, target)
         database.close()
-    except (ValidationError, DatabaseUnavailableError, PollsElsewhereError, MoveError) as error:
+    except (ValidationError, DatabaseUnavailableError, MoveError) as error:
         parser.exit(1, f"{error}\n")
     use = "set" if direction == "to-files" else "unset"
     sys.stdout.write(

@@ -1,9 +1,9 @@
 """Polls in Parquet files instead of the table ``store_status``.
 
-A batch of polls is one new file for each of its days. A correction is a row in a file of higher
-sequence. The catalogue (:mod:`.poll_catalogue`) says which files count. It is in the SQL database,
-so that files appear in the transaction of their ingest. A file that is not in the catalogue was
-left by a process that died, and :meth:`ParquetPolls.vacuum` deletes it.
+An ingest writes a new file for each UTC day. A correction is a row in a file with a higher
+sequence. The catalogue (:mod:`.poll_catalogue`) lists the live files. It is in the SQL database, so
+files become visible in the transaction of their ingest. :meth:`ParquetPolls.vacuum` deletes files
+that are not in the catalogue: a failed ingest wrote them.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ MAX_FILES_PER_DAY = 8
 """A day with more files is compacted."""
 
 GRACE = timedelta(days=1)
-"""How long a replaced file stays, for readers that have listed it, and how long a file may wait
-for the commit of its transaction."""
+"""Minimum age at which :meth:`ParquetPolls.vacuum` deletes a file: readers may still use a replaced
+one, and the transaction of a new one may not be committed yet."""
 
 _DAY_US = 86_400_000_000
 
 
 class ParquetPolls:
-    """The polls of a database that has only the catalogue of them.
+    """Polls in Parquet files, with their catalogue in the database.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ParquetPolls:
         self._files = PollFiles(root)
 
     def append(self, connection: Connection, rows: pa.Table) -> None:
-        """Write a file for each day of the rows, unless it only repeats what is known."""
+        """Write a file for each day of the rows, unless it changes nothing."""
         day = rows["timestamp_utc"].cast(pa.int64()).to_numpy() // _DAY_US
         order = np.argsort(day, kind="stable")
         starts = np.flatnonzero(np.diff(day[order], prepend=day.min() - 1))
@@ -70,13 +70,13 @@ class ParquetPolls:
                 catalogue.of_days([name]),
                 catalogue.of_stores(file.first_store, file.last_store),
             )
-            new, changed = self._count_facts([*known, file]) if known else (file.rows, 0)
+            new, changed = self._count_changes([*known, file]) if known else (file.rows, 0)
             if new or changed:
                 catalogue.add_files(connection, [replace(file, new_rows=new)])
             else:
                 self._files.delete([file.name])
 
-    def _count_facts(self, files: list[PollFile]) -> tuple[int, int]:
+    def _count_changes(self, files: list[PollFile]) -> tuple[int, int]:
         """Count the keys that only the last file has, and the statuses that it changes."""
         last = len(files) - 1
         new = changed = 0
@@ -88,7 +88,7 @@ class ParquetPolls:
         return new, changed
 
     def reader(self) -> PollFileReader:
-        """Return a reader of the files that count now."""
+        """Return a reader of the live files."""
         with self._database.read() as connection:
             return PollFileReader(self._files, catalogue.list_files(connection))
 
@@ -101,7 +101,7 @@ class ParquetPolls:
         return self.reader().read_ranges(ranges)
 
     def newest(self, connection: Connection, until: datetime) -> datetime | None:
-        """Return the instant of the newest poll at or before ``until``; None where none is."""
+        """Search the newest day with a poll at or before ``until``."""
         span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
         files = catalogue.list_files(connection, span)
         if not files:
@@ -114,14 +114,7 @@ class ParquetPolls:
     def last_polls(
         self, connection: Connection, store_ids: pd.Series, until: datetime
     ) -> pd.Series:
-        """Return each store's newest poll at or before an instant.
-
-        Days are read from the newest to the oldest, until every store has a poll.
-
-        Returns
-        -------
-        Series of datetime64[us, UTC], indexed by store
-        """
+        """Read days from the newest to the oldest, until every store has a poll."""
         span = catalogue.in_span(datetime.min.replace(tzinfo=UTC), until)
         files = catalogue.list_files(connection, span)
         return self._extremes(files[::-1], store_ids, PollFilter(until=until), newest=True)
@@ -129,7 +122,7 @@ class ParquetPolls:
     def first_polls(
         self, connection: Connection, store_ids: pd.Series, since: datetime
     ) -> pd.Series:
-        """Return each store's oldest poll at or after an instant, as :meth:`last_polls` does."""
+        """Read days from the oldest to the newest, until every store has a poll."""
         span = catalogue.in_span(since, datetime.max.replace(tzinfo=UTC))
         files = catalogue.list_files(connection, span)
         return self._extremes(files, store_ids, PollFilter(since=since), newest=False)
@@ -137,7 +130,7 @@ class ParquetPolls:
     def _extremes(
         self, files: list[PollFile], store_ids: pd.Series, where: PollFilter, *, newest: bool
     ) -> pd.Series:
-        """Find the outermost poll of each store in files that are ordered by day."""
+        """Find the first or last poll of each store in files that are ordered by day."""
         missing = pd.Index(store_ids, dtype="str")
         parts = [pd.Series(dtype="datetime64[us, UTC]")]
         days = list(dict.fromkeys(file.day for file in files))
@@ -183,11 +176,11 @@ class ParquetPolls:
         return pd.Series(estimated.astype(np.int64), index=store_ids.index)
 
     def count(self, connection: Connection) -> int:
-        """Return the number of polls."""
+        """Sum up the catalogue."""
         return catalogue.count_rows(connection)
 
     def count_of_store(self, connection: Connection, store_id: str) -> int:
-        """Return the number of polls of a store."""
+        """Count in the row groups that may match."""
         files = catalogue.list_files(connection, catalogue.of_stores(store_id, store_id))
         at = self._files.read(files, PollFilter(store_id, store_id), ["timestamp_utc"])[
             "timestamp_utc"
@@ -202,14 +195,14 @@ class ParquetPolls:
     def remove(
         self, connection: Connection, store_id: str, start: datetime, end: datetime
     ) -> pd.DataFrame:
-        """Rewrite the days that have the polls."""
+        """Rewrite the days of the polls."""
         span = catalogue.in_span(start, end)
         files = catalogue.list_files(connection, span, catalogue.of_stores(store_id, store_id))
         these = PollFilter(store_id, store_id, since=start, until=end - timedelta(microseconds=1))
         removed = to_polls(self._files.read(files, these))
         for day in sorted(removed["timestamp_utc"].dt.strftime("%Y-%m-%d").unique()):
             of_day = catalogue.list_files(connection, catalogue.of_days([day]))
-            # new rows are counted file by file: a file that repeats a removed poll is rewritten too
+            # new_rows depends on the other files of the day, so all of them are merged
             self._rewrite(connection, of_day, without=these)
         last = removed.drop_duplicates(["timestamp_utc"], keep="last")
         return last.sort_values("timestamp_utc", ignore_index=True)
@@ -224,8 +217,8 @@ class ParquetPolls:
     def compact(self, max_files: int = MAX_FILES_PER_DAY) -> list[str]:
         """Merge the files of each day that has too many, a transaction for each day.
 
-        Readers keep the files that they have listed, and writers append meanwhile: the merged file
-        takes the place of the ones that it was made of, below those that were appended since.
+        Readers keep the files that they have listed. Writers may append in the meantime: the merged
+        file has the highest sequence of its sources, below that of any later file.
 
         Returns
         -------
@@ -242,20 +235,14 @@ class ParquetPolls:
             if merged is None:
                 continue
             with self._database.data_transaction() as connection:
-                # false where polls were removed meanwhile; the next compaction tries again
+                # false if polls were removed in the meantime; the next compaction retries
                 if catalogue.replace_files(connection, [file.name for file in files]):
                     catalogue.add_files(connection, [merged])
                     compacted.append(day)
         return compacted
 
     def vacuum(self, now: datetime) -> int:
-        """Delete the files that no reader needs and those that processes which died have left.
-
-        Returns
-        -------
-        int
-            How many files were deleted.
-        """
+        """Delete replaced files, and files of failed ingests, that are older than :data:`GRACE`."""
         before = now - GRACE
         with self._database.read() as connection:
             replaced = catalogue.replaced_before(connection, before)
@@ -273,7 +260,7 @@ class ParquetPolls:
         *,
         without: PollFilter,
     ) -> None:
-        """Replace the files of a day by one file without some rows."""
+        """Replace the files of a day with one file that lacks some rows."""
         catalogue.replace_files(connection, [file.name for file in files])
         if merged := self._merge(files, without=without):
             catalogue.add_files(connection, [merged])
@@ -281,7 +268,7 @@ class ParquetPolls:
     def _merge(
         self, files: list[PollFile], *, without: PollFilter | None = None
     ) -> PollFile | None:
-        """Write the polls of files of a day to one file; None where no poll is left."""
+        """Merge the files of a day into one; return None if no poll is left."""
         blocks = self._blocks(files, without)
         first = next(blocks, None)
         if first is None:

@@ -1,8 +1,8 @@
-"""Table ``poll_file``: which Parquet files hold the polls, and in which order they count.
+"""Catalogue of the Parquet files of polls (table ``poll_file``), in the order of their precedence.
 
-The catalogue changes in the transaction of the ingest, so that files of polls count together with
-the rest of the ingest or not at all. A file is never changed. Where its polls move to another file,
-its row is marked as replaced; the file itself is deleted later, when no reader can need it.
+An ingest adds its files in its transaction, so they become visible together with its other
+changes. Files are immutable. When the polls of a file move to another one, its row is marked as
+replaced, and the file is deleted once no reader can use it.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def add_files(connection: Connection, files: Sequence[PollFile]) -> None:
 
 
 def next_sequence(connection: Connection) -> int:
-    """Return a sequence above every file's; the transaction has no concurrent writer."""
+    """Return the next sequence; the transaction has no concurrent writer."""
     highest: int | None = connection.execute(select(func.max(_file.sequence))).scalar_one()
     return (highest or 0) + 1
 
 
 def list_files(connection: Connection, *conditions: ColumnElement[bool]) -> list[PollFile]:
-    """Return the files that count, by day and in the order in which their rows count."""
+    """Return the live files by day and sequence."""
     query = select(*_COLUMNS).where(_live, *conditions).order_by(_file.day, _file.sequence)
     return [PollFile(*row) for row in connection.execute(query)]
 
@@ -109,7 +109,7 @@ def crowded_days(connection: Connection, more_than: int) -> list[str]:
 
 
 def count_rows(connection: Connection) -> int:
-    """Return the number of polls; two of one store and instant are one."""
+    """Count the polls; corrections of a poll do not count."""
     rows = func.sum(_file.new_rows)
     return int(connection.execute(select(rows).where(_live)).scalar_one() or 0)
 
@@ -120,7 +120,7 @@ def replace_files(connection: Connection, names: Collection[str]) -> bool:
     Returns
     -------
     bool
-        False, and nothing changes, where another writer has replaced one of them.
+        False, without any change, if another writer has replaced one of them.
     """
     these = _live & _file.name.in_(list(names))
     live = connection.execute(select(func.count()).select_from(poll_file).where(these)).scalar_one()
@@ -137,7 +137,7 @@ def replaced_before(connection: Connection, before: datetime) -> list[str]:
 
 
 def forget_files(connection: Connection, names: Collection[str]) -> None:
-    """Delete the rows of files that are deleted."""
+    """Delete the rows of deleted files."""
     connection.execute(delete(poll_file).where(_file.name.in_(list(names))))
 
 

@@ -14,7 +14,7 @@ from storemon_pipeline.storage.poll_rows import to_polls
 
 
 class PollFileReader:
-    """Reads the polls of files that are never changed; can be pickled.
+    """Reads the polls of immutable files; can be pickled.
 
     The methods are documented in :class:`~.poll_store.PollReader`.
 
@@ -22,7 +22,7 @@ class PollFileReader:
     ----------
     directory : PollFiles
     files : sequence of PollFile
-        In the order in which their rows count.
+        By sequence: of two rows with one key, the later file takes precedence.
     """
 
     def __init__(self, directory: PollFiles, files: Sequence[PollFile]) -> None:

@@ -1,7 +1,7 @@
-"""Parquet files of polls: how one is written, and how several are read as one.
+"""Parquet files of polls: write one, and read several as one.
 
-A file has the polls of one UTC day, sorted by store and instant, none twice. It is written once,
-under a name that no other file has, and never changed.
+A file has the polls of one UTC day, sorted by store and instant, without duplicates. It has a
+unique name and is immutable.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from storemon_pipeline.storage.poll_rows import store_ranks
 from storemon_pipeline.uptime.interval_arithmetic import Bool, Int, StoreTimeKey
 
 ROW_GROUP_ROWS = 100_000
-"""Rows of a row group, the least that is read. A day of 14,000 stores polled hourly has four."""
+"""Rows of a row group, the unit of reading. A day of 14,000 stores polled hourly has four."""
 
 MERGED_ROWS = 2_000_000
-"""About how many rows are in memory while files are merged."""
+"""Approximate number of rows in memory during a merge."""
 
 SCHEMA = pa.schema(
     [
@@ -82,7 +82,7 @@ class PollFiles:
         )
 
     def write(self, day: str, sequence: int, blocks: Iterable[pa.Table]) -> PollFile:
-        """Write the polls of a day to a new file, and return what the catalogue is to say of it.
+        """Write the polls of a day to a new file; return its catalogue entry.
 
         Parameters
         ----------
@@ -90,7 +90,8 @@ class PollFiles:
             ``YYYY-MM-DD``.
         sequence : int
         blocks : iterable of Table
-            As of :data:`SCHEMA`; together sorted by store and instant, none twice, not empty.
+            With :data:`SCHEMA`; sorted by store and instant across blocks, without duplicates, not
+            empty.
         """
         name = f"day={day}/{datetime.now(UTC).strftime(_CREATED)}-{uuid4().hex}.parquet"
         path = self._root / name
@@ -184,7 +185,7 @@ class PollFiles:
         Parameters
         ----------
         files : sequence of PollFile
-            In the order in which their rows count.
+            By sequence: of two rows with one key, the later file takes precedence.
         """
         for where in self._store_ranges(files):
             parts = [self.read([file], where) for file in files]
@@ -210,7 +211,7 @@ class PollFiles:
         ]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files; one that does not exist is no error."""
+        """Delete files; ignore missing ones."""
         for name in names:
             (self._root / name).unlink(missing_ok=True)
 

@@ -59,7 +59,7 @@ class PollStore(PollReader, Protocol):
     def reader(self) -> PollReader:
         """Return a reader for other processes: it can be pickled.
 
-        The reader of files reads those that count now, without the database.
+        A reader of files reads those that are live now, without the database.
         """
 
     def append(self, connection: Connection, rows: pa.Table) -> None:
